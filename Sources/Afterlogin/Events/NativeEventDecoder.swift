@@ -1,0 +1,99 @@
+import JSON
+package import Kafka
+
+/// Decodes `{"id", "time", "user": {"user_id", …}, "context": {…}}`, also inside of CloudEvents 1.0, structured or binary.
+///
+/// Structured: the value has `specversion`, the login is under `data`. Binary (Kafka protocol binding of CloudEvents):
+/// the attributes are headers with the prefix `ce_`, the value is the login.
+package struct NativeEventDecoder: EventDecoder {
+    /// A value above this is not looked at: no login is this large, and it would be copied several times.
+    package var maxValueBytes = 2 << 20
+    /// Deeper values could not be walked with a bounded stack, here or in the rule host.
+    package var maxDepth = 512
+    /// Of ids: they travel in headers, keys and logs.
+    package static let maxIDBytes = 1_024
+
+    package init() {}
+
+    package func decode(_ record: KafkaRecord) -> Result<LoginEvent, DecodingFailure> {
+        do {
+            return .success(try self.event(record))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func event(_ record: KafkaRecord) throws(DecodingFailure) -> LoginEvent {
+        guard let value = record.value else {
+            throw DecodingFailure(description: "the record is a tombstone: it has no value")
+        }
+        guard value.count <= self.maxValueBytes else {
+            throw DecodingFailure(description: "the value has \(value.count) bytes, more than \(self.maxValueBytes)")
+        }
+        let document = try self.parse(value)
+        let isStructured = document["specversion"] != nil && document["user"] == nil
+        guard let login = isStructured ? document["data"] : document, login.kind == .object else {
+            throw DecodingFailure(
+                description: isStructured ? "the CloudEvent has no data object" : "the value is no object"
+            )
+        }
+        guard let user = login["user"], user.kind == .object else {
+            throw DecodingFailure(description: "there is no \"user\" object")
+        }
+        let context = login["context"] ?? .emptyObject
+        guard context.kind == .object else { throw DecodingFailure(description: "\"context\" is no object") }
+        let attributes = isStructured ? document : login
+        let id = try self.text(attributes, "id") ?? self.header("ce_id", record) ?? Self.place(record)
+        let time = try self.text(attributes, "time") ?? self.header("ce_time", record)
+        return LoginEvent(
+            id: id,
+            time: time ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
+            userID: try self.userID(user),
+            user: user,
+            context: context,
+            traceparent: self.header("traceparent", record) ?? self.header("ce_traceparent", record)
+                ?? attributes["traceparent"]?.string,
+            record: record
+        )
+    }
+
+    private func parse(_ value: [UInt8]) throws(DecodingFailure) -> JSONText {
+        do {
+            return try JSONText(validating: value, maxDepth: self.maxDepth)
+        } catch {
+            throw DecodingFailure(description: "the value is not JSON: \(error)")
+        }
+    }
+
+    private func userID(_ user: JSONText) throws(DecodingFailure) -> String {
+        guard let member = user["user_id"] else { throw DecodingFailure(description: "there is no \"user.user_id\"") }
+        guard let userID = member.string else { throw DecodingFailure(description: "\"user.user_id\" is no string") }
+        guard !userID.isEmpty else { throw DecodingFailure(description: "\"user.user_id\" is empty") }
+        guard userID.utf8.count <= Self.maxIDBytes else {
+            throw DecodingFailure(description: "\"user.user_id\" is longer than \(Self.maxIDBytes) bytes")
+        }
+        return userID
+    }
+
+    private func text(_ object: JSONText, _ name: String) throws(DecodingFailure) -> String? {
+        guard let member = object[name], member.kind != .null else { return nil }
+        guard let text = member.string else { throw DecodingFailure(description: "\"\(name)\" is no string") }
+        guard text.utf8.count <= Self.maxIDBytes else {
+            throw DecodingFailure(description: "\"\(name)\" is longer than \(Self.maxIDBytes) bytes")
+        }
+        return text.isEmpty ? nil : text
+    }
+
+    /// A header's text; one that is too long or not UTF-8 is as good as none.
+    private func header(_ name: String, _ record: KafkaRecord) -> String? {
+        guard let value = record.headers.last(where: { $0.name == name })?.value, !value.isEmpty,
+            value.count <= Self.maxIDBytes
+        else { return nil }
+        return String(validating: value, as: UTF8.self)
+    }
+
+    /// The id of a record that brings none: it is the same whenever the record is read.
+    private static func place(_ record: KafkaRecord) -> String {
+        "\(record.topicPartition.topic)/\(record.topicPartition.partition)/\(record.offset)"
+    }
+}

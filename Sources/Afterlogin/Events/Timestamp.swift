@@ -1,0 +1,41 @@
+/// Instants as RFC 3339 text in UTC, with milliseconds.
+package enum Timestamp {
+    /// - Parameter milliseconds: since 1970-01-01T00:00:00Z; years outside of 0 to 9999 are clamped.
+    package static func text(milliseconds: Int64) -> String {
+        // 0000-01-01 and 9999-12-31 in milliseconds.
+        let milliseconds = min(max(milliseconds, -62_167_219_200_000), 253_402_300_799_999)
+        let days = Int(milliseconds.floorDivided(by: 86_400_000))
+        let inDay = Int(milliseconds - Int64(days) * 86_400_000)
+        let (year, month, day) = self.civil(days)
+        let seconds = inDay / 1_000
+        let clock = [seconds / 3_600, seconds / 60 % 60, seconds % 60].map { self.padded($0, 2) }.joined(separator: ":")
+        return
+            "\(self.padded(year, 4))-\(self.padded(month, 2))-\(self.padded(day, 2))T\(clock).\(self.padded(inDay % 1_000, 3))Z"
+    }
+
+    /// Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years that begin on the first of March.
+    private static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {
+        let shifted = days + 719_468
+        let era = shifted.floorDivided(by: 146_097)
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    }
+
+    private static func padded(_ number: Int, _ width: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+}
+
+extension BinaryInteger {
+    /// Rounded toward minus infinity.
+    fileprivate func floorDivided(by divisor: Self) -> Self {
+        let (quotient, remainder) = self.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+}

@@ -1,0 +1,90 @@
+/// Every metric of the worker, each with its meaning. Names follow OpenTelemetry's semantic conventions where there is one.
+extension MetricDefinition {
+    /// Seconds; from a fast call to the longest rule.
+    private static let seconds = [
+        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300, 3_600,
+    ]
+
+    package static let recordsConsumed = Self(
+        "messaging.client.consumed.messages",
+        "Records read from the input.",
+        .counter,
+        labels: ["topic"]
+    )
+    package static let resultsProduced = Self(
+        "messaging.client.sent.messages",
+        "Results acknowledged by the broker.",
+        .counter,
+        labels: ["topic"]
+    )
+    package static let processDuration = Self(
+        "messaging.process.duration",
+        "From a login's arrival to its acknowledged result.",
+        .histogram(buckets: Self.seconds)
+    )
+    package static let loginsFinished = Self(
+        "afterlogin.logins.finished",
+        "Logins by how they ended: update, denial, failure.",
+        .counter,
+        labels: ["outcome"]
+    )
+    package static let failures = Self(
+        "afterlogin.logins.failures",
+        "Failures by reason.",
+        .counter,
+        labels: ["reason"]
+    )
+    package static let loginsAdmitted = Self(
+        "afterlogin.logins.admitted",
+        "Logins read and not yet finished, waiting ones included.",
+        .gauge
+    )
+    package static let loginsRunning = Self("afterlogin.logins.running", "Logins whose rules run now.", .gauge)
+    package static let loginsWaiting = Self(
+        "afterlogin.logins.waiting",
+        "Logins that wait for a retry or the end of an outage.",
+        .gauge
+    )
+    package static let bytesAdmitted = Self("afterlogin.logins.admitted.bytes", "Bytes of the logins admitted.", .gauge)
+    package static let retries = Self(
+        "afterlogin.rules.retries",
+        "Rules run again after a retryable call.",
+        .counter,
+        labels: ["rule"]
+    )
+    package static let staleResults = Self(
+        "afterlogin.logins.stale",
+        "Logins that finished after their partition was gone; their results count for nothing.",
+        .counter
+    )
+    package static let commits = Self(
+        "afterlogin.commits",
+        "Commits of offsets by how they ended.",
+        .counter,
+        labels: ["outcome"]
+    )
+    package static let uncommitted = Self(
+        "afterlogin.results.uncommitted",
+        "Results that no acknowledged commit covers yet.",
+        .gauge
+    )
+    package static let lag = Self(
+        "messaging.kafka.consumer.lag",
+        "Records behind the newest one.",
+        .gauge,
+        labels: ["topic", "partition"]
+    )
+    package static let ruleDuration = Self(
+        "afterlogin.rules.duration",
+        "Time that a rule took, its calls included.",
+        .histogram(buckets: Self.seconds),
+        labels: ["rule", "outcome"]
+    )
+    package static let ruleHostDeaths = Self(
+        "afterlogin.rule_hosts.deaths",
+        "Rule hosts that died, by reason: limit, crashed, timeout, unknown.",
+        .counter,
+        labels: ["reason"]
+    )
+    package static let ready = Self("afterlogin.ready", "1 when /readyz says so.", .gauge)
+}

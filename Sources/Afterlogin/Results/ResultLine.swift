@@ -1,0 +1,55 @@
+import FoundationEssentials
+import JSON
+import Kafka
+
+/// A result as one line of NDJSON: updates and denials as they are, a failure as an object around the original.
+package enum ResultLine {
+    /// Without the line feed at its end.
+    package static func bytes(_ result: ResultRecord) -> [UInt8] {
+        switch result.kind {
+        case .update, .denial: result.value ?? []
+        case .failure: self.failure(result)
+        }
+    }
+
+    private static func failure(_ result: ResultRecord) -> [UInt8] {
+        func header(_ name: String) -> String? {
+            result.headers.last { $0.name == "afterlogin-\(name)" }?.value.map { String(decoding: $0, as: UTF8.self) }
+        }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.name("failure")
+        writer.beginObject()
+        writer.member("reason", result.reason ?? header("reason") ?? "")
+        writer.member("message", header("message") ?? "")
+        if let rule = header("rule") {
+            writer.member("rule", rule)
+        }
+        writer.member("attempts", header("attempts").flatMap { Int($0) } ?? 0)
+        writer.endObject()
+        self.write("key", result.key, &writer)
+        self.write("value", result.value, &writer)
+        writer.name("headers")
+        writer.beginObject()
+        for header in result.headers where !header.name.hasPrefix("afterlogin-") {
+            writer.name(header.name)
+            writer.append(String(decoding: header.value ?? [], as: UTF8.self))
+        }
+        writer.endObject()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// Text as it is; bytes that are no UTF-8 as `NAME_base64`.
+    private static func write(_ name: String, _ bytes: [UInt8]?, _ writer: inout JSONWriter) {
+        guard let bytes else {
+            writer.name(name)
+            return writer.append(JSONText.null)
+        }
+        if let text = String(validating: bytes, as: UTF8.self) {
+            writer.member(name, text)
+        } else {
+            writer.member("\(name)_base64", Data(bytes).base64EncodedString())
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import HTTPClient
+import JSON
+import Synchronization
+
+/// One evaluation of a run of neighbouring native rules: the login is parsed once and written back once.
+struct NativeRun {
+    let chain: RuleChain
+    let deadlines: DeadlineSweeper
+
+    func evaluate(_ state: inout ChainState, id: String, time: String) async -> ChainVerdict {
+        let original = Login(
+            id: id,
+            time: time,
+            user: state.user.value,
+            context: state.context.value,
+            metadata: state.metadata
+        )
+        var login = original
+        var verdict = ChainVerdict.completed
+        while state.next < self.chain.links.count, case .native(let rule) = self.chain.links[state.next].step {
+            let services = NativeServices(chain: self.chain, rule: rule.name)
+            let start = ContinuousClock.now
+            let ending = await self.run(rule, login, services)
+            let calls = services.calls.entry(0)
+            if let outage = services.calls.outage { return .outage(outage) }
+            var report = RuleReport(
+                name: rule.name,
+                outcome: .completed,
+                milliseconds: (ContinuousClock.now - start).milliseconds,
+                calls: calls.calls,
+                attempts: state.attempt
+            )
+            switch ending {
+            case .completed(let after):
+                login = after
+            case .denied(let denial, let after):
+                login.metadata = after.metadata
+                report.outcome = .denied
+                verdict = .denied(rule: rule.name, message: self.chain.presentable(denial.message))
+            case .failed(let message):
+                report.outcome = .failed
+                verdict = .failed(self.failure(rule, .ruleError, message, calls, isRetryable: calls.failedRetryably))
+            case .timedOut:
+                report.outcome = .failed
+                let message = "the rule took longer than \(self.chain.timeout)"
+                verdict = .failed(
+                    self.failure(
+                        rule,
+                        .ruleTimeout,
+                        message,
+                        calls,
+                        isRetryable: calls.failedRetryably || calls.open > 0
+                    )
+                )
+            }
+            state.reports.append(report)
+            guard case .completed = verdict else { break }
+            state.next += 1
+            state.attempt = 1
+        }
+        self.write(login, back: &state, original: original)
+        return verdict
+    }
+
+    private func failure(
+        _ rule: any Rule,
+        _ reason: RuleFailure.Reason,
+        _ message: String,
+        _ calls: CallLog.Entry,
+        isRetryable: Bool
+    ) -> RuleFailure {
+        RuleFailure(
+            rule: rule.name,
+            reason: reason,
+            message: self.chain.presentable(message),
+            isRetryable: isRetryable,
+            retryAfter: calls.retryAfter
+        )
+    }
+
+    private func write(_ login: Login, back state: inout ChainState, original: Login) {
+        if login.user != original.user { state.user = JSONText(login.user) }
+        if login.context != original.context { state.context = JSONText(login.context) }
+        state.metadata = login.metadata
+    }
+
+    private enum Ending: Sendable {
+        case completed(Login)
+        case denied(Denial, Login)
+        case failed(String)
+        case timedOut
+    }
+
+    /// Runs the rule in a task of its own, so that one that ignores cancellation can be left behind at its deadline.
+    private func run(_ rule: any Rule, _ login: Login, _ services: NativeServices) async -> Ending {
+        let race = Race()
+        return await withCheckedContinuation { continuation in
+            race.begin(continuation)
+            let task = Task {
+                var login = login
+                do {
+                    try await rule.evaluate(&login, using: services)
+                    race.finish(.completed(login))
+                } catch let denial as Denial {
+                    race.finish(.denied(denial, login))
+                } catch {
+                    race.finish(.failed("\(error)"))
+                }
+            }
+            let watch = self.deadlines.watch(until: services.deadline) {
+                task.cancel()
+                race.finish(.timedOut)
+            }
+            race.cleanUp { self.deadlines.forget(watch) }
+        }
+    }
+
+    /// Resumes once, with whatever ends first.
+    private final class Race: Sendable {
+        private struct State {
+            var continuation: CheckedContinuation<Ending, Never>?
+            var isFinished = false
+            var cleanUp: (@Sendable () -> Void)?
+        }
+        private let state = Mutex(State())
+
+        func begin(_ continuation: CheckedContinuation<Ending, Never>) {
+            self.state.withLock { $0.continuation = continuation }
+        }
+
+        func cleanUp(_ action: @escaping @Sendable () -> Void) {
+            let isLate = self.state.withLock { state in
+                if !state.isFinished { state.cleanUp = action }
+                return state.isFinished
+            }
+            if isLate { action() }
+        }
+
+        func finish(_ ending: Ending) {
+            let (continuation, cleanUp) = self.state.withLock { state in
+                defer { state = State(isFinished: true) }
+                return (state.continuation, state.cleanUp)
+            }
+            continuation?.resume(returning: ending)
+            cleanUp?()
+        }
+    }
+}
+
+/// The services of one native rule for one login.
+private final class NativeServices: RuleServices {
+    private let chain: RuleChain
+    private let rule: String
+    let deadline: ContinuousClock.Instant
+    let calls = CallLog()
+
+    init(chain: RuleChain, rule: String) {
+        self.chain = chain
+        self.rule = rule
+        self.deadline = .now + chain.timeout
+    }
+
+    func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+        try await self.track { await self.chain.egress.send(self.call(request)) }
+    }
+
+    func send(_ request: HTTPRequest, token name: String) async throws -> HTTPResponse {
+        try await self.track { await self.chain.egress.send(self.call(request), token: name) }
+    }
+
+    func log(_ message: String) {
+        self.chain.log.log(.info, message, [("rule", self.rule)])
+    }
+
+    private func call(_ request: HTTPRequest) -> EgressCall {
+        EgressCall(rule: self.rule, request: request, deadline: self.deadline)
+    }
+
+    private func track(_ send: () async -> EgressReply) async throws -> HTTPResponse {
+        self.calls.started(rule: 0)
+        switch await send() {
+        case .response(let response, let outcome):
+            self.calls.finished(rule: 0, outcome)
+            return response
+        case .failed(let failure, let outcome):
+            self.calls.finished(rule: 0, outcome)
+            throw failure
+        case .outage(let outage):
+            _ = self.calls.met(outage)
+            throw CancellationError()
+        }
+    }
+}
+
+extension Duration {
+    /// With the fraction.
+    var milliseconds: Double {
+        Double(self.components.seconds) * 1_000 + Double(self.components.attoseconds) / 1e15
+    }
+}

@@ -1,0 +1,87 @@
+import JSON
+package import RuleHost
+import Synchronization
+
+/// The rules of a worker, in order: native ones run here, runs of neighbouring JavaScript rules go to a rule host.
+package final class RuleChain: ChainEvaluator {
+    enum Step: Sendable {
+        case native(any Rule)
+        /// The rule's index in what the rule hosts have loaded.
+        case scripted(Int, readsAccessToken: Bool)
+    }
+
+    struct Link: Sendable {
+        var name: String
+        var step: Step
+    }
+
+    let links: [Link]
+    let timeout: Duration
+    let egress: any Egress
+    let log: Log
+    let metrics: Metrics
+    /// nil for a chain of native rules only: it starts no Node.
+    let hosts: RuleHostPool?
+    private let deadlines = DeadlineSweeper()
+
+    init(
+        links: [Link],
+        timeout: Duration,
+        egress: any Egress,
+        log: Log,
+        metrics: Metrics,
+        hosts: RuleHostPool?
+    ) {
+        self.links = links
+        self.timeout = timeout
+        self.egress = egress
+        self.log = log
+        self.metrics = metrics
+        self.hosts = hosts
+    }
+
+    /// In order, for `/status` and the header `afterlogin-chain`.
+    package var ruleNames: [String] { self.links.map(\.name) }
+
+    package func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
+        var state = state
+        while state.next < self.links.count {
+            let before = state.reports.count
+            let verdict: ChainVerdict =
+                switch self.links[state.next].step {
+                case .native:
+                    await NativeRun(chain: self, deadlines: self.deadlines).evaluate(&state, id: id, time: time)
+                case .scripted: await self.evaluateScripted(&state)
+                }
+            self.observe(state.reports[min(before, state.reports.count)...])
+            guard case .completed = verdict else { return (state, verdict) }
+        }
+        return (state, .completed)
+    }
+
+    private func evaluateScripted(_ state: inout ChainState) async -> ChainVerdict {
+        guard let hosts = self.hosts else { preconditionFailure("a chain with JavaScript rules has rule hosts") }
+        return await ScriptedRun(chain: self, hosts: hosts, range: self.scriptedRange(from: state.next))
+            .evaluate(&state)
+    }
+
+    /// The run of neighbouring JavaScript rules that begins at `first`.
+    private func scriptedRange(from first: Int) -> Range<Int> {
+        let end = self.links[first...].firstIndex { if case .native = $0.step { true } else { false } }
+        return first..<(end ?? self.links.count)
+    }
+
+    private func observe(_ reports: ArraySlice<RuleReport>) {
+        for report in reports {
+            self.metrics.observe(.ruleDuration, report.milliseconds / 1_000, report.name, report.outcome.rawValue)
+        }
+    }
+
+    /// What a rule's error message becomes before anyone else sees it.
+    func presentable(_ message: String) -> String { self.log.redactor.redact(message, limit: 1_000) }
+
+    package func hostStatus() -> [RuleHostStatus] { self.hosts?.status() ?? [] }
+
+    /// Ends the rule hosts.
+    package func shutdown() async { await self.hosts?.shutdown() }
+}

@@ -1,0 +1,170 @@
+import JSON
+import RuleHost
+
+/// Builds the chain of a configuration: reads the rules' folder, starts the rule hosts, puts native rules in their places.
+package struct RuleChainLoader: Sendable {
+    package var configuration: Configuration
+    package var nativeRules: [any Rule]
+    package var egress: any Egress
+    package var log: Log
+    package var metrics: Metrics
+
+    package init(
+        configuration: Configuration,
+        nativeRules: [any Rule],
+        egress: any Egress,
+        log: Log,
+        metrics: Metrics
+    ) {
+        self.configuration = configuration
+        self.nativeRules = nativeRules
+        self.egress = egress
+        self.log = log
+        self.metrics = metrics
+    }
+
+    /// The chain, and what is worth knowing about it (skipped files, versions that differ, advice).
+    package func load() async throws(RuleChainRefusal) -> (chain: RuleChain, notes: [RuleProblem]) {
+        let directory = self.configuration.rules.directory.map(RuleDirectory.init(path:))
+        let entries = directory?.entries ?? []
+        var problems = (directory?.problems ?? []) + self.clashes(entries)
+        var notes = (directory?.notes ?? [])
+        notes += RuleAdvice.notes(entries, configured: Set(self.configuration.configuration.map(\.name)))
+        if entries.isEmpty, self.nativeRules.isEmpty, problems.isEmpty {
+            let place = self.configuration.rules.directory.map { "in \($0)" } ?? "and rules.directory is not set"
+            problems.append(RuleProblem(file: "rules", reason: "there is no enabled rule \(place)"))
+        }
+        var hosts: RuleHostPool?
+        if !entries.isEmpty {
+            var hostConfiguration = self.configuration.rules.host
+            hostConfiguration.rulesDirectory = self.configuration.rules.directory
+            let pool = RuleHostPool(
+                configuration: hostConfiguration,
+                load: self.frame(entries, hostConfiguration),
+                delegate: RuleHostLog(log: self.log, metrics: self.metrics)
+            )
+            do {
+                notes += Self.places(try await pool.start(), "notes", entries)
+                hosts = pool
+            } catch {
+                let refused = Self.places(error.problems, "problems", entries)
+                problems += refused.isEmpty ? [RuleProblem(file: "rule host", reason: error.message)] : refused
+            }
+        }
+        guard problems.isEmpty else {
+            await hosts?.shutdown()
+            throw RuleChainRefusal(problems: problems)
+        }
+        return (self.chain(entries, hosts), notes)
+    }
+
+    private func chain(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostPool?) -> RuleChain {
+        let scripted = entries.enumerated().map { index, entry in
+            let readsAccessToken = RuleAdvice.readsAccessToken(entry.source)
+            return (
+                order: entry.order,
+                link: RuleChain.Link(name: entry.name, step: .scripted(index, readsAccessToken: readsAccessToken))
+            )
+        }
+        let native = self.nativeRules.map { (order: $0.order, link: RuleChain.Link(name: $0.name, step: .native($0))) }
+        return RuleChain(
+            links: (scripted + native).sorted { $0.order < $1.order }.map(\.link),
+            timeout: self.configuration.rules.timeout,
+            egress: self.egress,
+            log: self.log,
+            metrics: self.metrics,
+            hosts: hosts
+        )
+    }
+
+    /// Names and orders that two rules share: whichever ran first would be an accident.
+    private func clashes(_ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
+        let rules =
+            entries.map { (file: $0.file, name: $0.name, order: $0.order) }
+            + self.nativeRules.map { (file: "native rule", name: $0.name, order: $0.order) }
+        var problems: [RuleProblem] = []
+        for (index, rule) in rules.enumerated() {
+            for other in rules[..<index] {
+                if other.order == rule.order {
+                    let reason = "has order \(rule.order), as \(other.name) has (\(other.file))"
+                    problems.append(RuleProblem(file: rule.file, reason: "\(rule.name) \(reason)"))
+                }
+                if other.name == rule.name {
+                    problems.append(
+                        RuleProblem(file: rule.file, reason: "the name \(rule.name) is taken already (\(other.file))")
+                    )
+                }
+            }
+        }
+        return problems
+    }
+
+    /// The payload of the frame `load`.
+    private func frame(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostConfiguration) -> [UInt8] {
+        var configuration = JSONObject()
+        for (name, value) in self.configuration.configuration { configuration[name] = .string(value) }
+        let rules = entries.map { entry -> JSONValue in
+            ["name": .string(entry.name), "file": .string(entry.file), "source": .string(entry.source)]
+        }
+        let load: JSONValue = [
+            "directory": hosts.rulesDirectory.map { .string($0) } ?? .null,
+            "moduleDirectories": .array(hosts.moduleDirectories.map { .string($0) }),
+            "configuration": .object(configuration),
+            "tenant": ["domain": .string(self.configuration.tenant.domain ?? "")],
+            "limits": [
+                "turn": .number(JSONNumber(Int(hosts.turn.milliseconds))),
+                "memory": .number(JSONNumber(hosts.memoryBytes)),
+                "consoleBytes": 8_192,
+                "maxBodyBytes": .number(JSONNumber(self.configuration.egress.maxResponseBytes)),
+            ],
+            "rules": .array(rules),
+        ]
+        return load.serialized()
+    }
+
+    /// The list of problems or notes that a host reports, in our own words.
+    private static func places(_ reported: [UInt8], _ key: String, _ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
+        guard let report = try? JSONText(validating: reported) else { return [] }
+        return (report[key]?.elements ?? []).map { item in
+            let name = item["rule"]?.string
+            let file = item["file"]?.string ?? entries.first { $0.name == name }?.file
+            return RuleProblem(
+                file: file ?? name ?? "rules",
+                line: item["line"]?.integer ?? 0,
+                column: item["column"]?.integer ?? 0,
+                reason: item["reason"]?.string ?? item["text"]?.string ?? "was refused"
+            )
+        }
+    }
+}
+
+/// Logs and counts what the rule hosts go through.
+private final class RuleHostLog: RuleHostPoolDelegate {
+    private let log: Log
+    private let metrics: Metrics
+
+    init(log: Log, metrics: Metrics) {
+        self.log = log
+        self.metrics = metrics
+    }
+
+    func hostStarted(_ host: RuleHostStatus) {
+        self.log.log(
+            .info,
+            "rule host started",
+            [
+                ("process", "\(host.process)"), ("node", host.nodeVersion),
+                ("confinement", host.confinement.joined(separator: ", ")),
+            ]
+        )
+        guard !host.notEnforced.isEmpty else { return }
+        self.log.log(.warning, "not enforced on this kernel: \(host.notEnforced.joined(separator: ", "))")
+    }
+
+    func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {
+        self.metrics.add(.ruleHostDeaths, 1, culprit?.reason.rawValue ?? "unknown")
+        self.log.log(.warning, "rule host died: \(reason)", [("process", "\(host.process)")])
+    }
+
+    func hostPrinted(_ text: String) { self.log.log(.info, text, [("source", "rule host")]) }
+}

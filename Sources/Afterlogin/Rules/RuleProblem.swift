@@ -1,0 +1,28 @@
+/// Something wrong with a rule, found before the first login.
+package struct RuleProblem: Sendable, Hashable, CustomStringConvertible {
+    /// As it was found: below the rules' folder.
+    package var file: String
+    /// From 1; 0 where the problem has no place.
+    package var line = 0
+    package var column = 0
+    package var reason: String
+
+    package init(file: String, line: Int = 0, column: Int = 0, reason: String) {
+        self.file = file
+        self.line = line
+        self.column = column
+        self.reason = reason
+    }
+
+    package var description: String {
+        self.line > 0
+            ? "\(self.file):\(self.line):\(self.column): \(self.reason)" : "\(self.file): \(self.reason)"
+    }
+}
+
+/// Why a chain can't be built: all that is wrong with it, at once.
+package struct RuleChainRefusal: Error, Sendable, CustomStringConvertible {
+    package var problems: [RuleProblem]
+
+    package var description: String { self.problems.map(\.description).joined(separator: "\n") }
+}

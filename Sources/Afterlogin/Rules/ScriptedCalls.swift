@@ -1,0 +1,180 @@
+import HTTPClient
+import JSON
+import RuleHost
+import Synchronization
+
+/// What the rules of one evaluation ask of the world: their requests become egress calls.
+///
+/// Called on the thread of the rule hosts; every call runs in a task of its own.
+final class ScriptedCalls: EvaluationClient {
+    private struct State {
+        var tasks: [UInt32: (rule: Int, task: Task<Void, Never>)] = [:]
+        /// Counts restarts: replies of an earlier life are dropped.
+        var life = 0
+        var isFinished = false
+    }
+
+    let calls = CallLog()
+    private let chain: RuleChain
+    private let hosts: RuleHostPool
+    private let token: EvaluationToken
+    private let names: [Int: String]
+    private let state = Mutex(State())
+
+    init(chain: RuleChain, hosts: RuleHostPool, token: EvaluationToken, names: [Int: String]) {
+        self.chain = chain
+        self.hosts = hosts
+        self.token = token
+        self.names = names
+    }
+
+    func requestMade(_ request: HostRequest) {
+        guard let head = try? JSONText(validating: request.head), let rule = head["rule"]?.integer,
+            let name = self.names[rule], let method = head["method"]?.string, let url = head["url"]?.string
+        else {
+            request.reply(.failed(Self.failure("EPROTO", "the rule host asked for nonsense")))
+            return
+        }
+        var outgoing = HTTPRequest(method, url, headers: Self.fields(head["headers"]), body: request.body)
+        outgoing.decompresses = false
+        let remaining = head["remaining"]?.integer.map { Duration.milliseconds($0) } ?? self.chain.timeout
+        let call = EgressCall(rule: name, request: outgoing, deadline: .now + min(remaining, self.chain.timeout))
+        self.calls.started(rule: rule)
+        self.state.withLock { state in
+            guard !state.isFinished else { return }
+            let life = state.life
+            let task = Task { await self.run(call, rule, request, life) }
+            state.tasks[request.number] = (rule, task)
+        }
+    }
+
+    private func run(_ call: EgressCall, _ rule: Int, _ request: HostRequest, _ life: Int) async {
+        let reply = await self.chain.egress.send(call)
+        let isWanted = self.state.withLock { state in
+            guard state.life == life else { return false }
+            return state.tasks.removeValue(forKey: request.number) != nil
+        }
+        guard isWanted else { return }
+        switch reply {
+        case .response(let response, let outcome):
+            self.calls.finished(rule: rule, outcome)
+            request.reply(.response(head: Self.head(response), body: response.body))
+        case .failed(let failure, let outcome):
+            self.calls.finished(rule: rule, outcome)
+            request.reply(.failed(Self.failure(failure)))
+        case .outage(let outage):
+            if self.calls.met(outage) { self.hosts.cancel(self.token) }
+        }
+    }
+
+    func requestCancelled(_ number: UInt32) {
+        guard let (rule, task) = self.state.withLock({ $0.tasks.removeValue(forKey: number) }) else { return }
+        task.cancel()
+        self.calls.abandoned(rule: rule)
+    }
+
+    func restarted() {
+        self.cancelAll { state in state.life += 1 }
+        self.calls.reset()
+    }
+
+    /// The evaluation is over: calls that still run have nobody to answer to.
+    func finish() { self.cancelAll { state in state.isFinished = true } }
+
+    private func cancelAll(_ update: (inout State) -> Void) {
+        let tasks = self.state.withLock { state in
+            update(&state)
+            defer { state.tasks = [:] }
+            return state.tasks.values.map(\.task)
+        }
+        for task in tasks { task.cancel() }
+    }
+
+    func consolePrinted(_ line: [UInt8]) {
+        guard let line = try? JSONText(validating: line) else { return }
+        let level: Log.Level =
+            switch line["level"]?.string {
+            case "error": .error
+            case "warn": .warning
+            case "debug", "trace": .debug
+            case .some, nil: .info
+            }
+        self.chain.log.log(level, line["text"]?.string ?? "", [("rule", self.name(line))])
+    }
+
+    func warned(_ warning: [UInt8]) {
+        guard let warning = try? JSONText(validating: warning) else { return }
+        self.chain.log.log(
+            .warning,
+            warning["text"]?.string ?? "",
+            [("rule", self.name(warning)), ("kind", warning["kind"]?.string ?? "")]
+        )
+    }
+
+    private func name(_ message: JSONText) -> String {
+        message["rule"]?.integer.flatMap { self.names[$0] } ?? "unknown"
+    }
+
+    private static func fields(_ headers: JSONText?) -> [HTTPField] {
+        (headers?.elements ?? []).compactMap { pair in
+            let parts = pair.elements
+            guard parts.count == 2, let name = parts[0].string, let value = parts[1].string else { return nil }
+            return HTTPField(name, value)
+        }
+    }
+
+    private static func head(_ response: HTTPResponse) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("status", response.status)
+        writer.member("reason", response.reason)
+        writer.name("headers")
+        writer.beginArray()
+        for field in response.headers {
+            writer.beginArray()
+            writer.append(field.name)
+            writer.append(field.value)
+            writer.endArray()
+        }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private static func failure(_ failure: HTTPFailure) -> [UInt8] {
+        let syscall =
+            switch failure.kind {
+            case .nameNotFound: "getaddrinfo"
+            case .connectionRefused, .connectTimeout, .addressRefused: "connect"
+            case .connectionReset, .timeout: "read"
+            case .invalidRequest, .certificate, .tls, .responseTooLarge, .headersTooLarge, .badResponse, .cancelled,
+                .other:
+                ""
+            }
+        return self.failure(failure.code, failure.message, syscall, failure.address, failure.port)
+    }
+
+    private static func failure(
+        _ code: String,
+        _ message: String,
+        _ syscall: String = "",
+        _ address: String? = nil,
+        _ port: Int? = nil
+    ) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("code", code)
+        writer.member("message", message)
+        if !syscall.isEmpty {
+            writer.member("syscall", syscall)
+        }
+        if let address {
+            writer.member("address", address)
+        }
+        if let port {
+            writer.member("port", port)
+        }
+        writer.endObject()
+        return writer.bytes
+    }
+}

@@ -1,0 +1,63 @@
+import CCurl
+import Synchronization
+
+/// libcurl's multi interface on one thread (`afterlogin.http`).
+///
+/// Redirects are not followed; proxies, cookies and `.netrc` of the environment have no effect. Cancelling the task cancels
+/// the transfer. Connections are kept and shared, HTTP/2 is used where the server offers it.
+public final class HTTPClient: HTTPSender {
+    /// What all requests have in common.
+    public struct Configuration: Sendable {
+        /// An extra certificate authority file (PEM), besides the system's.
+        public var caFile: String?
+        /// Further requests to that host wait for one of these.
+        public var maxConnectionsPerHost = 256
+        /// Sent where a request brings none of its own.
+        public var userAgent = "afterlogin"
+
+        /// The defaults.
+        public init() {}
+    }
+
+    private let mailbox: Mailbox
+
+    /// Starts the thread.
+    ///
+    /// - Throws: where the extra certificate authority cannot be read, or the system has no descriptor left.
+    public init(configuration: Configuration = Configuration()) throws(HTTPFailure) {
+        _ = Self.globalInitialization
+        let authorities = try CertificateAuthorities(extraFile: configuration.caFile)
+        let mailbox = try Mailbox()
+        self.mailbox = mailbox
+        DetachedThread.start(name: "afterlogin.http") {
+            CurlLoop(configuration: configuration, authorities: authorities, mailbox: mailbox).run()
+        }
+    }
+
+    deinit { self.mailbox.close() }
+
+    /// Sends a request once, and waits for the whole response.
+    ///
+    /// (A request on a kept connection that turns out closed before any byte of a response came is sent again by libcurl.)
+    public func send(_ request: HTTPRequest) async throws(HTTPFailure) -> HTTPResponse {
+        let job = Job(request)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                self.mailbox.post(.start(job, continuation))
+            }
+        } onCancel: {
+            job.isCancelled.store(true, ordering: .releasing)
+            self.mailbox.post(.cancel(job))
+        }
+        return try result.get()
+    }
+
+    /// Cancels what is in flight and ends the thread.
+    public func shutdown() async {
+        await withCheckedContinuation { continuation in
+            self.mailbox.close { continuation.resume() }
+        }
+    }
+
+    private static let globalInitialization = curl_global_init(Int(CURL_GLOBAL_ALL))
+}

@@ -1,0 +1,181 @@
+import CMicroHTTPD
+import Glibc
+import Synchronization
+
+/// An `MHD_Daemon` and what it calls back into.
+///
+/// Locks: `suspended` may be held while libmicrohttpd's own are taken (`MHD_suspend_connection`), never the other way
+/// round: it calls back without a lock of its own.
+final class Daemon: Sendable {
+    /// Connections whose handler answers later.
+    private struct Suspended {
+        var isClosing = false
+        var lastNumber = 0
+        var exchanges: [Int: SuspendedExchange] = [:]
+    }
+
+    /// One of them: leaving the table is the right to resume it, once.
+    private struct SuspendedExchange {
+        let connection: ServerConnection
+        var task: Task<Void, Never>?
+    }
+
+    private enum Lifecycle {
+        case running(DaemonHandle)
+        /// The callbacks to make once everything has ended.
+        case stopping([@Sendable () -> Void])
+        case stopped
+    }
+
+    let configuration: HTTPServer.Configuration
+    let handler: @Sendable (HTTPServer.Request) -> HTTPServer.Answer
+    private let suspended = Mutex(Suspended())
+    private let connections = Mutex<[ObjectIdentifier: ServerConnection]>([:])
+    private let lifecycle = Mutex(Lifecycle.stopped)
+    private let sweeper = Mutex<Task<Void, Never>?>(nil)
+
+    init(
+        configuration: HTTPServer.Configuration,
+        socket: ListenSocket,
+        handler: @escaping @Sendable (HTTPServer.Request) -> HTTPServer.Answer
+    ) throws(HTTPServer.ListenError) {
+        self.configuration = configuration
+        self.handler = handler
+        let handle = try DaemonHandle(configuration: configuration, socket: socket, callbacks: self)
+        self.lifecycle.withLock { $0 = .running(handle) }
+        let period = min(configuration.transferDeadline / 4, .seconds(5))
+        let task = Task { [weak self] in
+            while (try? await Task.sleep(for: period)) != nil { self?.endSlowConnections() }
+        }
+        self.sweeper.withLock { $0 = task }
+    }
+
+    // MARK: Connections
+
+    func connectionOpened(_ connection: ServerConnection) {
+        self.connections.withLock { $0[ObjectIdentifier(connection)] = connection }
+    }
+
+    /// The descriptor is closed only after this.
+    func connectionClosed(_ connection: ServerConnection) {
+        _ = self.connections.withLock { $0.removeValue(forKey: ObjectIdentifier(connection)) }
+    }
+
+    private func endSlowConnections() {
+        let now = ContinuousClock.now
+        self.connections.withLock { connections in
+            for connection in connections.values where connection.isLate(at: now) { connection.hangUp() }
+        }
+    }
+
+    // MARK: Answers that take their time
+
+    /// Suspends the connection and runs the handler's closure.
+    ///
+    /// - Returns: false where the server is going away.
+    func suspend(
+        _ connection: ServerConnection,
+        until answer: @escaping @Sendable () async -> HTTPServer.Response
+    ) -> Bool {
+        self.suspended.withLock { suspended in
+            guard !suspended.isClosing else { return false }
+            suspended.lastNumber += 1
+            let number = suspended.lastNumber
+            connection.suspend()
+            suspended.exchanges[number] = SuspendedExchange(connection: connection)
+            // The task finds its entry: the table is locked until it is there.
+            suspended.exchanges[number]?.task = Task { [weak self] in
+                let response = await answer()
+                self?.answered(number, response)
+            }
+            return true
+        }
+    }
+
+    private func answered(_ number: Int, _ response: HTTPServer.Response) {
+        guard let exchange = self.suspended.withLock({ $0.exchanges.removeValue(forKey: number) }) else { return }
+        exchange.connection.resume(with: response)
+    }
+
+    // MARK: Stopping
+
+    /// Ends everything on a thread of its own, since that blocks; `done` is called at the end (also of an earlier stop).
+    func stopLater(_ done: (@Sendable () -> Void)? = nil) {
+        enum Action {
+            case stop(DaemonHandle)
+            case wait
+            case call
+        }
+        let action: Action = self.lifecycle.withLock { lifecycle in
+            switch lifecycle {
+            case .running(let handle):
+                lifecycle = .stopping(done.map { [$0] } ?? [])
+                return .stop(handle)
+            case .stopping(let waiting):
+                lifecycle = .stopping(waiting + (done.map { [$0] } ?? []))
+                return .wait
+            case .stopped:
+                return .call
+            }
+        }
+        switch action {
+        case .stop(let handle): DetachedThread.start(name: "http.stop") { self.stop(handle) }
+        case .wait: break
+        case .call: done?()
+        }
+    }
+
+    private func stop(_ handle: DaemonHandle) {
+        handle.stopListening()
+        self.sweeper.withLock { $0.take() }?.cancel()
+        let exchanges = self.suspended.withLock { suspended in
+            suspended.isClosing = true
+            defer { suspended.exchanges = [:] }
+            return suspended.exchanges.values
+        }
+        var response = HTTPServer.Response(status: 503)
+        response.resets = true
+        for exchange in exchanges {
+            exchange.task?.cancel()
+            exchange.connection.resume(with: response)
+        }
+        handle.stop()
+        let waiting: [@Sendable () -> Void] = self.lifecycle.withLock { lifecycle in
+            guard case .stopping(let waiting) = lifecycle else { return [] }
+            lifecycle = .stopped
+            return waiting
+        }
+        for done in waiting { done() }
+    }
+}
+
+/// A thread for what blocks.
+enum DetachedThread {
+    private final class Box: Sendable {
+        let name: String
+        let body: @Sendable () -> Void
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+
+    static func start(name: String, _ body: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let box = unsafe Unmanaged.passRetained(Box(name: name, body: body)).toOpaque()
+        let status = unsafe pthread_create(
+            &thread,
+            nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+                unsafe afterlogin_mhd_name_this_thread(box.name)
+                box.body()
+                return nil
+            },
+            box
+        )
+        precondition(status == 0, "cannot start a thread: \(status)")
+        pthread_detach(thread)
+    }
+}

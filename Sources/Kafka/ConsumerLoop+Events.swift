@@ -1,0 +1,266 @@
+import CRDKafka
+
+extension ConsumerLoop {
+    func received(_ event: borrowing RDKafkaEvent) {
+        switch event.type {
+        case RD_KAFKA_EVENT_REBALANCE: self.rebalanced(event)
+        case RD_KAFKA_EVENT_OFFSET_COMMIT: self.commitAnswered(event)
+        case RD_KAFKA_EVENT_ERROR: if let error = event.error { self.failed(error) }
+        case RD_KAFKA_EVENT_LOG: if let line = event.logLine { self.consumer.configuration.log?(line) }
+        default: break
+        }
+    }
+
+    private func failed(_ error: KafkaError) {
+        if let fatal = self.client?.fatalError { return self.fail(fatal) }
+        switch rd_kafka_resp_err_t(error.number) {
+        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+            self.report(self.trouble.groupFailed(error))
+        default: self.trouble.suspected(error, now: self.now)
+        }
+    }
+
+    // MARK: Rebalance
+
+    private func rebalanced(_ event: borrowing RDKafkaEvent) {
+        let partitions = event.partitions.map(\.partition)
+        switch event.code {
+        case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
+            switch self.machine.assignmentReceived(partitions) {
+            case .decline: self.unassign(partitions)
+            case .fetchCommitted: if partitions.isEmpty { self.assign([]) }
+            }
+        case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+            let isLost = self.isAssignmentLost
+            if !isLost { self.loseDeletedTopics(of: partitions) }
+            switch self.machine.revocationReceived(partitions, isLost: isLost, now: self.now) {
+            case .drain(let ours): self.consumer.delegate.partitionsRevoked(ours)
+            case .unassign(let all, let lost):
+                if !lost.isEmpty { self.consumer.delegate.partitionsLost(lost) }
+                self.unassign(all)
+            }
+        default: self.unassign(partitions)
+        }
+    }
+
+    /// To be read before `assign` and `unassign`, which reset it.
+    private var isAssignmentLost: Bool {
+        guard let client = unsafe self.client?.pointer else { return true }
+        return unsafe rd_kafka_assignment_lost(client) != 0
+    }
+
+    /// A topic that was deleted is revoked without being lost; the drain's commit would then put its offset into a new topic of that name.
+    private func loseDeletedTopics(of partitions: [TopicPartition]) {
+        for topic in Set(partitions.map(\.topic)) where !self.machine.isLeaving {
+            guard let error = self.client?.trouble(withTopic: topic, timeout: .milliseconds(500)), error.isUnknownTopic
+            else {
+                continue
+            }
+            self.vanished(partitions.filter { $0.topic == topic })
+        }
+    }
+
+    /// The committed offsets are known, so fetching can begin.
+    func assign(_ partitions: [AssignedPartition]) {
+        guard self.machine.committedFetched(partitions.map(\.topicPartition)), let client = unsafe self.client?.pointer
+        else {
+            return
+        }
+        self.report(self.trouble.groupWorked())
+        let list = RDKafkaPartitionList(capacity: partitions.count)
+        for partition in partitions {
+            // Never librdkafka's own default, the end: that loses what arrives in a new partition before it is discovered.
+            list.add(partition.topicPartition, offset: partition.committedOffset ?? Int64(RD_KAFKA_OFFSET_BEGINNING))
+            self.commits.started(partition)
+        }
+        if !partitions.isEmpty { self.consumer.delegate.partitionsAssigned(partitions) }
+        self.forward(partitions.map(\.topicPartition))
+        if self.isCooperative {
+            unsafe self.check(rd_kafka_incremental_assign(client, list.pointer))
+        } else {
+            self.check(unsafe rd_kafka_assign(client, list.pointer))
+        }
+    }
+
+    private func unassign(_ partitions: [TopicPartition]) {
+        guard let client = unsafe self.client?.pointer else { return }
+        self.unassigned(partitions)
+        if self.isCooperative {
+            unsafe self.check(rd_kafka_incremental_unassign(client, RDKafkaPartitionList(partitions).pointer))
+        } else {
+            self.check(unsafe rd_kafka_assign(client, nil))
+        }
+    }
+
+    private var isCooperative: Bool {
+        guard let client = unsafe self.client?.pointer else { return false }
+        return unsafe String(cString: rd_kafka_rebalance_protocol(client)) == "COOPERATIVE"
+    }
+
+    private func check(_ error: rd_kafka_resp_err_t) {
+        if error != RD_KAFKA_RESP_ERR_NO_ERROR { self.report(self.trouble.groupFailed(KafkaError(error))) }
+    }
+
+    private func check(_ error: OpaquePointer?) {
+        if let error = unsafe error { self.report(self.trouble.groupFailed(unsafe KafkaError(consuming: error))) }
+    }
+
+    func perform(_ action: KafkaConsumer.StateMachine.DrainAction) {
+        switch action {
+        case .wait: break
+        case .unassign(let partitions, let abandoned):
+            if !abandoned.isEmpty { self.consumer.delegate.partitionsLost(abandoned) }
+            self.unassign(partitions)
+        }
+    }
+
+    func vanished(_ partitions: [TopicPartition]) {
+        let lost = self.machine.partitionsVanished(partitions, now: self.now)
+        if !lost.isEmpty, !self.machine.isLeaving { self.consumer.delegate.partitionsLost(lost) }
+    }
+
+    // MARK: Commits
+
+    func sendCommits() {
+        while true {
+            self.loseShrunkPartitions()
+            switch self.commits.next(isOurs: { self.machine.isCommitted($0) }) {
+            case .wait: return
+            case .refuse(let ticket, let refused): self.answer(ticket, .failure(.notOurs(refused)))
+            case .send(let ticket, let offsets): self.send(offsets, ticket)
+            }
+        }
+    }
+
+    /// Where the partition's end lies before what is to be committed, it is not the partition that we read.
+    private func loseShrunkPartitions() {
+        let shrunk = self.commits.nextOffsets.filter { commit in
+            guard self.machine.isCommitted(commit.topicPartition),
+                let end = self.client?.highWatermark(of: commit.topicPartition)
+            else { return false }
+            return end < commit.offset
+        }
+        self.vanished(shrunk.map(\.topicPartition))
+    }
+
+    private func send(_ offsets: [OffsetCommit], _ ticket: UInt) {
+        guard let client = unsafe self.client?.pointer, let queue = unsafe self.queuePointer else { return }
+        let list = RDKafkaPartitionList(capacity: offsets.count)
+        for commit in offsets {
+            assert(commit.metadata.allSatisfy { $0 < 0x80 }, "commit metadata must be ASCII")
+            guard commit.metadata.count <= OffsetCommit.maxMetadataBytes else {
+                let error = KafkaError(
+                    RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE,
+                    "\(commit.topicPartition): \(commit.metadata.count) bytes of metadata, 4096 at most"
+                )
+                return self.settle(ticket, error: error, failed: Set(offsets.map(\.topicPartition)))
+            }
+            list.add(commit.topicPartition, offset: commit.offset, metadata: commit.metadata)
+        }
+        let error = unsafe rd_kafka_commit_queue(
+            client,
+            list.pointer,
+            queue,
+            nil,
+            UnsafeMutableRawPointer(bitPattern: ticket)
+        )
+        if error != RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.settle(ticket, error: KafkaError(error), failed: Set(offsets.map(\.topicPartition)))
+        }
+    }
+
+    private func commitAnswered(_ event: borrowing RDKafkaEvent) {
+        let partitions = event.partitions
+        var failed = Set(partitions.filter { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }.map(\.partition))
+        var error = event.error
+        if error != nil {
+            failed = Set(partitions.map(\.partition))
+        } else if let first = partitions.first(where: { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }) {
+            error = KafkaError(first.error, partitions: Array(failed))
+        }
+        for partition in partitions where KafkaError(partition.error).isUnknownTopic {
+            self.vanished([partition.partition])
+        }
+        self.settle(event.opaque, error: error, failed: failed)
+        if let error,
+            error.isOneOf(
+                RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+                RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+                RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+            )
+        {
+            self.perform(self.machine.assignmentLost())
+        } else {
+            self.perform(self.machine.commitAnswered(openCommits: self.commits.openCount))
+        }
+        self.sendCommits()
+    }
+
+    private func settle(_ ticket: UInt, error: KafkaError?, failed: Set<TopicPartition>) {
+        guard let answer = self.commits.answered(ticket: ticket, failed: failed) else { return }
+        if failed.isEmpty, error == nil {
+            self.lease.commitStored(ticket: ticket)
+            self.consumer.publish(lease: self.lease, tick: self.now)
+        }
+        if var error {
+            if !error.partitions.isEmpty { error.partitions += answer.refused }
+            self.answer(ticket, .failure(error))
+        } else if !answer.refused.isEmpty {
+            self.answer(ticket, .failure(.notOurs(answer.refused)))
+        } else {
+            self.answer(ticket, .success(()))
+        }
+    }
+
+    private func answer(_ ticket: UInt, _ result: Result<Void, KafkaError>) {
+        self.completions.removeValue(forKey: ticket)?(result)
+    }
+
+    // MARK: Fetches
+
+    func fetchFailed(_ partition: TopicPartition, _ error: KafkaError) {
+        guard !error.isOneOf(RD_KAFKA_RESP_ERR__PARTITION_EOF) else { return }
+        if error.isUnknownTopic {
+            return self.vanished(
+                partition.partition >= 0
+                    ? [partition] : self.machine.partitions.keys.filter { $0.topic == partition.topic }
+            )
+        }
+        guard error.isOneOf(RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) else {
+            return self.failed(error)
+        }
+        guard self.machine.isDelivered(partition) else { return }
+        self.vanished([partition])
+        self.fail(
+            KafkaError(
+                RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
+                """
+                partition \(partition): the offset to go on from does not exist any more (\(error.message)). Retention removed what was not read yet, \
+                or the topic was created anew. Set the group's offset with kafka-consumer-groups, or set auto.offset.reset to earliest or latest
+                """
+            )
+        )
+    }
+}
+
+extension KafkaError {
+    /// The cluster does not know the topic, or not that partition of it.
+    var isUnknownTopic: Bool {
+        self.isOneOf(
+            RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+            RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+            RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        )
+    }
+
+    /// Some broker answered, so the connection is well.
+    var isAboutTopic: Bool { self.number > 0 }
+
+    static func notOurs(_ partitions: [TopicPartition]) -> KafkaError {
+        KafkaError(
+            RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST,
+            "not assigned any more: \(partitions.map(\.description).joined(separator: ", "))",
+            partitions: partitions
+        )
+    }
+}

@@ -1,0 +1,286 @@
+import CRDKafka
+
+/// The thread of a consumer: two queues, the commands, and a clock.
+///
+/// The consumer queue (rebalances, answers of commits, errors) is always polled; the data queue only while intake is open. That is the flow control:
+/// pausing partitions would cost a second each time.
+final class ConsumerLoop {
+    /// How often the thread looks up when nothing happens: for `max.poll.interval.ms`, deadlines and the lease.
+    private static let tick = Duration.milliseconds(200)
+    /// Events taken from the consumer queue before commands and data are looked at again.
+    private static let maxEvents = 64
+
+    let consumer: KafkaConsumer
+    var machine: KafkaConsumer.StateMachine
+    var commits = CommitQueue()
+    var completions: [UInt: KafkaConsumer.CommitCompletion] = [:]
+    var lease: ConsumerLease
+    var trouble: ConsumerTrouble
+    var now = BootTime.now
+    /// nil: intake is stopped for good.
+    private var intakeIsOpen: Bool? = true
+    var hasFailed = false
+    private var nextCommittedFetch = BootTime.now
+    private var nextWatermarks = BootTime.now
+    private var nextProof = BootTime.now
+    private var closeDeadline: BootTime?
+
+    // Taken apart in `run`, in this order; nil afterwards.
+    var client: RDKafkaHandle?
+    private var queue: RDKafkaQueue?
+    var queuePointer: OpaquePointer? { unsafe self.queue?.pointer }
+    private var dataQueue: RDKafkaQueue?
+    private var batch: RecordBatch
+
+    init(of consumer: KafkaConsumer, client: consuming RDKafkaHandle) {
+        self.consumer = consumer
+        self.machine = KafkaConsumer.StateMachine(revocationDeadline: consumer.configuration.revocationDeadline)
+        self.lease = ConsumerLease(session: consumer.session, now: self.now)
+        self.trouble = ConsumerTrouble(topics: consumer.configuration.topics, now: self.now)
+        self.batch = RecordBatch(capacity: max(1, consumer.configuration.maxBatch))
+        unsafe rd_kafka_poll_set_consumer(client.pointer)
+        if let queue = unsafe rd_kafka_queue_get_consumer(client.pointer) {
+            unsafe rd_kafka_set_log_queue(client.pointer, queue)
+            let queue = unsafe RDKafkaQueue(queue)
+            queue.wake(consumer.waker)
+            self.queue = consume queue
+        }
+        let dataQueue = RDKafkaQueue(of: client)
+        dataQueue.wake(consumer.waker)
+        self.dataQueue = consume dataQueue
+        self.client = consume client
+    }
+
+    func run() {
+        self.subscribe()
+        while !self.isOver {
+            self.consumer.waker.wait(self.timeToWait)
+            repeat {
+                self.clockTicked()
+                self.takeCommands()
+            } while self.pollEvents() || self.pollRecords()
+        }
+        self.end()
+    }
+
+    private var timeToWait: Duration {
+        guard let deadline = self.machine.drainDeadline else { return Self.tick }
+        return min(Self.tick, BootTime.now.until(deadline))
+    }
+
+    // MARK: The clock
+
+    private func clockTicked() {
+        self.now = .now
+        _ = self.lease.ticked(self.now, lastTicket: self.commits.lastTicket)
+        self.consumer.publish(lease: self.lease, tick: self.now)
+        if self.lease.isBroken { self.proveLease() }
+        self.perform(self.machine.clockTicked(self.now))
+        if case .assigning(let partitions) = self.machine.phase, self.now >= self.nextCommittedFetch {
+            self.fetchCommitted(partitions)
+        }
+        if self.now >= self.nextWatermarks {
+            self.nextWatermarks = self.now.advanced(by: .seconds(1))
+            self.publishWatermarks()
+        }
+        if self.machine.rejoinIsDue(self.now, patience: .seconds(10)) { self.subscribe() }
+        guard !self.machine.isLeaving else { return self.leaveWhenSettled() }
+        if self.trouble.probeIsDue(self.now, hasPartitions: !self.machine.partitions.isEmpty) { self.probe() }
+    }
+
+    private func publishWatermarks() {
+        var watermarks: [TopicPartition: Int64] = [:]
+        for partition in self.machine.partitions.keys {
+            watermarks[partition] = self.client?.highWatermark(of: partition)
+        }
+        self.consumer.publish(watermarks: watermarks)
+    }
+
+    /// Asks each topic's metadata: what tells that all is well again, and that a topic is gone.
+    private func probe() {
+        var found: KafkaError?
+        for topic in self.consumer.configuration.topics where !topic.hasPrefix("^") {
+            guard let error = self.client?.trouble(withTopic: topic, timeout: .milliseconds(500)) else { continue }
+            found = found ?? error
+            if error.isUnknownTopic { self.vanished(self.machine.partitions.keys.filter { $0.topic == topic }) }
+            if !error.isAboutTopic { break }
+        }
+        self.now = .now
+        self.report(self.trouble.probed(found, now: self.now))
+    }
+
+    func report(_ action: ConsumerTrouble.Action) {
+        switch action {
+        case .none: break
+        case .tell(let problem): if !self.machine.isLeaving { self.consumer.delegate.consumerProblemChanged(problem) }
+        }
+    }
+
+    /// Repeats a stored commit after a gap, unless a commit is asked anyway; see `ConsumerLease`.
+    private func proveLease() {
+        guard self.commits.openCount == 0, self.now >= self.nextProof,
+            let proof = self.commits.stored.values.first(where: { self.machine.isCommitted($0.topicPartition) })
+        else { return }
+        self.nextProof = self.now.advanced(by: .milliseconds(500))
+        _ = self.commits.asked([proof])
+        self.sendCommits()
+    }
+
+    // MARK: Commands
+
+    private func takeCommands() {
+        for command in self.consumer.takeCommands() {
+            switch command {
+            case .resumeIntake: if self.intakeIsOpen != nil { self.intakeIsOpen = true }
+            case .stopIntake: self.intakeIsOpen = nil
+            case .finishRevocation:
+                self.perform(self.machine.revocationFinished(openCommits: self.commits.openCount))
+            case .commit(let offsets, let completion):
+                self.completions[self.commits.asked(offsets)] = completion
+                self.sendCommits()
+            case .close: self.closeAsked()
+            }
+        }
+    }
+
+    private func closeAsked() {
+        guard !self.machine.isLeaving else { return }
+        self.intakeIsOpen = nil
+        self.machine.leaveAsked()
+        self.closeDeadline = self.now.advanced(by: self.consumer.configuration.closeDeadline)
+    }
+
+    /// Leaving begins when no commit is open any more, or at the deadline.
+    private func leaveWhenSettled() {
+        guard let deadline = self.closeDeadline, self.commits.openCount == 0 || self.now >= deadline else { return }
+        self.closeDeadline = nil
+        self.leaveDeadline = self.now.advanced(by: self.consumer.configuration.closeDeadline)
+        self.leaveGroup()
+    }
+
+    private var leaveDeadline: BootTime?
+
+    private func leaveGroup() {
+        guard let client = unsafe self.client?.pointer, let queue = unsafe self.queue?.pointer else { return }
+        // A drain that was under way, or an assignment that was not taken, would hold the close up.
+        if !self.machine.partitions.isEmpty { unsafe _ = rd_kafka_assign(client, nil) }
+        if let error = unsafe rd_kafka_consumer_close_queue(client, queue) { unsafe rd_kafka_error_destroy(error) }
+    }
+
+    private var isOver: Bool {
+        guard let deadline = self.leaveDeadline else { return false }
+        if self.now >= deadline { return true }
+        guard let client = unsafe self.client?.pointer else { return true }
+        return unsafe rd_kafka_consumer_closed(client) != 0
+    }
+
+    /// Queues go before the client, and the waker after it.
+    private func end() {
+        for ticket in self.commits.drained() {
+            self.completions.removeValue(forKey: ticket)?(.failure(KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
+        }
+        self.consumer.publish(watermarks: [:])
+        self.dataQueue = nil
+        self.queue = nil
+        guard let client = self.client.take() else { return self.consumer.closed() }
+        client.destroy(wake: self.consumer.waker, within: self.consumer.configuration.closeDeadline)
+        self.consumer.closed()
+    }
+
+    // MARK: Queues
+
+    /// Takes a bounded number of events; true when there may be more.
+    private func pollEvents() -> Bool {
+        for _ in 0..<Self.maxEvents {
+            guard let event = self.queue?.poll() else { return false }
+            self.received(event)
+            if self.isOver { return false }
+        }
+        return true
+    }
+
+    /// Takes one batch; true when there may be more.
+    private func pollRecords() -> Bool {
+        guard self.intakeIsOpen == true, !self.machine.isLeaving, let queue = unsafe self.dataQueue?.pointer else {
+            return false
+        }
+        let count = unsafe self.batch.fill(from: queue)
+        guard count > 0 else { return false }
+        let records = self.batch.drain(
+            isDelivered: { self.machine.isDelivered($0) },
+            first: { self.commits.firstRecord($0, offset: $1) },
+            failed: { self.fetchFailed($0, $1) }
+        )
+        if !records.isEmpty, !self.hasFailed, !self.consumer.delegate.recordsReceived(records) {
+            self.intakeIsOpen = self.intakeIsOpen.map { _ in false }
+        }
+        return true
+    }
+
+    func fail(_ error: KafkaError) {
+        guard !self.hasFailed, !self.machine.isLeaving else { return }
+        self.hasFailed = true
+        self.intakeIsOpen = nil
+        self.consumer.delegate.consumerFailed(error)
+    }
+
+    // MARK: Partitions
+
+    private func subscribe() {
+        guard let client = unsafe self.client?.pointer else { return }
+        let topics = RDKafkaPartitionList(
+            self.consumer.configuration.topics.map { TopicPartition(topic: $0, partition: -1) }
+        )
+        let error = unsafe rd_kafka_subscribe(client, topics.pointer)
+        if error != RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.fail(KafkaError(error, "cannot subscribe: \(KafkaError(error))"))
+        }
+    }
+
+    /// Their fetches go to the data queue from the first record on: forwarding is kept when the partition is assigned.
+    func forward(_ partitions: [TopicPartition]) {
+        guard let client = unsafe self.client?.pointer, let dataQueue = unsafe self.dataQueue?.pointer else { return }
+        for partition in partitions {
+            guard let queue = unsafe rd_kafka_queue_get_partition(client, partition.topic, partition.partition) else {
+                continue
+            }
+            unsafe rd_kafka_queue_forward(queue, dataQueue)
+            unsafe rd_kafka_queue_destroy(queue)
+        }
+        self.batch.topicsChanged()
+    }
+
+    func unassigned(_ partitions: [TopicPartition]) {
+        self.commits.ended(partitions)
+        self.batch.topicsChanged()
+    }
+
+    func committedFetchFailed() { self.nextCommittedFetch = BootTime.now.advanced(by: .milliseconds(500)) }
+
+    /// What the broker holds for the group.
+    private func fetchCommitted(_ partitions: [TopicPartition]) {
+        guard let client = unsafe self.client?.pointer else { return }
+        let list = RDKafkaPartitionList(partitions)
+        let error = unsafe rd_kafka_committed(client, list.pointer, 2_000)
+        let elements = list.elements()
+        let failed = elements.first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }
+        guard error == RD_KAFKA_RESP_ERR_NO_ERROR, failed == nil else {
+            let code = error == RD_KAFKA_RESP_ERR_NO_ERROR ? failed?.error ?? error : error
+            self.committedFetchFailed()
+            return self.report(
+                self.trouble.groupFailed(
+                    KafkaError(code, "cannot read the committed offsets: \(KafkaError(code).message)")
+                )
+            )
+        }
+        self.assign(
+            elements.map {
+                AssignedPartition(
+                    topicPartition: $0.partition,
+                    committedOffset: $0.offset >= 0 ? $0.offset : nil,
+                    committedMetadata: $0.offset >= 0 ? $0.metadata : []
+                )
+            }
+        )
+    }
+}

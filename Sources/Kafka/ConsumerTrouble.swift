@@ -1,0 +1,69 @@
+/// What is wrong with the connection, the topics or the group, and when it is over.
+///
+/// librdkafka says what went wrong but never that it is well again, so a trouble is looked at again by asking for metadata. Pure.
+struct ConsumerTrouble {
+    enum Action: Equatable {
+        case none
+        /// It changed; nil: all is well again.
+        case tell(KafkaError?)
+    }
+
+    let topics: [String]
+    /// Of connection or topic; over when a probe succeeds.
+    private var cluster: KafkaError?
+    /// Of the group; over when partitions are assigned.
+    private var group: KafkaError?
+    private var told: KafkaError?
+    private var isSuspect = false
+    private var nextProbe: BootTime
+
+    init(topics: [String], now: BootTime) {
+        self.topics = topics
+        self.nextProbe = now.advanced(by: .seconds(3))
+    }
+
+    /// A member without partitions looks once in a while, too: its topics may not exist.
+    func probeIsDue(_ now: BootTime, hasPartitions: Bool) -> Bool {
+        now >= self.nextProbe && (self.isSuspect || self.cluster != nil || !hasPartitions)
+    }
+
+    /// librdkafka reported something that a probe can look at.
+    mutating func suspected(_ error: KafkaError, now: BootTime) {
+        if !self.isSuspect { self.nextProbe = min(self.nextProbe, now) }
+        self.isSuspect = true
+        self.lastError = error
+    }
+
+    /// What librdkafka said last; it names the broker and the reason, which a failed probe does not.
+    private var lastError: KafkaError?
+
+    mutating func probed(_ found: KafkaError?, now: BootTime) -> Action {
+        self.nextProbe = now.advanced(by: found == nil && !self.isSuspect ? .seconds(5) : .seconds(1))
+        self.isSuspect = false
+        guard let found else {
+            self.cluster = nil
+            self.lastError = nil
+            return self.change()
+        }
+        self.cluster = found.isAboutTopic ? found : self.lastError ?? self.cluster ?? found
+        return self.change()
+    }
+
+    mutating func groupFailed(_ error: KafkaError) -> Action {
+        self.group = error
+        return self.change()
+    }
+
+    mutating func groupWorked() -> Action {
+        self.group = nil
+        return self.change()
+    }
+
+    private mutating func change() -> Action {
+        let problem = self.cluster ?? self.group
+        // The same trouble in other words (a port number, a time) is no news.
+        guard problem?.code != self.told?.code else { return .none }
+        self.told = problem
+        return .tell(problem)
+    }
+}

@@ -1,0 +1,65 @@
+import CRDKafka
+
+/// What librdkafka or a broker answered, with librdkafka's own name for it.
+package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// librdkafka's name: `_TIMED_OUT`, `MSG_SIZE_TOO_LARGE`, …
+    package var code: String
+    package var number: Int32
+    package var message: String
+    package var isFatal = false
+    package var isRetriable = false
+    /// Of a commit that was refused in part: the partitions that were not stored. Empty: any subset may have been.
+    package var partitions: [TopicPartition] = []
+
+    package init(
+        code: String,
+        number: Int32,
+        message: String,
+        isFatal: Bool = false,
+        isRetriable: Bool = false,
+        partitions: [TopicPartition] = []
+    ) {
+        self.code = code
+        self.number = number
+        self.message = message
+        self.isFatal = isFatal
+        self.isRetriable = isRetriable
+        self.partitions = partitions
+    }
+
+    package var description: String { "\(self.message) (\(self.code))" }
+
+    /// The cluster refuses a topic, the group or the whole cluster to this client.
+    package var isAuthorization: Bool {
+        switch rd_kafka_resp_err_t(self.number) {
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+            true
+        default: false
+        }
+    }
+}
+
+extension KafkaError {
+    init(_ code: rd_kafka_resp_err_t, _ message: String? = nil, partitions: [TopicPartition] = []) {
+        self.init(
+            code: unsafe String(cString: rd_kafka_err2name(code)),
+            number: code.rawValue,
+            message: unsafe message ?? String(cString: rd_kafka_err2str(code)),
+            partitions: partitions
+        )
+    }
+
+    /// Takes the error object over, and destroys it.
+    init(consuming error: OpaquePointer) {
+        unsafe self.init(rd_kafka_error_code(error), String(cString: rd_kafka_error_string(error)))
+        self.isFatal = unsafe rd_kafka_error_is_fatal(error) != 0
+        self.isRetriable = unsafe rd_kafka_error_is_retriable(error) != 0
+        unsafe rd_kafka_error_destroy(error)
+    }
+
+    func isOneOf(_ codes: rd_kafka_resp_err_t...) -> Bool {
+        codes.contains { $0.rawValue == self.number }
+    }
+}

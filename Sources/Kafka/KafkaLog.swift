@@ -1,0 +1,17 @@
+/// A line that librdkafka wrote; it never goes to standard error.
+package struct KafkaLogLine: Sendable, Hashable {
+    /// As in syslog: 3 error, 4 warning, 6 information, 7 debugging.
+    package var level: Int
+    /// librdkafka's facility: `FAIL`, `REBALANCE`, …
+    package var facility: String
+    package var text: String
+
+    package init(level: Int, facility: String, text: String) {
+        self.level = level
+        self.facility = facility
+        self.text = text
+    }
+}
+
+/// Receives librdkafka's log, on the thread of the client that wrote it; must not block.
+package typealias KafkaLog = @Sendable (KafkaLogLine) -> Void

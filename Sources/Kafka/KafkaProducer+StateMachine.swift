@@ -1,0 +1,168 @@
+extension KafkaProducer {
+    /// What waits outside librdkafka: messages that did not fit into its queue, and messages to be sent again.
+    ///
+    /// Order per key: a key with a failed message is *held*. Its failed messages are sent again one after the other, in the order of the calls, and
+    /// messages of that key that come meanwhile queue up behind them. What cannot be helped: a message of that key that was already in librdkafka when an earlier one failed
+    /// may be written before it.
+    ///
+    /// Pure: no clock, no C call, and no completion is called in here.
+    struct StateMachine {
+        struct Send: Equatable {
+            var sequence: UInt
+            var message: KafkaMessage
+            /// In a batch of its own, so that it fails for its own size only.
+            var isAlone: Bool
+        }
+
+        enum SubmittedAction: Equatable {
+            case send
+            case hold
+        }
+
+        enum FailedAction: Equatable {
+            case fail
+            case sendAgain
+        }
+
+        /// Messages with the same key and topic keep their order; those without a key have none.
+        private enum OrderKey: Hashable {
+            case keyed(topic: String, key: [UInt8])
+            case single(UInt)
+        }
+
+        private struct Held {
+            /// By sequence.
+            var waiting: [Send]
+            var underWay: UInt?
+            var notBefore: BootTime
+            var failures = 0
+        }
+
+        static let firstBackoff = Duration.milliseconds(100)
+        static let longestBackoff = Duration.seconds(2)
+
+        private var overflow: [Send] = []
+        private var overflowStart = 0
+        private var held: [OrderKey: Held] = [:]
+        private var keysUnderWay: [UInt: OrderKey] = [:]
+
+        var isHolding: Bool { !self.held.isEmpty || self.hasOverflow }
+        var hasOverflow: Bool { self.overflowStart < self.overflow.count }
+
+        private func orderKey(_ sequence: UInt, _ message: KafkaMessage) -> OrderKey {
+            message.key.map { .keyed(topic: message.topic, key: $0) } ?? .single(sequence)
+        }
+
+        /// The common case costs two comparisons.
+        mutating func submitted(_ sequence: UInt, _ message: KafkaMessage) -> SubmittedAction {
+            if !self.held.isEmpty {
+                let key = self.orderKey(sequence, message)
+                if self.held[key] != nil {
+                    self.held[key]?.waiting.append(Send(sequence: sequence, message: message, isAlone: false))
+                    return .hold
+                }
+            }
+            guard self.hasOverflow else { return .send }
+            self.overflow.append(Send(sequence: sequence, message: message, isAlone: false))
+            return .hold
+        }
+
+        /// librdkafka's queue is full; the message goes in when there is room.
+        mutating func queueWasFull(_ send: Send) {
+            if let key = self.keysUnderWay.removeValue(forKey: send.sequence) {
+                self.held[key]?.underWay = nil
+                self.held[key]?.waiting.insert(send, at: 0)
+            } else {
+                self.overflow.append(send)
+            }
+        }
+
+        /// What goes next into librdkafka's queue.
+        var firstOverflow: Send? { self.hasOverflow ? self.overflow[self.overflowStart] : nil }
+
+        mutating func firstOverflowSent() {
+            self.overflowStart += 1
+            guard self.overflowStart == self.overflow.count || self.overflowStart > 4_096 else { return }
+            self.overflow.removeFirst(self.overflowStart)
+            self.overflowStart = 0
+        }
+
+        mutating func delivered(_ sequence: UInt) {
+            guard let key = self.keysUnderWay.removeValue(forKey: sequence), var state = self.held[key] else { return }
+            state.underWay = nil
+            state.failures = 0
+            self.held[key] = state.waiting.isEmpty ? nil : state
+        }
+
+        /// `wasAlone`: the message had no batch neighbours.
+        mutating func failed(
+            _ send: Send,
+            _ kind: DeliveryFailure,
+            now: BootTime
+        ) -> FailedAction {
+            var send = send
+            switch kind {
+            case .tooLarge where !send.isAlone: send.isAlone = true
+            case .transient: break
+            case .tooLarge, .permanent:
+                // Others of its key may wait for it.
+                self.delivered(send.sequence)
+                return .fail
+            }
+            let key = self.keysUnderWay.removeValue(forKey: send.sequence) ?? self.orderKey(send.sequence, send.message)
+            var state = self.held[key] ?? Held(waiting: [], underWay: nil, notBefore: now)
+            if state.underWay == send.sequence { state.underWay = nil }
+            if kind == .transient {
+                let backoff = Self.firstBackoff * (1 << min(state.failures, 5))
+                state.notBefore = now.advanced(by: min(Self.longestBackoff, backoff))
+                state.failures += 1
+            }
+            let place = state.waiting.firstIndex { $0.sequence > send.sequence } ?? state.waiting.endIndex
+            state.waiting.insert(send, at: place)
+            self.held[key] = state
+            return .sendAgain
+        }
+
+        /// What is to be sent again now: of each held key the first message, when none is under way.
+        mutating func due(_ now: BootTime) -> [Send] {
+            guard !self.held.isEmpty else { return [] }
+            var due: [Send] = []
+            for (key, state) in self.held
+            where state.underWay == nil && state.notBefore <= now && !state.waiting.isEmpty {
+                let send = state.waiting[0]
+                self.held[key]?.waiting.removeFirst()
+                self.held[key]?.underWay = send.sequence
+                self.keysUnderWay[send.sequence] = key
+                due.append(send)
+            }
+            return due.sorted { $0.sequence < $1.sequence }
+        }
+
+        /// When `due` has something next; nil when nothing waits for a time.
+        var nextDue: BootTime? {
+            self.held.values.filter { $0.underWay == nil }.map(\.notBefore).min()
+        }
+
+        /// Drops everything that waits in here; returns the sequences, in order.
+        mutating func purged() -> [UInt] {
+            var dropped = self.overflow[self.overflowStart...].map(\.sequence)
+            self.overflow = []
+            self.overflowStart = 0
+            for (key, state) in self.held {
+                dropped += state.waiting.map(\.sequence)
+                self.held[key]?.waiting = []
+                if state.underWay == nil { self.held[key] = nil }
+            }
+            return dropped.sorted()
+        }
+    }
+
+    /// What the failure of a delivery means.
+    enum DeliveryFailure: Equatable {
+        /// Of the batch, so perhaps only of a neighbour.
+        case tooLarge
+        /// Sent again until it works: the cluster's trouble, not the message's.
+        case transient
+        case permanent
+    }
+}

@@ -1,0 +1,21 @@
+package struct KafkaProducerConfiguration: Sendable {
+    package var brokers: String
+    /// Any librdkafka property; wins over the defaults set here, but for the few that would break a promise (`PropertyPolicy`).
+    package var properties: [String: String] = [:]
+    /// Longest time `close` waits for librdkafka, twice.
+    package var closeDeadline: Duration = .seconds(5)
+    /// nil: librdkafka's log is dropped.
+    package var log: KafkaLog?
+
+    package init(
+        brokers: String,
+        properties: [String: String] = [:],
+        closeDeadline: Duration = .seconds(5),
+        log: KafkaLog? = nil
+    ) {
+        self.brokers = brokers
+        self.properties = properties
+        self.closeDeadline = closeDeadline
+        self.log = log
+    }
+}

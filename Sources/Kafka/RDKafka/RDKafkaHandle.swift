@@ -1,0 +1,97 @@
+import CRDKafka
+import Synchronization
+
+/// A client (`rd_kafka_t`); its calls may come from any thread.
+///
+/// Everything that was taken from it (queues, events, topics) must be gone before it is destroyed.
+@safe
+struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
+    let pointer: OpaquePointer
+
+    init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
+
+    /// Never here itself: `rd_kafka_destroy` blocks, and this can run anywhere.
+    deinit {
+        let address = unsafe UInt(bitPattern: self.pointer)
+        NamedThread.start("rdkafka.destroy") {
+            unsafe rd_kafka_destroy_flags(OpaquePointer(bitPattern: address), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+        }
+    }
+
+    /// Destroys the client on a thread of its own, and waits for that, but not for ever. Blocks.
+    ///
+    /// The waker is kept until the client is gone: librdkafka may write to its descriptor to the end.
+    consuming func destroy(wake waker: Waker, within time: Duration) {
+        let address = unsafe UInt(bitPattern: self.pointer)
+        discard self
+        let isGone = Flag()
+        NamedThread.start("rdkafka.destroy") {
+            unsafe rd_kafka_destroy_flags(OpaquePointer(bitPattern: address), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+            isGone.value.store(true, ordering: .releasing)
+            waker.wake()
+        }
+        let deadline = BootTime.now.advanced(by: time)
+        while !isGone.value.load(ordering: .acquiring), BootTime.now < deadline {
+            waker.wait(BootTime.now.until(deadline))
+        }
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic<Bool>(false)
+    }
+
+    /// The error that ended this client, if there is one.
+    var fatalError: KafkaError? {
+        var text = [CChar](repeating: 0, count: 512)
+        let code = unsafe rd_kafka_fatal_error(self.pointer, &text, text.count)
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
+        var error = KafkaError(code, String(terminated: text))
+        error.isFatal = true
+        return error
+    }
+
+    /// Asks a broker about the topic, or only whether any broker answers; nil when all is well. Blocks.
+    func trouble(withTopic topic: String?, timeout: Duration) -> KafkaError? {
+        do {
+            try unsafe self.withMetadata(ofTopic: topic, timeout: timeout) { (metadata) throws(KafkaError) in
+                guard let topic, unsafe metadata.topic_cnt > 0 else { return }
+                let error = unsafe metadata.topics[0].err
+                guard error == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                    throw KafkaError(error, "topic \(topic): \(unsafe String(cString: rd_kafka_err2str(error)))")
+                }
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Metadata of one topic, or of the brokers only. Blocks.
+    func withMetadata<Value>(
+        ofTopic topic: String?,
+        timeout: Duration,
+        _ body: (rd_kafka_metadata_t) throws(KafkaError) -> Value
+    ) throws(KafkaError) -> Value {
+        let reference = unsafe topic.flatMap { unsafe rd_kafka_topic_new(self.pointer, $0, nil) }
+        defer { if let reference = unsafe reference { unsafe rd_kafka_topic_destroy(reference) } }
+        var metadata: UnsafePointer<rd_kafka_metadata>?
+        let error = unsafe rd_kafka_metadata(self.pointer, 0, reference, &metadata, timeout.wholeMilliseconds)
+        guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata = unsafe metadata else { throw KafkaError(error) }
+        defer { unsafe rd_kafka_metadata_destroy(metadata) }
+        return try unsafe body(metadata.pointee)
+    }
+
+    /// What fetches last saw of a partition's end; nil when nothing was seen. Does not block.
+    func highWatermark(of partition: TopicPartition) -> Int64? {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        let error = unsafe rd_kafka_get_watermark_offsets(
+            self.pointer,
+            partition.topic,
+            partition.partition,
+            &low,
+            &high
+        )
+        return error == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
+    }
+}

@@ -1,0 +1,20 @@
+'use strict';
+
+// Whose work is running? The run of a rule is carried through callbacks, timers and promises.
+
+const { AsyncLocalStorage } = require('node:async_hooks');
+
+/** @type {AsyncLocalStorage<import('./evaluation').RuleRun>} */
+const storage = new AsyncLocalStorage();
+const getStore = storage.getStore.bind(storage);
+const run = storage.run.bind(storage);
+const exit = storage.exit.bind(storage);
+
+module.exports = {
+    /** The run of the rule that the present code belongs to, or undefined. */
+    current: getStore,
+    /** `within(run, function, ...arguments)`: calls a function as part of a rule's run. */
+    within: run,
+    /** `outside(function, ...arguments)`: calls a function as part of no rule's run. */
+    outside: exit,
+};

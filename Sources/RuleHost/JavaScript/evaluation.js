@@ -1,0 +1,406 @@
+'use strict';
+
+// One login's way through a run of neighbouring rules, and one rule's part of it.
+//
+// A rule's callback hands over to the next rule, but is not its end: the rule is complete when its requests and timers
+// are done too, or its deadline has passed. The evaluation is done when no further rule starts and all are complete.
+
+const { now, parse, stringify, apply, promiseThen, Promise, die } = require('./intrinsics');
+const { kinds } = require('./frames');
+const { within } = require('./attribution');
+const { UnauthorizedError, describe } = require('./errors');
+const { UnsendableError, textOf, addContainers, removeUnusedContainers } = require('./state');
+const { MetadataWrites } = require('./metadata');
+const pulse = require('./pulse');
+const turns = require('./turns');
+
+/** Late warnings that one rule may leave in its result. */
+const maxLate = 5;
+
+/** What all evaluations of this host share; set once, by `configure`. */
+const host = {
+    /** @type {import('./frames').FrameSocket} */
+    socket: null,
+    /** @type {{name: string, call: Function}[]} */
+    rules: [],
+    /** Milliseconds that a rule with nothing but timers left is given after its callback. */
+    drain: 5000,
+    consoleBytes: 8192,
+};
+
+/** @type {Map<number, Evaluation>} */
+const inFlight = new Map();
+
+/** One rule at work for one login. What runs on behalf of it carries it along, see `attribution.js`. */
+class RuleRun {
+    constructor(evaluation, index, started) {
+        this.evaluation = evaluation;
+        this.index = index;
+        this.started = started;
+        /** Whether callback, error or deadline ended the rule's turn in the chain. */
+        this.isDecided = false;
+        this.isComplete = false;
+        this.isSettling = false;
+        this.milliseconds = 0;
+        this.calls = 0;
+        /** Requests under way. */
+        this.exchanges = null;
+        this.requests = 0;
+        /** Timers and work of the thread pool under way. */
+        this.pending = 0;
+        /** Timers that the end of the evaluation stops. */
+        this.timers = null;
+        /** When it last had only timers left. */
+        this.quietSince = 0;
+        this.late = null;
+        this.writes = null;
+    }
+
+    /** Tells the watchdog that this rule's work begins. */
+    mark() {
+        pulse.mark(this.evaluation.number, this.index);
+    }
+
+    exchangeBegan(exchange) {
+        this.reopen();
+        this.calls += 1;
+        this.requests += 1;
+        if (this.exchanges === null) this.exchanges = new Set();
+        this.exchanges.add(exchange);
+    }
+
+    exchangeEnded(exchange) {
+        if (!this.exchanges.delete(exchange)) return;
+        this.requests -= 1;
+        this.quieten();
+    }
+
+    /** Work begins that the rule's end waits for. */
+    workBegan() {
+        this.reopen();
+        this.pending += 1;
+    }
+
+    workEnded() {
+        this.pending -= 1;
+        this.quieten();
+    }
+
+    /** Looks whether the rule is complete, after what runs now and its continuations. */
+    quieten() {
+        if (!this.isDecided || this.requests > 0 || this.isSettling || this.isComplete) return;
+        if (this.pending > 0) {
+            this.quietSince = now();
+            return;
+        }
+        this.isSettling = true;
+        turns.settleLater(this);
+    }
+
+    settle() {
+        this.isSettling = false;
+        if (this.isDecided && this.requests === 0 && this.pending === 0) this.complete();
+    }
+
+    complete() {
+        if (this.isComplete) return;
+        this.isComplete = true;
+        this.evaluation.ruleCompleted();
+    }
+
+    /** Something that was not counted went on, while other rules keep the evaluation open. */
+    reopen() {
+        if (!this.evaluation.isOver) this.isComplete = false;
+    }
+
+    /** Ends what is still under way. */
+    stop(tellWorker) {
+        if (this.timers !== null) {
+            for (const timer of this.timers) timer.stop();
+            this.timers = null;
+        }
+        if (this.requests > 0) {
+            const { exchanges } = this;
+            this.exchanges = new Set();
+            this.requests = 0;
+            for (const exchange of exchanges) exchange.drop(tellWorker);
+        }
+    }
+
+    /** Notes something that happened after the rule's callback. */
+    noteLate(text) {
+        if (this.late === null) this.late = [];
+        if (this.late.length < maxLate) this.late[this.late.length] = text;
+    }
+
+    /** An exception or a rejection that nobody caught. */
+    threw(thrown) {
+        const { evaluation } = this;
+        if (!this.isDecided) {
+            evaluation.ruleFailed(this, 'error', thrown);
+            return;
+        }
+        const { name, message } = describe(thrown, false);
+        const text = `after its callback: ${name}: ${message}`;
+        if (!evaluation.isOver) this.noteLate(text);
+        warn(this, 'late-exception', text);
+    }
+
+    /** The rule's `callback`. */
+    calledBack(error, user, context) {
+        const { evaluation } = this;
+        if (evaluation.isOver || this.isDecided) {
+            warn(this, 'second-callback', 'callback was called again, or after the rule had ended');
+            return;
+        }
+        if (error) {
+            const isDenial = error instanceof UnauthorizedError || error.name === 'UnauthorizedError';
+            evaluation.ruleFailed(this, isDenial ? 'denied' : 'error', error);
+        } else {
+            evaluation.ruleFinished(this, user, context);
+        }
+    }
+}
+
+/** A run of rules for one login. */
+class Evaluation {
+    constructor(number, head, userText, contextText) {
+        this.number = number;
+        this.next = head.from;
+        this.to = head.to;
+        this.timeout = head.timeout;
+        this.accessToken = typeof head.accessToken === 'string' ? head.accessToken : undefined;
+        this.givenUserText = userText;
+        this.givenContextText = contextText;
+        // The state that the last successful rule left.
+        this.userText = userText;
+        this.contextText = contextText;
+        this.user = parse(userText);
+        this.context = parse(contextText);
+        this.givenRedirect = this.context.redirect;
+        this.givenMultifactor = this.context.multifactor;
+        this.userId = this.user.user_id;
+        this.containers = addContainers(this.context);
+        this.unsupported = [];
+        /** @type {RuleRun[]} */
+        this.runs = [];
+        this.outcome = 'completed';
+        this.culprit = null;
+        this.error = null;
+        /** No further rule starts. */
+        this.isEnding = false;
+        this.isOver = false;
+        this.consoleLeft = host.consoleBytes;
+        const appMetadata = this.user.app_metadata;
+        if (typeof appMetadata === 'object' && appMetadata !== null) Object.setPrototypeOf(this.user, appMetadata);
+    }
+
+    startNextRule() {
+        if (this.isOver || this.isEnding) return;
+        if (this.next >= this.to) {
+            this.end();
+            return;
+        }
+        const run = new RuleRun(this, this.next, now());
+        this.next += 1;
+        this.runs[this.runs.length] = run;
+        run.mark();
+        within(run, call, run, this.user, this.context);
+    }
+
+    ruleFinished(run, user, context) {
+        const nextUser = user === undefined || user === null ? this.user : user;
+        const nextContext = context === undefined || context === null ? this.context : context;
+        try {
+            const { userText } = this;
+            const newUserText = textOf('user', nextUser, userText);
+            if (this.containers !== null) removeUnusedContainers(nextContext, this.containers);
+            this.contextText = textOf('context', nextContext, this.contextText);
+            this.userText = newUserText;
+        } catch (error) {
+            const isLimit = error instanceof UnsendableError;
+            this.ruleFailed(run, isLimit ? 'limit' : 'error', error);
+            return;
+        }
+        this.noteUnsupported('redirect', nextContext.redirect, this.givenRedirect);
+        this.noteUnsupported('multifactor', nextContext.multifactor, this.givenMultifactor);
+        this.user = nextUser;
+        this.context = nextContext;
+        this.decided(run);
+        if (this.next >= this.to) {
+            this.end();
+        } else {
+            this.containers = addContainers(nextContext);
+            turns.startNextRule(this);
+        }
+    }
+
+    noteUnsupported(name, value, given) {
+        if (value === given || value === undefined || value === null || this.unsupported.includes(name)) return;
+        this.unsupported[this.unsupported.length] = name;
+    }
+
+    ruleFailed(run, outcome, error) {
+        if (this.isEnding) return;
+        this.outcome = outcome;
+        this.culprit = run;
+        this.error = describe(error, outcome === 'error');
+        if (run.writes !== null) run.writes.seal();
+        this.decided(run);
+        this.end();
+    }
+
+    decided(run) {
+        run.milliseconds = now() - run.started;
+        run.isDecided = true;
+        run.quieten();
+    }
+
+    end() {
+        this.isEnding = true;
+        this.ruleCompleted();
+    }
+
+    ruleCompleted() {
+        if (this.isOver || !this.isEnding) return;
+        for (let index = 0; index < this.runs.length; index += 1) if (!this.runs[index].isComplete) return;
+        this.finish();
+    }
+
+    /** Called a few dozen times a second: ends rules whose time is over. */
+    keepDeadlines(time) {
+        for (let index = 0; index < this.runs.length && !this.isOver; index += 1) {
+            const run = this.runs[index];
+            if (run.isComplete) continue;
+            if (time - run.started >= this.timeout) {
+                this.deadlinePassed(run);
+            } else if (run.isDecided && run.requests === 0 && run.pending > 0
+                && time - run.quietSince >= host.drain) {
+                run.noteLate(`timers were still running ${Math.round(host.drain)} ms after the rule's last call`);
+                run.stop(true);
+                run.complete();
+            }
+        }
+    }
+
+    deadlinePassed(run) {
+        if (run.isDecided) {
+            run.noteLate(`still at work after its callback when its time of ${this.timeout} ms was over`);
+        } else {
+            const error = new Error(`did not call back within ${this.timeout} ms`);
+            error.name = 'TimeoutError';
+            error.stack = undefined;
+            this.ruleFailed(run, 'timeout', error);
+        }
+        run.stop(true);
+        run.complete();
+    }
+
+    /** Sends the result. */
+    finish() {
+        const { outcome, userText, contextText } = this;
+        const head = `{"outcome":"${outcome}"${this.failureText()},"rules":[${this.rulesText()}],${this.writesText()}`
+            + `,"unsupported":${this.unsupported.length === 0 ? '[]' : stringify(this.unsupported)}}`;
+        this.release();
+        const isSent = host.socket.sendDone(
+            this.number,
+            head,
+            userText === this.givenUserText ? '' : userText,
+            contextText === this.givenContextText ? '' : contextText,
+        );
+        if (!isSent) die('the result of an evaluation is larger than a frame may be');
+    }
+
+    failureText() {
+        if (this.culprit === null) return '';
+        return `,"rule":${this.culprit.index},"error":${stringify(this.error)}`;
+    }
+
+    rulesText() {
+        let text = '';
+        for (let index = 0; index < this.runs.length; index += 1) {
+            const run = this.runs[index];
+            const milliseconds = Math.round(run.milliseconds * 1000) / 1000;
+            text += `${index === 0 ? '' : ','}{"rule":${run.index},"ms":${milliseconds},"calls":${run.calls}`
+                + `,"late":${run.late === null ? '[]' : stringify(run.late)}}`;
+        }
+        return text;
+    }
+
+    writesText() {
+        let writes = null;
+        for (let index = 0; index < this.runs.length; index += 1) {
+            const run = this.runs[index];
+            const isDropped = run === this.culprit && this.outcome !== 'denied';
+            if (run.writes === null || isDropped) continue;
+            if (writes === null) writes = new MetadataWrites();
+            writes.merge(run.writes);
+        }
+        return writes === null ? MetadataWrites.noneText : writes.text();
+    }
+
+    /** The worker does not want this evaluation any more. */
+    cancel() {
+        if (!this.isOver) this.release();
+    }
+
+    release() {
+        this.isOver = true;
+        inFlight.delete(this.number);
+        pulse.ended();
+        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].stop(false);
+    }
+}
+
+/** Calls a rule. Runs within the rule's attribution. */
+function call(run, user, context) {
+    const callback = (error, newUser, newContext) => run.calledBack(error, newUser, newContext);
+    try {
+        const result = host.rules[run.index].call(user, context, callback);
+        if (result === undefined || result === null || typeof result.then !== 'function') return;
+        const rejected = (reason) => run.threw(reason);
+        if (result instanceof Promise) apply(promiseThen, result, [undefined, rejected]);
+        else result.then(undefined, rejected);
+    } catch (error) {
+        run.threw(error);
+    }
+}
+
+/** Tells the worker of something that a rule did and that is not its result. */
+function warn(run, kind, text) {
+    const number = run === undefined || run.evaluation.isOver ? 0 : run.evaluation.number;
+    const rule = run === undefined ? -1 : run.index;
+    host.socket.send(kinds.warning, number, stringify({ rule, kind, text }));
+}
+
+/** Handles a frame `evaluate`. */
+function evaluate(frame) {
+    if (inFlight.has(frame.evaluation) || frame.evaluation === 0) die(`evaluation ${frame.evaluation} came twice`);
+    pulse.begun();
+    let evaluation;
+    try {
+        const head = parse(frame.partText());
+        const userText = frame.partText();
+        evaluation = new Evaluation(frame.evaluation, head, userText, frame.text());
+    } catch (error) {
+        die(`evaluation ${frame.evaluation} cannot be read: ${error.message}`);
+    }
+    if (!(evaluation.next >= 0 && evaluation.to <= host.rules.length && evaluation.timeout > 0)) {
+        die(`evaluation ${frame.evaluation} asks for rules that are not loaded`);
+    }
+    inFlight.set(frame.evaluation, evaluation);
+    evaluation.startNextRule();
+}
+
+/** Handles a frame `cancel`. */
+function cancel(frame) {
+    const evaluation = inFlight.get(frame.evaluation);
+    if (evaluation !== undefined) evaluation.cancel();
+}
+
+function keepDeadlines() {
+    const time = now();
+    for (const evaluation of inFlight.values()) evaluation.keepDeadlines(time);
+}
+
+module.exports = { host, evaluate, cancel, keepDeadlines, warn, RuleRun };

@@ -1,0 +1,119 @@
+'use strict';
+
+// Requests of rules that the worker has not answered yet. Whatever library made one, it comes through here.
+
+const { stringify, parse, die } = require('./intrinsics');
+const { kinds } = require('./frames');
+const { refusal } = require('./errors');
+
+/** @type {import('./frames').FrameSocket} */
+let socket = null;
+let lastNumber = 0;
+let maxBodyBytes = 10 << 20;
+/** @type {Map<number, Exchange>} */
+const waiting = new Map();
+const noBytes = new Uint8Array(0);
+
+/** One request and what happens with its answer. */
+class Exchange {
+    constructor(number, run, answered, failed) {
+        this.number = number;
+        this.run = run;
+        /** @type {(head: {status: number, reason: string, headers: [string, string][]}, body: Buffer) => void} */
+        this.answered = answered;
+        /** @type {(failure: object) => void} failure as in the frame `failed`, or an Error of the host */
+        this.failed = failed;
+    }
+
+    /** The rule does not want the answer any more. */
+    cancel() {
+        if (!waiting.delete(this.number)) return;
+        const { run } = this;
+        if (!run.evaluation.isOver) socket.sendNumber(kinds.cancelRequest, run.evaluation.number, this.number);
+        run.exchangeEnded(this);
+    }
+
+    /** The evaluation is over, so is this: whoever waits is told, the worker knows. */
+    drop(tellWorker) {
+        if (!waiting.delete(this.number)) return;
+        if (tellWorker) socket.sendNumber(kinds.cancelRequest, this.run.evaluation.number, this.number);
+        this.failed(refusal('the rule is over, its request was cancelled', 'ECONNRESET'));
+    }
+}
+
+const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/**
+ * Sends a request to the worker.
+ * @param {import('./evaluation').RuleRun} run whose request it is
+ * @param {string} method
+ * @param {string} url
+ * @param {[string, string][]} headers
+ * @param {boolean} rejectUnauthorized
+ * @param {Uint8Array | null} body
+ * @returns {Exchange | Error} an error where the request cannot be made at all
+ */
+function send(run, method, url, headers, rejectUnauthorized, body, answered, failed) {
+    if (run === undefined || run.evaluation.isOver) {
+        return refusal('a request was made while no rule runs that it belongs to', 'ECONNRESET');
+    }
+    if (!methodPattern.test(method)) return refusal(`not a method of HTTP: ${method}`);
+    const bytes = body === null ? noBytes : body;
+    if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes`);
+    const head = `{"rule":${run.index},"method":"${method}","url":${stringify(url)},"headers":${stringify(headers)}`
+        + `,"rejectUnauthorized":${rejectUnauthorized}}`;
+    lastNumber = lastNumber === 0xffffffff ? 1 : lastNumber + 1;
+    const exchange = new Exchange(lastNumber, run, answered, failed);
+    if (!socket.sendRequest(run.evaluation.number, lastNumber, head, bytes)) return refusal('the request is too large');
+    waiting.set(lastNumber, exchange);
+    run.exchangeBegan(exchange);
+    return exchange;
+}
+
+/** The worker answered. An answer to a cancelled request may still arrive, and is nobody's. */
+function answered(frame) {
+    const part = frame.numberedPart();
+    const exchange = waiting.get(part.number);
+    if (exchange === undefined) return;
+    let head;
+    try {
+        head = parse(part.text);
+    } catch {
+        die('a response of the worker is not JSON');
+    }
+    waiting.delete(part.number);
+    exchange.run.mark();
+    exchange.answered(head, frame.rest());
+    exchange.run.exchangeEnded(exchange);
+}
+
+/** The worker could not get an answer. */
+function failed(frame) {
+    const number = frame.number();
+    const exchange = waiting.get(number);
+    if (exchange === undefined) return;
+    let failure;
+    try {
+        failure = parse(frame.text());
+    } catch {
+        die('a failure of the worker is not JSON');
+    }
+    waiting.delete(number);
+    exchange.run.mark();
+    exchange.failed(failure);
+    exchange.run.exchangeEnded(exchange);
+}
+
+/**
+ * @param {import('./frames').FrameSocket} frames
+ */
+function attach(frames) {
+    socket = frames;
+}
+
+/** @param {{maxBodyBytes?: number}} limits */
+function configure(limits) {
+    if (limits.maxBodyBytes > 0) maxBodyBytes = limits.maxBodyBytes;
+}
+
+module.exports = { attach, configure, send, answered, failed, bodyLimit: () => maxBodyBytes };

@@ -1,0 +1,41 @@
+'use strict';
+
+// What the host itself calls on its own paths, taken before any rule runs: a rule that replaces a global function
+// (a polyfill, a test double, or worse) changes it for the rules of this host, not for the host.
+
+const fs = require('node:fs');
+const { performance } = require('node:perf_hooks');
+
+const { writeSync } = fs;
+const reallyExit = process.reallyExit.bind(process);
+
+/**
+ * Ends this process: what the worker sent, or what the engine did, leaves no way to go on.
+ * @param {string} message one line for the worker's log
+ * @returns {never}
+ */
+function die(message) {
+    try {
+        writeSync(2, `rule host: ${message}\n`);
+    } catch {
+        // Nobody listens any more; the exit code says it.
+    }
+    reallyExit(70);
+}
+
+module.exports = {
+    die,
+    reallyExit,
+    parse: JSON.parse,
+    stringify: JSON.stringify,
+    now: performance.now.bind(performance),
+    setImmediate: globalThis.setImmediate,
+    setTimeout: globalThis.setTimeout,
+    clearTimeout: globalThis.clearTimeout,
+    setInterval: globalThis.setInterval,
+    clearInterval: globalThis.clearInterval,
+    nextTick: process.nextTick.bind(process),
+    apply: Reflect.apply,
+    promiseThen: Promise.prototype.then,
+    Promise,
+};

@@ -1,0 +1,80 @@
+'use strict';
+
+// The process that runs rules. Descriptor 3 is the worker (see frames.js), descriptor 4 the watchdog's last words.
+//
+// Start it with flags that leave the memory limit to the watchdog, whose report names it: `--max-old-space-size` in MB
+// at twice the limit of `load`, and `--no-deprecation --no-warnings`, since nobody reads these here.
+
+const { die, parse, stringify } = require('./intrinsics');
+const { FrameSocket, kinds } = require('./frames');
+const pulse = require('./pulse');
+const turns = require('./turns');
+const exchanges = require('./exchanges');
+const evaluation = require('./evaluation');
+
+let isLoaded = false;
+
+function load(frame) {
+    if (isLoaded) die('the rules came twice');
+    isLoaded = true;
+    let payload;
+    try {
+        payload = parse(frame.text());
+    } catch (error) {
+        die(`the rules cannot be read: ${error.message}`);
+    }
+    const { limits } = payload;
+    evaluation.host.socket = socket;
+    evaluation.host.drain = limits.drain;
+    evaluation.host.consoleBytes = limits.consoleBytes;
+    exchanges.configure(limits);
+    pulse.watch(limits, evaluation.keepDeadlines);
+    // From here on the world is that of rules.
+    require('./console').install(socket);
+    require('./timers').install();
+    require('./poolwork').install();
+    require('./network').install();
+    require('./fetch').install();
+    const { Loader } = require('./loader');
+    const loader = new Loader(payload);
+    require('./process').guard();
+    const rules = loader.rules();
+    if (loader.problems.length > 0) {
+        socket.send(kinds.refused, 0, stringify({ problems: loader.problems }));
+        return;
+    }
+    evaluation.host.rules = rules;
+    socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes }));
+}
+
+function handle(frame) {
+    switch (frame.kind) {
+    case kinds.evaluate:
+        evaluation.evaluate(frame);
+        break;
+    case kinds.response:
+        exchanges.answered(frame);
+        break;
+    case kinds.failed:
+        exchanges.failed(frame);
+        break;
+    case kinds.cancel:
+        evaluation.cancel(frame);
+        break;
+    case kinds.ping:
+        socket.send(kinds.pong, 0, '');
+        break;
+    case kinds.load:
+        load(frame);
+        break;
+    case kinds.retire:
+        // A host that retires takes no new evaluations: that is the worker's to see to, until hosts can be exchanged.
+        break;
+    default:
+        die(`a frame of unknown kind ${frame.kind}`);
+    }
+}
+
+const socket = new FrameSocket(3, (frames) => turns.handleEach(frames, handle));
+turns.attach(socket);
+exchanges.attach(socket);

@@ -1,0 +1,63 @@
+'use strict';
+
+// What rules write with `auth0.users.updateUserMetadata` and `updateAppMetadata`: first-level merge, null deletes.
+
+const { parse, stringify } = require('./intrinsics');
+
+/** The writes of one rule, or of several in their order. */
+class MetadataWrites {
+    constructor() {
+        this.user = new Map();
+        this.app = new Map();
+        this.isSealed = false;
+    }
+
+    /**
+     * Adds a write.
+     * @param {'user' | 'app'} kind
+     * @param {object} patch
+     * @throws where the patch cannot be written as JSON
+     */
+    write(kind, patch) {
+        const copy = parse(stringify(patch));
+        // What comes after the rule has ended the chain is not part of the result.
+        if (this.isSealed) return copy;
+        const target = this[kind];
+        for (const key of Object.keys(copy)) {
+            // The last write decides the place too, as in the order of calls.
+            target.delete(key);
+            target.set(key, copy[key]);
+        }
+        return copy;
+    }
+
+    /** From here on nothing is added. */
+    seal() {
+        this.isSealed = true;
+    }
+
+    /** Adds what a later rule wrote. */
+    merge(later) {
+        for (const [key, value] of later.user) this.user.set(key, value);
+        for (const [key, value] of later.app) this.app.set(key, value);
+    }
+
+    /** The fields of the frame `done`. */
+    text() {
+        return `"userMetadata":${changesText(this.user)},"appMetadata":${changesText(this.app)}`;
+    }
+}
+
+MetadataWrites.noneText = '"userMetadata":{"set":{},"removed":[]},"appMetadata":{"set":{},"removed":[]}';
+
+function changesText(writes) {
+    const set = [];
+    const removed = [];
+    for (const [key, value] of writes) {
+        if (value === null) removed.push(key);
+        else set.push(`${stringify(key)}:${stringify(value)}`);
+    }
+    return `{"set":{${set.join(',')}},"removed":${stringify(removed)}}`;
+}
+
+module.exports = { MetadataWrites };

@@ -1,0 +1,114 @@
+'use strict';
+
+// `require` of rules: Node's own, from the rules' folder, with `name@version`, further folders of modules after the
+// rules' own, and at last the modules that the host provides.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { createRequire, Module, isBuiltin } = require('node:module');
+const { outside } = require('./attribution');
+const { refusal } = require('./errors');
+
+const providedDirectory = path.join(__dirname, 'provided');
+const provided = new Set(['request']);
+
+/** `name`, `@scope/name`, with or without `@version`, with or without a path inside. */
+const pattern = /^((?:@[^/@]+\/)?[^/@.][^/@]*)(?:@([^/]+))?(\/.*)?$/;
+
+/**
+ * @param {string} id as a rule writes it
+ * @returns {{name: string, version?: string, path: string} | null} null for paths
+ */
+function parseId(id) {
+    const match = pattern.exec(id);
+    return match === null ? null : { name: match[1], version: match[2], path: match[3] ?? '' };
+}
+
+/** Whether an installed version is the one that was asked for; `4` and `4.17` ask for less. */
+function isVersion(installed, asked) {
+    return installed === asked || installed.startsWith(`${asked}.`) || asked === 'latest' || asked === '*';
+}
+
+/** The modules that one set of rules can have. */
+class ModuleSet {
+    /**
+     * @param {string | null} directory of the rules
+     * @param {string[]} moduleDirectories searched after the rules' own `node_modules`
+     */
+    constructor(directory, moduleDirectories) {
+        // Node looks there after all `node_modules` on the way up; it reads the variable only here.
+        process.env.NODE_PATH = moduleDirectories.join(path.delimiter);
+        Module._initPaths();
+        delete process.env.NODE_PATH;
+        this.nodeRequire = createRequire(path.join(directory ?? providedDirectory, 'rules.js'));
+        /** @type {Map<string, unknown>} what rules asked for already */
+        this.loaded = new Map();
+        /** @type {Map<string, string>} file of a module, version in its package */
+        this.versions = new Map();
+        this.require = (id) => {
+            const found = this.loaded.get(id);
+            return found === undefined ? this.load(id) : found;
+        };
+        this.require.resolve = (id) => this.resolve(id).file;
+        this.require.cache = this.nodeRequire.cache;
+    }
+
+    /**
+     * Finds a module.
+     * @returns {{file: string, name: string, asked?: string, version?: string}}
+     * @throws an error with a message for the rule's author
+     */
+    resolve(id) {
+        if (typeof id !== 'string' || id === '') throw new TypeError('require needs the name of a module');
+        const parsed = id.startsWith('node:') || isBuiltin(id) ? null : parseId(id);
+        if (parsed === null) {
+            return { file: this.nodeRequire.resolve(id), name: id };
+        }
+        const { name, version: asked } = parsed;
+        if (isBuiltin(name)) return { file: this.nodeRequire.resolve(name + parsed.path), name, asked };
+        const file = this.find(name, parsed.path, id);
+        return { file, name, asked, version: this.versionOf(name, file) };
+    }
+
+    find(name, inside, id) {
+        try {
+            return this.nodeRequire.resolve(name + inside);
+        } catch (error) {
+            if (error.code !== 'MODULE_NOT_FOUND') throw error;
+            if (provided.has(name) && inside === '') return path.join(providedDirectory, `${name}.js`);
+            const missing = refusal(`Cannot find module '${id}' (npm install ${name}, beside the rules)`, 'MODULE_NOT_FOUND');
+            throw missing;
+        }
+    }
+
+    /** The version in the `package.json` that a file belongs to. */
+    versionOf(name, file) {
+        if (this.versions.has(file)) return this.versions.get(file);
+        let version;
+        for (let folder = path.dirname(file); folder !== path.dirname(folder); folder = path.dirname(folder)) {
+            try {
+                const description = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+                if (description.name === name) {
+                    version = description.version;
+                    break;
+                }
+            } catch {
+                // No description here, or none that can be read: further up.
+            }
+        }
+        this.versions.set(file, version);
+        return version;
+    }
+
+    load(id) {
+        const { file, name } = this.resolve(id);
+        // What a module starts when it is loaded belongs to no login.
+        const exports = outside(() => this.nodeRequire(file));
+        // Its promises lose track of whose they are, unless told not to.
+        if (name === 'bluebird') exports.config?.({ asyncHooks: true });
+        this.loaded.set(id, exports);
+        return exports;
+    }
+}
+
+module.exports = { ModuleSet, isVersion };

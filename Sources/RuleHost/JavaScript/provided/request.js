@@ -1,0 +1,2 @@
+'use strict';
+module.exports = function request() { throw new Error('seam'); };

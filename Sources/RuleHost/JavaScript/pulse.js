@@ -1,0 +1,82 @@
+'use strict';
+
+// What the watchdog sees: a number that changes with every turn of the main thread, and whose work runs. A slow beat
+// while evaluations are in flight moves the number when the main thread merely waits, and keeps the deadlines.
+// With nothing in flight there is no timer at all.
+
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+const { setInterval, clearInterval, die } = require('./intrinsics');
+
+/** Milliseconds between two beats; also how exactly a rule's deadline is kept. */
+const beatInterval = 25;
+/** Indexes into the shared cells. */
+const cells = Object.freeze({ turn: 0, evaluation: 1, rule: 2, inFlight: 3, asleep: 4, count: 5 });
+
+const shared = new Int32Array(new SharedArrayBuffer(cells.count * 4));
+const { store, load, notify, add } = Atomics;
+let timer = null;
+let inFlight = 0;
+let watched = false;
+/** @type {() => void} */
+let onBeat = () => {};
+
+/** Says whose work the main thread does from here on; 0 and -1: nobody's that is known. */
+function mark(evaluation, rule) {
+    shared[cells.evaluation] = evaluation;
+    shared[cells.rule] = rule;
+    // The store orders the two above before the new number.
+    store(shared, cells.turn, (shared[cells.turn] + 1) | 0);
+}
+
+function beat() {
+    mark(0, -1);
+    if (inFlight === 0) {
+        clearInterval(timer);
+        timer = null;
+        return;
+    }
+    onBeat();
+}
+
+/** An evaluation has begun. */
+function begun() {
+    inFlight += 1;
+    if (inFlight > 1) return;
+    store(shared, cells.inFlight, 1);
+    if (timer === null) timer = setInterval(beat, beatInterval);
+    if (watched && load(shared, cells.asleep) === 1) notify(shared, cells.inFlight);
+}
+
+/** An evaluation has ended. */
+function ended() {
+    inFlight -= 1;
+    if (inFlight === 0) store(shared, cells.inFlight, 0);
+}
+
+/**
+ * Starts the watchdog.
+ * @param {{turn: number, memory: number}} limits milliseconds of one turn, bytes of the whole process
+ * @param {() => void} kept called with every beat
+ */
+function watch(limits, kept) {
+    onBeat = kept;
+    const worker = new Worker(path.join(__dirname, 'watchdog.js'), {
+        workerData: { shared, cells, turn: limits.turn + beatInterval, memory: limits.memory },
+        env: {},
+        execArgv: [],
+        stdin: false,
+        resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    });
+    worker.on('error', (error) => die(`the watchdog failed: ${error.message}`));
+    worker.on('exit', () => die('the watchdog ended'));
+    worker.unref();
+    watched = true;
+}
+
+/** Moves the turn number on, when the main thread is still at the same work but known to be well. */
+function touch() {
+    add(shared, cells.turn, 1);
+}
+
+module.exports = { mark, begun, ended, watch, touch };

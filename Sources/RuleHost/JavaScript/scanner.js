@@ -1,0 +1,128 @@
+'use strict';
+
+// Finds `require('…')` in the source of a rule, without a parser: comments, strings, templates and regular expressions
+// are stepped over, so that only code counts.
+
+const space = /\s/;
+const word = /[\w$]/;
+/** Words after which a slash begins a regular expression, not a division. */
+const beforeExpression = new Set(['return', 'typeof', 'case', 'in', 'of', 'delete', 'void', 'throw', 'new', 'else', 'do', 'await', 'yield', 'instanceof']);
+
+/** Where a quoted string that begins at `start` ends. */
+function endOfString(source, start) {
+    const quote = source[start];
+    let at = start + 1;
+    while (at < source.length && source[at] !== quote && source[at] !== '\n') at += source[at] === '\\' ? 2 : 1;
+    return at + 1;
+}
+
+function endOfRegExp(source, start) {
+    let isClass = false;
+    let at = start + 1;
+    for (; at < source.length && source[at] !== '\n'; at += 1) {
+        const unit = source[at];
+        if (unit === '\\') at += 1;
+        else if (unit === '[') isClass = true;
+        else if (unit === ']') isClass = false;
+        else if (unit === '/' && !isClass) return at + 1;
+    }
+    // Not a regular expression after all.
+    return start + 1;
+}
+
+/** @param {string} source @returns {(offset: number) => {line: number, column: number}} */
+function positions(source) {
+    return (offset) => {
+        const before = source.slice(0, offset);
+        const line = before.split('\n').length;
+        return { line, column: offset - before.lastIndexOf('\n') };
+    };
+}
+
+/**
+ * All `require` calls with a literal.
+ * @param {string} source
+ * @returns {{id: string, line: number, column: number}[]} the position is that of the literal
+ */
+function requiredModules(source) {
+    const found = [];
+    const place = positions(source);
+    /** For each open `${` of a template: the depth of braces at which it closes. */
+    const templates = [];
+    let braces = 0;
+    /** The last word or sign of code. */
+    let last = '';
+    let beforeLast = '';
+    let at = 0;
+
+    const stepOverTemplate = (start) => {
+        let index = start;
+        while (index < source.length) {
+            if (source[index] === '\\') index += 2;
+            else if (source[index] === '`') return index + 1;
+            else if (source[index] === '$' && source[index + 1] === '{') {
+                templates.push(braces);
+                braces += 1;
+                return index + 2;
+            } else index += 1;
+        }
+        return index;
+    };
+    const sign = (text) => {
+        beforeLast = last;
+        last = text;
+    };
+
+    while (at < source.length) {
+        const unit = source[at];
+        if (space.test(unit)) {
+            at += 1;
+        } else if (unit === '/' && source[at + 1] === '/') {
+            const end = source.indexOf('\n', at);
+            at = end === -1 ? source.length : end;
+        } else if (unit === '/' && source[at + 1] === '*') {
+            const end = source.indexOf('*/', at + 2);
+            at = end === -1 ? source.length : end + 2;
+        } else if (unit === '"' || unit === "'") {
+            const end = endOfString(source, at);
+            if (last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place);
+            sign(unit);
+            at = end;
+        } else if (unit === '`') {
+            const end = stepOverTemplate(at + 1);
+            const isPlain = source[end - 1] === '`';
+            if (isPlain && last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place);
+            sign(isPlain ? '`' : '{');
+            at = end;
+        } else if (unit === '/' && (/^[([{},;:=!&|?+\-*%~^<>]?$/.test(last) || beforeExpression.has(last))) {
+            at = endOfRegExp(source, at);
+            sign(')');
+        } else if (word.test(unit)) {
+            const start = at;
+            while (at < source.length && word.test(source[at])) at += 1;
+            const name = source.slice(start, at);
+            // A method of that name is another one's.
+            sign(last === '.' ? `.${name}` : name);
+        } else if (unit === '}' && templates.length > 0 && templates[templates.length - 1] === braces - 1) {
+            templates.pop();
+            braces -= 1;
+            at = stepOverTemplate(at + 1);
+            sign(source[at - 1] === '`' ? '`' : '{');
+        } else {
+            if (unit === '{') braces += 1;
+            if (unit === '}') braces -= 1;
+            sign(unit);
+            at += 1;
+        }
+    }
+    return found;
+}
+
+/** Notes a literal, where it is the whole argument. */
+function noteRequire(found, source, start, end, place) {
+    const id = source.slice(start + 1, end - 1);
+    if (id === '' || id.includes('\\') || !/^\s*[),]/.test(source.slice(end, end + 40))) return;
+    found.push({ id, ...place(start) });
+}
+
+module.exports = { requiredModules };

@@ -1,0 +1,197 @@
+'use strict';
+
+// Sockets of rules. They connect to nothing: the far end is in this process, see farend.js.
+
+const net = require('node:net');
+const { nextTick } = require('./intrinsics');
+const { networkError } = require('./errors');
+const { FarEnd } = require('./farend');
+
+/** The socket that a rule's HTTP client holds. HTTP libraries keep fields of their own on it: ours is one. */
+class HostSocket extends net.Socket {
+    /** @param {object} options as of `net.connect` */
+    constructor(options) {
+        super({ highWaterMark: options.highWaterMark, signal: options.signal });
+        this.openHost(options);
+    }
+
+    /** Begins as a socket to a host that is known by now. */
+    openHost(options) {
+        this.hostEnd = new FarEnd(this, this.targetOf(options));
+        this.connecting = true;
+        if (options.timeout > 0) this.setTimeout(options.timeout);
+        const local = options.path ?? options.socketPath;
+        if (local === undefined || local === null) nextTick(connected, this);
+        else nextTick(refused, this, networkError({ code: 'EACCES', syscall: 'connect', address: String(local) }, ''));
+    }
+
+    targetOf(options) {
+        return {
+            host: options.host || options.hostname || 'localhost',
+            port: Number(options.port) || 0,
+            isSecure: false,
+            rejectUnauthorized: true,
+        };
+    }
+
+    get pending() {
+        return this.connecting;
+    }
+
+    get readyState() {
+        if (this.connecting) return 'opening';
+        if (this.readable) return this.writable ? 'open' : 'readOnly';
+        return this.writable ? 'writeOnly' : 'closed';
+    }
+
+    // Which address the worker connects to is not known here, and no HTTP client needs it.
+    get remoteAddress() {
+        return this.destroyed ? undefined : '0.0.0.0';
+    }
+
+    get remoteFamily() {
+        return 'IPv4';
+    }
+
+    get remotePort() {
+        return this.hostEnd.target.port;
+    }
+
+    get localAddress() {
+        return '0.0.0.0';
+    }
+
+    get localPort() {
+        return 0;
+    }
+
+    address() {
+        return { address: '0.0.0.0', family: 'IPv4', port: 0 };
+    }
+
+    ref() {
+        return this;
+    }
+
+    unref() {
+        return this;
+    }
+
+    setNoDelay() {
+        return this;
+    }
+
+    setKeepAlive() {
+        return this;
+    }
+
+    resetAndDestroy() {
+        return this.destroy(networkError({ code: 'ECONNRESET', syscall: 'read' }, ''));
+    }
+
+    _read() {
+        // Answers are pushed when they arrive.
+    }
+
+    _write(chunk, encoding, callback) {
+        this.hostEnd.write(chunk, encoding);
+        callback();
+    }
+
+    _writev(chunks, callback) {
+        for (let index = 0; index < chunks.length; index += 1) {
+            this.hostEnd.write(chunks[index].chunk, chunks[index].encoding);
+        }
+        callback();
+    }
+
+    _final(callback) {
+        this.hostEnd.end();
+        callback();
+    }
+
+    _destroy(error, callback) {
+        this.hostEnd?.cancel();
+        // Without a handle it stops the socket's timer, and emits `close`.
+        super._destroy(error, callback);
+    }
+}
+
+/** A socket that looks like one with TLS on it. The worker does the TLS, and verifies the other side. */
+class HostTLSSocket extends HostSocket {
+    openHost(options) {
+        super.openHost(options);
+        this.encrypted = true;
+        this.authorized = true;
+        this.authorizationError = null;
+        this.alpnProtocol = false;
+        this.servername = options.servername || this.hostEnd.target.host;
+    }
+
+    targetOf(options) {
+        const target = super.targetOf(options);
+        target.isSecure = true;
+        // Reported to the worker, which decides whether it has an effect.
+        target.rejectUnauthorized = options.rejectUnauthorized !== false
+            && process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
+        return target;
+    }
+
+    getPeerCertificate() {
+        return {};
+    }
+
+    getPeerX509Certificate() {
+        return undefined;
+    }
+
+    getCertificate() {
+        return {};
+    }
+
+    getProtocol() {
+        return 'TLSv1.3';
+    }
+
+    getCipher() {
+        return { name: 'TLS_AES_256_GCM_SHA384', standardName: 'TLS_AES_256_GCM_SHA384', version: 'TLSv1.3' };
+    }
+
+    getSession() {
+        return undefined;
+    }
+
+    isSessionReused() {
+        return false;
+    }
+
+    getTLSTicket() {
+        return undefined;
+    }
+
+    setServername() {
+        // The worker names the server that it connects to.
+    }
+
+    setMaxSendFragment() {
+        return true;
+    }
+
+    disableRenegotiation() {
+        // There is none.
+    }
+}
+
+function connected(socket) {
+    if (socket.destroyed) return;
+    socket.connecting = false;
+    socket.emit('connect');
+    if (socket.encrypted) socket.emit('secureConnect');
+    socket.emit('ready');
+}
+
+function refused(socket, error) {
+    socket.destroy(error);
+}
+
+module.exports = { HostSocket, HostTLSSocket };

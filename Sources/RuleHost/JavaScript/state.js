@@ -1,0 +1,104 @@
+'use strict';
+
+// A user or a context between two rules, as text: what a failed rule leaves behind, and what is sent on.
+
+const { stringify } = require('./intrinsics');
+
+/** Nesting that every reader of JSON in the worker and behind it accepts. */
+const maxDepth = 512;
+const maxTextLength = 10 << 20;
+
+/** Something that cannot be sent on; its message says why. */
+class UnsendableError extends Error {
+    constructor(message) {
+        super(message);
+        this.name = 'LimitError';
+    }
+}
+
+/** Whether JSON text is nested deeper than allowed. */
+function isTooDeep(text) {
+    // Only a text with that many brackets can be: counting is quick, and nearly always enough.
+    let brackets = 0;
+    for (let at = text.indexOf('{'); at !== -1; at = text.indexOf('{', at + 1)) brackets += 1;
+    for (let at = text.indexOf('['); at !== -1; at = text.indexOf('[', at + 1)) brackets += 1;
+    if (brackets <= maxDepth) return false;
+    let depth = 0;
+    let isString = false;
+    for (let at = 0; at < text.length; at += 1) {
+        const unit = text.charCodeAt(at);
+        if (isString) {
+            if (unit === 0x5c) at += 1;
+            else if (unit === 0x22) isString = false;
+        } else if (unit === 0x22) {
+            isString = true;
+        } else if (unit === 0x7b || unit === 0x5b) {
+            depth += 1;
+            if (depth > maxDepth) return true;
+        } else if (unit === 0x7d || unit === 0x5d) {
+            depth -= 1;
+        }
+    }
+    return false;
+}
+
+/**
+ * The text of a user or context.
+ * @param {string} what `user` or `context`, for the message
+ * @param {string} before the text before the rule: if nothing changed, nothing is checked
+ * @throws {UnsendableError}
+ */
+function textOf(what, value, before) {
+    let text;
+    try {
+        text = stringify(value);
+    } catch (error) {
+        if (error instanceof RangeError) {
+            throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
+        }
+        const reason = /circular/i.test(error?.message) ? 'it contains itself (a cycle)' : String(error?.message);
+        throw new UnsendableError(`the ${what} cannot be written as JSON: ${reason.split('\n')[0]}`);
+    }
+    if (text === before) return before;
+    if (typeof text !== 'string' || text[0] !== '{') throw new UnsendableError(`the ${what} is not an object`);
+    if (text.length > maxTextLength) {
+        throw new UnsendableError(`the ${what} is too large (${text.length} characters, ${maxTextLength} are allowed)`);
+    }
+    if (isTooDeep(text)) throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
+    return text;
+}
+
+const containers = ['idToken', 'accessToken', 'samlConfiguration'];
+
+/**
+ * Gives a context the containers that rules write to without asking.
+ * @returns {{name: string, value: object}[] | null} what was added
+ */
+function addContainers(context) {
+    let added = null;
+    for (let index = 0; index < containers.length; index += 1) {
+        const name = containers[index];
+        if (context[name] === undefined || context[name] === null) {
+            const value = {};
+            context[name] = value;
+            if (added === null) added = [];
+            added[added.length] = { name, value };
+        }
+    }
+    return added;
+}
+
+/** Takes the added containers away again that no rule used, last one first. */
+function removeUnusedContainers(context, added) {
+    for (let index = added.length - 1; index >= 0; index -= 1) {
+        const { name, value } = added[index];
+        if (context[name] === value && isEmpty(value)) delete context[name];
+    }
+}
+
+function isEmpty(object) {
+    for (const key in object) return key === undefined;
+    return true;
+}
+
+module.exports = { UnsendableError, textOf, addContainers, removeUnusedContainers };

@@ -1,0 +1,76 @@
+'use strict';
+
+// The order of work inside one pass of the event loop.
+//
+// Every frame, and every start of a rule, is a `setImmediate` of its own: Node then runs the microtasks of one before
+// the next begins, so that what an evaluation does runs under its own name. The *tail* is the last immediate of the
+// pass: only there a rule whose counters are zero is complete (its continuations have run), rules to be started
+// are lined up, and everything that was queued for the worker leaves with one write.
+
+const { setImmediate } = require('./intrinsics');
+const pulse = require('./pulse');
+
+/** @type {import('./frames').FrameSocket} */
+let socket = null;
+let tailIsDue = false;
+let starting = [];
+let settling = [];
+
+function tail() {
+    tailIsDue = false;
+    pulse.mark(0, -1);
+    const settled = settling;
+    if (settled.length > 0) {
+        settling = [];
+        for (let index = 0; index < settled.length; index += 1) settled[index].settle();
+    }
+    const started = starting;
+    if (started.length > 0) {
+        starting = [];
+        for (let index = 0; index < started.length; index += 1) setImmediate(start, started[index]);
+        ensureTail();
+    }
+    socket.flush();
+}
+
+function start(evaluation) {
+    evaluation.startNextRule();
+}
+
+function ensureTail() {
+    if (tailIsDue) return;
+    tailIsDue = true;
+    setImmediate(tail);
+}
+
+/**
+ * Handles each of these frames in a turn of its own.
+ * @param {import('./frames').Frame[]} frames
+ * @param {(frame: import('./frames').Frame) => void} handle
+ */
+function handleEach(frames, handle) {
+    for (let index = 0; index < frames.length; index += 1) setImmediate(handle, frames[index]);
+    // A tail that is due already stands before these frames; another one comes after them.
+    tailIsDue = true;
+    setImmediate(tail);
+}
+
+/** Starts the next rule of an evaluation in a turn of its own. */
+function startNextRule(evaluation) {
+    starting[starting.length] = evaluation;
+    ensureTail();
+}
+
+/** Looks, after the continuations of this turn have run, whether a rule is complete. */
+function settleLater(run) {
+    settling[settling.length] = run;
+    ensureTail();
+}
+
+/** @param {import('./frames').FrameSocket} frames */
+function attach(frames) {
+    socket = frames;
+    frames.onFirst = ensureTail;
+}
+
+module.exports = { attach, handleEach, startNextRule, settleLater };

@@ -1,0 +1,64 @@
+'use strict';
+
+// A thread beside the one that runs the rules: it ends the process when a turn of the event loop takes too long, or
+// when the process takes too much memory. It says so on descriptor 4 first, with the evaluation whose turn it was.
+
+const fs = require('node:fs');
+const { workerData } = require('node:worker_threads');
+
+const { shared, cells, turn: turnLimit, memory: memoryLimit } = workerData;
+/** Milliseconds between two looks. */
+const lookInterval = 20;
+/** Looks without an evaluation in flight before the thread sleeps until it is woken. */
+const idleLooks = 50;
+const pageBytes = 4096;
+
+const statm = fs.openSync('/proc/self/statm', 'r');
+const line = Buffer.alloc(128);
+
+/** Resident bytes of the whole process. */
+function residentBytes() {
+    const length = fs.readSync(statm, line, 0, line.length, 0);
+    return Number(line.toString('latin1', 0, length).split(' ')[1]) * pageBytes;
+}
+
+function kill(report) {
+    try {
+        fs.writeSync(4, report);
+    } catch {
+        // The worker sees the death all the same, without a culprit.
+    }
+    process.kill(process.pid, 'SIGKILL');
+}
+
+/** Looks until nothing is in flight for a while. */
+function look() {
+    let turn = Atomics.load(shared, cells.turn);
+    let since = performance.now();
+    let idle = 0;
+    while (idle < idleLooks) {
+        Atomics.wait(shared, cells.asleep, 0, lookInterval);
+        const now = performance.now();
+        const present = Atomics.load(shared, cells.turn);
+        if (present !== turn) {
+            turn = present;
+            since = now;
+        }
+        if (Atomics.load(shared, cells.inFlight) === 0) {
+            idle += 1;
+            since = now;
+            continue;
+        }
+        idle = 0;
+        if (now - since > turnLimit) kill(`turn ${shared[cells.evaluation] >>> 0} ${shared[cells.rule]}\n`);
+        if (residentBytes() > memoryLimit) kill('memory\n');
+    }
+}
+
+for (;;) {
+    look();
+    Atomics.store(shared, cells.asleep, 1);
+    // Wakes at once when an evaluation began meanwhile; otherwise with the next one.
+    Atomics.wait(shared, cells.inFlight, 0);
+    Atomics.store(shared, cells.asleep, 0);
+}

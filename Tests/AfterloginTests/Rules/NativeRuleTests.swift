@@ -1,0 +1,164 @@
+import Afterlogin
+import HTTPClient
+import JSON
+import Testing
+
+/// A rule made of a closure.
+private struct ClosureRule: Rule {
+    let name: String
+    let order: Int
+    let body: @Sendable (inout Login, any RuleServices) async throws -> Void
+
+    init(
+        _ name: String,
+        order: Int,
+        _ body: @escaping @Sendable (inout Login, any RuleServices) async throws -> Void
+    ) {
+        self.name = name
+        self.order = order
+        self.body = body
+    }
+
+    func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
+        try await self.body(&login, services)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1)))
+struct NativeRuleTests {
+    private struct Broken: Error {}
+
+    private func chain(
+        _ rules: [any Rule],
+        egress: ScriptedEgress = ScriptedEgress(),
+        timeout: Duration = .seconds(20)
+    )
+        async throws -> RuleChain
+    {
+        var configuration = Configuration()
+        configuration.rules.timeout = timeout
+        let loader = RuleChainLoader(
+            configuration: configuration,
+            nativeRules: rules,
+            egress: egress,
+            log: Log(level: .error),
+            metrics: Metrics()
+        )
+        return try await loader.load().chain
+    }
+
+    private func state(_ user: String = #"{"user_id":"auth0|1"}"#) throws -> ChainState {
+        try ChainState(user: JSONText(validating: Array(user.utf8)), context: JSONText(validating: Array("{}".utf8)))
+    }
+
+    @Test func rulesRunInOrderAndSeeWhatEarlierOnesLeft() async throws {
+        let chain = try await self.chain([
+            ClosureRule("second", order: 2) { login, _ in
+                #expect(login.user["seen"]?.int == 1)
+                login.updateAppMetadata(["plan": "gold"])
+            },
+            ClosureRule("first", order: 1) { login, _ in login.user["seen"] = 1 },
+        ])
+        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "2026-11-24T00:00:00Z")
+        guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(after.user["seen"]?.value == 1)
+        #expect(after.metadata.app.set.map(\.name) == ["plan"])
+        #expect(after.reports.map(\.name) == ["first", "second"])
+        #expect(after.next == 2)
+    }
+
+    @Test func aDenialKeepsWhatEarlierRulesWroteAndItsOwnMetadata() async throws {
+        let chain = try await self.chain([
+            ClosureRule("writes", order: 1) { login, _ in login.updateUserMetadata(["seen": true]) },
+            ClosureRule("denies", order: 2) { login, _ in
+                login.user["dropped"] = true
+                login.updateAppMetadata(["denied": true])
+                throw Denial("not today")
+            },
+            ClosureRule("never", order: 3) { _, _ in Issue.record("ran after a denial") },
+        ])
+        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        guard case .denied("denies", "not today") = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(after.user["dropped"] == nil)
+        #expect(after.metadata.user.set.map(\.name) == ["seen"])
+        #expect(after.metadata.app.set.map(\.name) == ["denied"])
+        #expect(after.reports.last?.outcome == .denied)
+    }
+
+    @Test(arguments: [true, false])
+    func aFailureIsRetryableOnlyWhenARetryableCallFailedInside(retryable: Bool) async throws {
+        let egress = ScriptedEgress { _ in
+            .response(
+                HTTPResponse(status: retryable ? 503 : 404),
+                CallOutcome(failedRetryably: retryable, retryAfter: .seconds(7))
+            )
+        }
+        let chain = try await self.chain(
+            [
+                ClosureRule("writes", order: 1) { login, _ in login.user["kept"] = true },
+                ClosureRule("calls", order: 2) { login, services in
+                    login.user["dropped"] = true
+                    _ = try await services.send(HTTPRequest("GET", "https://api.example.com/"))
+                    throw Broken()
+                },
+            ],
+            egress: egress
+        )
+        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(failure.rule == "calls" && failure.reason == .ruleError)
+        #expect(failure.isRetryable == retryable)
+        #expect(failure.retryAfter == (retryable ? .seconds(7) : nil))
+        // A retry starts at the failed rule, from the state before it.
+        #expect(after.next == 1)
+        #expect(after.user["kept"] != nil && after.user["dropped"] == nil)
+        #expect(after.reports.map(\.calls) == [0, 1])
+    }
+
+    @Test func anOutageIsReportedWhateverTheRuleMakesOfIt() async throws {
+        let chain = try await self.chain(
+            [
+                ClosureRule("swallows", order: 1) { _, services in
+                    _ = try? await services.send(HTTPRequest("GET", "https://api.example.com/"), token: "profiles")
+                }
+            ],
+            egress: ScriptedEgress { _ in .outage(BriefOutage()) }
+        )
+        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        guard case .outage(let outage) = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(outage.reason == "the token endpoint is away")
+        #expect(after.next == 0)
+    }
+
+    @Test func aRuleThatIgnoresItsDeadlineIsLeftBehind() async throws {
+        // Never finished; the continuation is kept so that it does not count as leaked while the test runs.
+        let chain = try await self.chain(
+            [
+                ClosureRule("hangs", order: 1) { _, _ in
+                    let stream = AsyncStream<Void> { _ in }
+                    for await _ in stream {}
+                    while !Task.isCancelled { await Task.yield() }
+                    throw CancellationError()
+                }
+            ],
+            timeout: .milliseconds(50)
+        )
+        let (_, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(failure.reason == .ruleTimeout)
+        #expect(!failure.isRetryable)
+    }
+
+    @Test func twoRulesOfOneOrderOrNameAreRefused() async throws {
+        await #expect(throws: RuleChainRefusal.self) {
+            _ = try await self.chain([
+                ClosureRule("same", order: 1) { _, _ in },
+                ClosureRule("same", order: 1) { _, _ in },
+            ])
+        }
+    }
+
+    @Test func anEmptyChainIsRefused() async throws {
+        await #expect(throws: RuleChainRefusal.self) { _ = try await self.chain([]) }
+    }
+}

@@ -1,0 +1,247 @@
+import Afterlogin
+import HTTPClient
+import JSON
+import RuleHost
+import Testing
+
+/// JavaScript rules on real, confined hosts; the egress path is a double.
+@Suite(.timeLimit(.minutes(1)))
+struct RuleChainTests {
+    private func withChain(
+        _ folder: RuleFolder,
+        native: [any Rule] = [],
+        egress: ScriptedEgress = ScriptedEgress(),
+        timeout: Duration = .seconds(20),
+        _ body: (RuleChain) async throws -> Void
+    ) async throws {
+        var configuration = Configuration()
+        configuration.rules.directory = folder.path
+        configuration.rules.timeout = timeout
+        configuration.rules.host.count = 1
+        configuration.tenant.domain = "example.eu.auth0.com"
+        configuration.configuration = [("SETTING", "value")]
+        let loader = RuleChainLoader(
+            configuration: configuration,
+            nativeRules: native,
+            egress: egress,
+            log: Log(level: .error),
+            metrics: Metrics()
+        )
+        let chain = try await loader.load().chain
+        do {
+            try await body(chain)
+        } catch {
+            await chain.shutdown()
+            throw error
+        }
+        await chain.shutdown()
+    }
+
+    private func evaluate(
+        _ chain: RuleChain,
+        user: String = #"{"user_id":"auth0|1","email_verified":true}"#
+    ) async throws
+        -> (ChainState, ChainVerdict)
+    {
+        let state = try ChainState(
+            user: JSONText(validating: Array(user.utf8)),
+            context: JSONText(validating: Array(#"{"clientID":"c1"}"#.utf8))
+        )
+        return await chain.evaluate(state, id: "evt-1", time: "2026-11-24T00:00:00Z")
+    }
+
+    private struct NativeRule: Rule {
+        let name = "native"
+        let order = 2
+        func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
+            login.user["native"] = login.user["first"] ?? .null
+        }
+    }
+
+    @Test func nativeAndJavaScriptRulesRunInOneChain() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "one",
+            order: 1,
+            "function (user, context, callback) { user.first = configuration.SETTING; callback(null, user, context); }"
+        )
+        try folder.add(
+            "three",
+            order: 3,
+            """
+            async function three(user, context, callback) {
+              context.idToken['https://x/native'] = user.native;
+              await auth0.users.updateAppMetadata(user.user_id, { seen: user.native, gone: null });
+              callback(null, user, context);
+            }
+            """
+        )
+        try await self.withChain(folder, native: [NativeRule()]) { chain in
+            let (after, verdict) = try await self.evaluate(chain)
+            guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(after.user["native"]?.string == "value")
+            #expect(after.context["idToken"]?["https://x/native"]?.string == "value")
+            #expect(after.metadata.app.set.first?.value.string == "value")
+            #expect(after.metadata.app.removed == ["gone"])
+            #expect(after.reports.map(\.name) == ["one", "native", "three"])
+        }
+    }
+
+    @Test func aDenialAndAnErrorAreToldApart() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "guard",
+            order: 1,
+            """
+            function (user, context, callback) {
+              if (!user.email_verified) return callback(new UnauthorizedError('Please verify your email before logging in.'));
+              callback(new Error('broken'));
+            }
+            """
+        )
+        try await self.withChain(folder) { chain in
+            let (_, denial) = try await self.evaluate(chain, user: #"{"user_id":"a","email_verified":false}"#)
+            guard case .denied("guard", "Please verify your email before logging in.") = denial else {
+                return #expect(Bool(false), "\(denial)")
+            }
+            let (_, failure) = try await self.evaluate(chain)
+            guard case .failed(let failed) = failure else { return #expect(Bool(false), "\(failure)") }
+            #expect(failed.reason == .ruleError && failed.message == "broken" && !failed.isRetryable)
+        }
+    }
+
+    @Test func requestsOfARuleGoThroughEgressAndFailRetryably() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "calls",
+            order: 1,
+            """
+            async function (user, context, callback) {
+              const response = await fetch('https://api.example.com/profiles/1', { headers: { 'x-one': 'two' } });
+              if (!response.ok) return callback(new Error('status ' + response.status));
+              user.profile = await response.json();
+              callback(null, user, context);
+            }
+            """
+        )
+        let egress = ScriptedEgress { call in
+            call.request.headers.contains { $0.name.lowercased() == "x-one" && $0.value == "two" }
+                ? .response(HTTPResponse(status: 503), CallOutcome(failedRetryably: true, summary: "503"))
+                : .response(HTTPResponse(status: 400), CallOutcome())
+        }
+        try await self.withChain(folder, egress: egress) { chain in
+            let (after, verdict) = try await self.evaluate(chain)
+            guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(failure.isRetryable && failure.message == "status 503")
+            #expect(after.next == 0)
+            #expect(egress.calls.map(\.request.url) == ["https://api.example.com/profiles/1"])
+            #expect(egress.calls.map(\.rule) == ["calls"])
+        }
+    }
+
+    @Test func anOutageDiscardsTheEvaluation() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "swallows",
+            order: 1,
+            """
+            async function (user, context, callback) {
+              try { await fetch('https://example.eu.auth0.com/oauth/token', { method: 'POST' }); } catch (e) {}
+              callback(null, user, context);
+            }
+            """
+        )
+        try await self.withChain(folder, egress: ScriptedEgress { _ in .outage(BriefOutage()) }) { chain in
+            let (after, verdict) = try await self.evaluate(chain)
+            guard case .outage = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(after.next == 0)
+        }
+    }
+
+    @Test func workAfterTheCallbackIsWaitedForAndItsFailureIsAWarning() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "late",
+            order: 1,
+            """
+            function (user, context, callback) {
+              fetch('https://api.example.com/plan').then(r => r.json())
+                .then(body => auth0.users.updateAppMetadata(user.user_id, { plan: body.plan }));
+              fetch('https://api.example.com/down').catch(() => {});
+              callback(null, user, context);
+            }
+            """
+        )
+        let egress = ScriptedEgress { call in
+            if call.request.url.hasSuffix("plan") {
+                return .response(HTTPResponse(status: 200, body: Array(#"{"plan":"gold"}"#.utf8)), CallOutcome())
+            }
+            let failure = HTTPFailure(
+                kind: .connectionRefused,
+                message: "refused",
+                code: "ECONNREFUSED",
+                sentBytes: false
+            )
+            return .failed(failure, CallOutcome(failedRetryably: true, summary: "GET api.example.com: ECONNREFUSED"))
+        }
+        try await self.withChain(folder, egress: egress) { chain in
+            let (after, verdict) = try await self.evaluate(chain)
+            guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(after.metadata.app.set.first?.value.string == "gold")
+            #expect(after.reports.first?.calls == 2)
+            #expect(after.reports.first?.warnings == ["GET api.example.com: ECONNREFUSED"])
+        }
+    }
+
+    @Test(arguments: [
+        ("loops", "function (user, context, callback) { while (true) {} }", "limit"),
+        ("promises", "async function (user, context, callback) { while (true) await 1; }", "limit"),
+        (
+            "regexp", "function (user, context, callback) { /^(a+)+$/.test('a'.repeat(40) + '!'); callback(null); }",
+            "limit"
+        ),
+        ("silent", "function (user, context, callback) { }", "rule-timeout"),
+        ("exits", "function (user, context, callback) { process.exit(3); }", "rule-error"),
+        ("cycle", "function (user, context, callback) { user.self = user; callback(null, user, context); }", "limit"),
+        ("rejects", "async function (user, context, callback) { throw new Error('rejected'); }", "rule-error"),
+        ("throws", "function (user, context, callback) { null.x; }", "rule-error"),
+    ])
+    func aHostileRuleFailsItsLoginAndNoOther(_ rule: (name: String, source: String, reason: String)) async throws {
+        let folder = try RuleFolder()
+        try folder.add("passes", order: 1, "function (user, context, callback) { callback(null, user, context); }")
+        try folder.add(
+            rule.name,
+            order: 2,
+            "function (user, context, callback) { if (user.good) return callback(null, user, context); return (\(rule.source))(user, context, callback); }"
+        )
+        try await self.withChain(folder, timeout: .seconds(3)) { chain in
+            async let hostile = self.evaluate(chain)
+            async let good = self.evaluate(chain, user: #"{"user_id":"b","good":true}"#)
+            let (_, goodVerdict) = try await good
+            guard case .completed = goodVerdict else { return #expect(Bool(false), "\(goodVerdict)") }
+            let (_, verdict) = try await hostile
+            guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(failure.rule == rule.name)
+            #expect(failure.reason.rawValue == rule.reason, "\(failure.message)")
+        }
+    }
+
+    @Test func everythingWrongWithTheSourcesIsReportedAtOnce() async throws {
+        let folder = try RuleFolder()
+        try folder.add("syntax", order: 1, "function (user, context, callback) {\n  const = 1;\n}")
+        try folder.add("module", order: 2, "function (user, context, callback) {\n  require('not-to-be-had');\n}")
+        try folder.add("twice", order: 2, "function (user, context, callback) { callback(null); }")
+        do {
+            try await self.withChain(folder) { _ in }
+            Issue.record("the chain was accepted")
+        } catch let refusal as RuleChainRefusal {
+            #expect(refusal.problems.contains { $0.file.hasSuffix("syntax.js") && $0.line == 2 && $0.column > 0 })
+            #expect(
+                refusal.problems.contains {
+                    $0.file.hasSuffix("module.js") && $0.line == 2 && $0.reason.contains("not-to-be-had")
+                }
+            )
+            #expect(refusal.problems.contains { $0.reason.contains("has order 2") })
+        }
+    }
+}

@@ -1,0 +1,35 @@
+import FoundationEssentials
+
+/// A rules' folder in Deploy CLI layout that goes with its owner.
+final class RuleFolder {
+    let path: String
+
+    init() throws {
+        self.path = FileManager.default.temporaryDirectory.appending(path: "afterlogin-rules-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
+    }
+
+    @discardableResult
+    func add(
+        _ name: String,
+        order: Int,
+        enabled: Bool = true,
+        stage: String = "login_success",
+        _ source: String
+    ) throws
+        -> RuleFolder
+    {
+        try self.write("\(name).js", source)
+        try self.write(
+            "\(name).json",
+            #"{"name":"\#(name)","order":\#(order),"enabled":\#(enabled),"stage":"\#(stage)","script":"./\#(name).js"}"#
+        )
+        return self
+    }
+
+    func write(_ name: String, _ text: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(self.path)/\(name)"))
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: self.path) }
+}
