@@ -75,13 +75,6 @@ let package = Package(
 /// The targets that wrap C or the operating system, and so may name unsafe types.
 let wrappers: Set = ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
 
-// A SCRATCH FILTER for building a few targets only; removed before the project is submitted.
-if let only = Context.environment["ONLY"] {
-    let names = Set(only.split(separator: ",").map(String.init))
-    package.targets.removeAll { !names.contains($0.name) }
-    package.products = []
-}
-
 for target in package.targets where ![.system].contains(target.type) {
     var settings: [SwiftSetting] = [
         .enableUpcomingFeature("ExistentialAny"),

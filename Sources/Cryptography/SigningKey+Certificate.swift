@@ -7,6 +7,7 @@ extension SigningKey {
     /// - Parameters:
     ///   - names: Host names and numeric addresses; the first is the subject's common name.
     ///   - days: How long it is valid, from an hour ago (clocks differ); negative for one that has expired.
+    /// - Returns: The certificate in PEM.
     /// - Throws: `CryptographyError` where a name can't stand in a certificate.
     package func makeCertificate(names: [String], days: Int) throws(CryptographyError) -> String {
         guard let first = names.first else { throw CryptographyError("a certificate needs a name") }

@@ -17,7 +17,12 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
 /// A key for signing or verifying: RSA, or elliptic curve P-256.
 @safe package final class SigningKey: Sendable {
     /// The algorithms of RFC 7518 that identity providers take for `private_key_jwt`.
-    package enum Algorithm: String, Sendable, CaseIterable { case RS256, RS384, PS256, ES256 }
+    package enum Algorithm: String, Sendable, CaseIterable {
+        case rs256 = "RS256"
+        case rs384 = "RS384"
+        case ps256 = "PS256"
+        case es256 = "ES256"
+    }
 
     /// Immutable after creation; OpenSSL's keys may be used by many threads then.
     nonisolated(unsafe) let pointer: OpaquePointer
@@ -56,14 +61,14 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
 
     /// The signature as JWS wants it (ES256: r and s, 32 bytes each; RFC 7518, 3.4).
     package func sign(_ bytes: [UInt8], _ algorithm: Algorithm) throws(CryptographyError) -> [UInt8] {
-        guard self.isRSA == (algorithm != .ES256) else {
+        guard self.isRSA == (algorithm != .es256) else {
             throw CryptographyError("\(algorithm.rawValue) doesn't go with this kind of key")
         }
         let context = unsafe EVP_MD_CTX_new()
         defer { unsafe EVP_MD_CTX_free(context) }
         var keyContext: OpaquePointer?
         guard unsafe EVP_DigestSignInit(context, &keyContext, algorithm.digest, nil, self.pointer) == 1,
-            unsafe algorithm != .PS256 || shim_use_pss(keyContext) == 1
+            unsafe algorithm != .ps256 || shim_use_pss(keyContext) == 1
         else { throw CryptographyError("\(algorithm.rawValue) can't be used with this key") }
         var count = 0
         guard unsafe EVP_DigestSign(context, nil, &count, bytes, bytes.count) == 1 else {
@@ -74,14 +79,14 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
             throw CryptographyError("signing failed")
         }
         signature.removeLast(signature.count - count)
-        guard algorithm == .ES256 else { return signature }
+        guard algorithm == .es256 else { return signature }
         return try ECDSASignature.joined(fromDER: signature)
     }
 
     package func verify(_ signature: [UInt8], of bytes: [UInt8], _ algorithm: Algorithm) -> Bool {
-        guard self.isRSA == (algorithm != .ES256) else { return false }
+        guard self.isRSA == (algorithm != .es256) else { return false }
         var signature = signature
-        if algorithm == .ES256 {
+        if algorithm == .es256 {
             guard let der = ECDSASignature.der(fromJoined: signature) else { return false }
             signature = der
         }
@@ -92,7 +97,7 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
         }
         var keyContext: OpaquePointer?
         guard unsafe EVP_DigestVerifyInit(context, &keyContext, algorithm.digest, nil, self.pointer) == 1,
-            unsafe algorithm != .PS256 || shim_use_pss(keyContext) == 1
+            unsafe algorithm != .ps256 || shim_use_pss(keyContext) == 1
         else { return false }
         return unsafe EVP_DigestVerify(context, signature, signature.count, bytes, bytes.count) == 1
     }
@@ -152,8 +157,8 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
 extension SigningKey.Algorithm {
     fileprivate var digest: OpaquePointer? {
         switch self {
-        case .RS256, .PS256, .ES256: unsafe EVP_sha256()
-        case .RS384: unsafe EVP_sha384()
+        case .rs256, .ps256, .es256: unsafe EVP_sha256()
+        case .rs384: unsafe EVP_sha384()
         }
     }
 }

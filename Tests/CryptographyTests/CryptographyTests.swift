@@ -13,7 +13,7 @@ struct CryptographyTests {
 
     @Test(arguments: SigningKey.Algorithm.allCases)
     func aSignatureIsVerifiedAndADamagedOneIsNot(_ algorithm: SigningKey.Algorithm) throws {
-        let key = try algorithm == .ES256 ? SigningKey.generateP256() : SigningKey.generateRSA()
+        let key = try algorithm == .es256 ? SigningKey.generateP256() : SigningKey.generateRSA()
         let message = Array("a message".utf8)
         var signature = try key.sign(message, algorithm)
         let reader = try SigningKey(publicPEM: key.publicPEM)
@@ -23,7 +23,7 @@ struct CryptographyTests {
         signature[signature.count / 2] ^= 1
         #expect(!reader.verify(signature, of: message, algorithm))
         #expect(!reader.verify([], of: message, algorithm))
-        if algorithm == .ES256 { #expect(signature.count == 64) }
+        if algorithm == .es256 { #expect(signature.count == 64) }
     }
 
     @Test func theExampleOfRFC7515IsVerified() throws {
@@ -40,13 +40,13 @@ struct CryptographyTests {
         ]
         let pem = "-----BEGIN PUBLIC KEY-----\n\(Base64.encode(prefix + x + y))\n-----END PUBLIC KEY-----\n"
         let key = try SigningKey(publicPEM: pem)
-        #expect(key.verify(try #require(Base64URL.decode(signature)), of: Array(input.utf8), .ES256))
+        #expect(key.verify(try #require(Base64URL.decode(signature)), of: Array(input.utf8), .es256))
         #expect(try key.publicJWK.first { $0.name == "x" }?.value == Base64URL.encode(x))
     }
 
     @Test func anAlgorithmThatDoesNotFitTheKeyIsRefused() throws {
         let key = try SigningKey.generateP256()
-        #expect(throws: CryptographyError.self) { try key.sign([1], .RS256) }
+        #expect(throws: CryptographyError.self) { try key.sign([1], .rs256) }
         #expect(throws: CryptographyError.self) { try SigningKey(pem: "nonsense") }
     }
 

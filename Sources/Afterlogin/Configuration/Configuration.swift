@@ -1,6 +1,8 @@
 package import RuleHost
 
-/// The whole configuration, checked. Keys and defaults as in the README; loaded by `ConfigurationLoader`.
+/// The whole configuration, checked.
+///
+/// Keys and defaults as in the README; loaded by `ConfigurationLoader`.
 public struct Configuration: Sendable {
     package struct Kafka: Sendable {
         package enum Delivery: String, Sendable, CaseIterable {

@@ -1,6 +1,6 @@
 /// Instants as RFC 3339 text in UTC, with milliseconds.
 package enum Timestamp {
-    /// - Parameter milliseconds: since 1970-01-01T00:00:00Z; years outside of 0 to 9999 are clamped.
+    /// Of milliseconds since 1970-01-01T00:00:00Z; years outside of 0 to 9999 are clamped.
     package static func text(milliseconds: Int64) -> String {
         // 0000-01-01 and 9999-12-31 in milliseconds.
         let milliseconds = min(max(milliseconds, -62_167_219_200_000), 253_402_300_799_999)

@@ -87,7 +87,7 @@ package final class Log: Sendable {
             case refuse
         }
 
-        /// A second. Warnings and errors have as much again.
+        /// Warnings and errors have as much again.
         static let linesPerSecond = 500
         var second: Int64 = 0
         var lines = 0

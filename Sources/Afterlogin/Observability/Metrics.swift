@@ -1,6 +1,8 @@
 import Synchronization
 
-/// One metric, named once, with its meaning. Names are in OpenTelemetry's style; `/metrics` renders them for Prometheus.
+/// One metric, named once, with its meaning.
+///
+/// Names are in OpenTelemetry's style; `/metrics` renders them for Prometheus.
 package struct MetricDefinition: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         case counter

@@ -20,7 +20,9 @@ public protocol Rule: Sendable {
     func evaluate(_ login: inout Login, using services: any RuleServices) async throws
 }
 
-/// A verdict: this login is not wanted. Not a fault, and never retried.
+/// A verdict: this login is not wanted.
+///
+/// Not a fault, and never retried.
 public struct Denial: Error, Sendable {
     /// What the result says to its reader.
     public var message: String

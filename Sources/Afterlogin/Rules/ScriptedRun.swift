@@ -169,7 +169,9 @@ struct ScriptedRun {
         )
     }
 
-    /// The host died of one of these rules. Where the rule is not known, the first of the run stands for it.
+    /// The host died of one of these rules.
+    ///
+    /// Where the rule is not known, the first of the run stands for it.
     private func killed(
         _ kill: EvaluationOutcome.Kill,
         _ state: inout ChainState,

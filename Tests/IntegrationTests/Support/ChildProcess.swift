@@ -1,7 +1,9 @@
 import Foundation
 import Testing
 
-/// A program that a test starts, signals and waits for; its output goes to files. Killed when the test forgets it.
+/// A program that a test starts, signals and waits for; its output goes to files.
+///
+/// Killed when the test forgets it.
 final class ChildProcess {
     struct Unfinished: Error, CustomStringConvertible { let description: String }
 
