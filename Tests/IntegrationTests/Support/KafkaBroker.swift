@@ -11,13 +11,14 @@ final class KafkaBroker {
     private let home: String
     private var process: ChildProcess?
 
-    init(rebalanceDelay: Duration = .zero) throws {
+    /// Starts a broker; the settings are laid over those of these tests.
+    init(_ settings: [String: String] = [:]) throws {
         self.home = try #require(Self.home)
         self.folder = try TemporaryFolder()
         let port = try FreePort.take()
         let controller = try FreePort.take()
         self.bootstrapServers = "127.0.0.1:\(port)"
-        let properties = """
+        let defaults = """
             process.roles=broker,controller
             node.id=1
             controller.quorum.voters=1@127.0.0.1:\(controller)
@@ -30,11 +31,19 @@ final class KafkaBroker {
             offsets.topic.num.partitions=2
             transaction.state.log.replication.factor=1
             transaction.state.log.min.isr=1
-            group.initial.rebalance.delay.ms=\(Int(rebalanceDelay / .milliseconds(1)))
+            group.initial.rebalance.delay.ms=0
             group.min.session.timeout.ms=1000
             auto.create.topics.enable=false
             """
-        try self.folder.write(properties, to: "server.properties")
+        var properties: [String: String] = [:]
+        for line in defaults.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+            properties[parts[0]] = parts[1]
+        }
+        properties.merge(settings.mapValues { Self.local($0, port: port, controller: controller) }) { $1 }
+        properties["log.dirs"] = "\(self.folder.path)/data"
+        let text = properties.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: "\n")
+        try self.folder.write(text, to: "server.properties")
         let format = try self.java("kafka.tools.StorageTool", "random-uuid")
         let identifier = try #require(format.waitForOutput().split(separator: "\n").last.map(String.init))
         let formatting = try self.java(
@@ -47,6 +56,19 @@ final class KafkaBroker {
         )
         try #require(formatting.wait() == 0, "\(formatting.standardErrorText)")
         try self.start()
+    }
+
+    /// Addresses of a container network as they are on this machine.
+    private static func local(_ value: String, port: Int, controller: Int) -> String {
+        value.replacingOccurrences(of: "//:", with: "//127.0.0.1:")
+            .replacingOccurrences(of: "kafka:", with: "127.0.0.1:")
+            .replacingOccurrences(of: ":9092", with: ":\(port)")
+            .replacingOccurrences(of: ":9093", with: ":\(controller)")
+    }
+
+    /// Runs one of Kafka's own tools, as its scripts do.
+    func tool(_ arguments: [String]) throws -> ChildProcess {
+        try ChildProcess("java", ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", "\(self.home)/libs/*"] + arguments)
     }
 
     private func java(_ arguments: String...) throws -> ChildProcess {
