@@ -42,7 +42,8 @@ let package = Package(
             dependencies: [
                 "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
                 "Cryptography",
-            ]
+            ],
+            resources: [.copy("Demo/rules")]
         ),
         .executableTarget(name: "CLI", dependencies: ["Commands"]),
 
