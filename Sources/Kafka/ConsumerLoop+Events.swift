@@ -73,7 +73,7 @@ extension ConsumerLoop {
             list.add(partition.topicPartition, offset: partition.committedOffset ?? Int64(RD_KAFKA_OFFSET_BEGINNING))
             self.commits.started(partition)
         }
-        if !partitions.isEmpty { self.consumer.delegate.partitionsAssigned(partitions) }
+        self.consumer.delegate.partitionsAssigned(partitions)
         self.forward(partitions.map(\.topicPartition))
         if self.isCooperative {
             unsafe self.check(rd_kafka_incremental_assign(client, list.pointer))

@@ -2,7 +2,7 @@ import CRDKafka
 import Glibc
 
 /// Threads of our own: what blocks must never run in Swift's cooperative pool.
-enum NamedThread {
+package enum NamedThread {
     private final class Body {
         let name: String
         let run: () -> Void
@@ -14,7 +14,7 @@ enum NamedThread {
     }
 
     /// Starts a detached thread. The kernel keeps 15 bytes of the name.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    package static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
         let argument = unsafe Unmanaged.passRetained(Body(name: name, run: body)).toOpaque()
         var thread = pthread_t()
         let result = unsafe pthread_create(

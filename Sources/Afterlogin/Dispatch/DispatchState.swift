@@ -1,0 +1,261 @@
+import Kafka
+
+/// What is admitted, which lanes exist, what may run, and what may be committed.
+///
+/// Pure: no clock, no lock, no call outside. One method per event.
+struct DispatchState {
+    struct Partition {
+        var epoch: Int
+        var ledger = OffsetLedger()
+        /// Acknowledged by the broker.
+        var committed: Int64?
+        var isRevoking = false
+        /// Logins whose rules run now, or whose result is not acknowledged yet.
+        var busy = 0
+    }
+
+    enum LaneState {
+        /// Its first login is in `ready`.
+        case ready
+        case running
+        /// Its first login waits for a retry or for the end of an outage; says why.
+        case waiting(String)
+    }
+
+    struct Lane {
+        var state = LaneState.ready
+        var logins: [AdmittedLogin]
+        var head = 0
+
+        var first: AdmittedLogin { self.logins[self.head] }
+        var count: Int { self.logins.count - self.head }
+
+        mutating func removeFirst() {
+            self.head += 1
+            if self.head > 64, self.head * 2 > self.logins.count {
+                self.logins.removeFirst(self.head)
+                self.head = 0
+            }
+        }
+    }
+
+    struct Limits {
+        var concurrency: Int
+        var logins: Int
+        var bytes: Int
+        /// Records that a restart would read again, in all partitions: bounds the ledgers while one login waits for long.
+        var span = 200_000
+    }
+
+    let limits: Limits
+    private(set) var partitions: [TopicPartition: Partition] = [:]
+    private(set) var lanes: [LaneKey: Lane] = [:]
+    /// Lanes whose first login may run, in the order they became so. Dropped lanes are skipped.
+    private var ready: [LaneKey] = []
+    private var readyHead = 0
+    private(set) var running = 0
+    private(set) var waiting = 0
+    private(set) var admitted = 0
+    private(set) var admittedBytes = 0
+    /// Logins not yet decoded.
+    private(set) var undecoded = 0
+    private(set) var intakeIsClosed = false
+    private(set) var isStopping = false
+    private var lastEpoch = 0
+
+    init(limits: Limits) { self.limits = limits }
+
+    // MARK: Partitions
+
+    mutating func assigned(_ partition: AssignedPartition) {
+        self.lastEpoch += 1
+        self.partitions[partition.topicPartition] = Partition(
+            epoch: self.lastEpoch,
+            committed: partition.committedOffset
+        )
+    }
+
+    /// Logins of these that have not begun are given up (they run again elsewhere); what is busy may end.
+    mutating func revoking(_ partitions: [TopicPartition]) {
+        for partition in partitions { self.partitions[partition]?.isRevoking = true }
+        let revoked = Set(partitions)
+        self.dropQueued { revoked.contains($0.partition) }
+    }
+
+    /// Nothing of these counts any more.
+    mutating func removed(_ partitions: [TopicPartition]) {
+        for partition in partitions { self.partitions[partition] = nil }
+        let gone = Set(partitions)
+        self.dropQueued { gone.contains($0.partition) }
+    }
+
+    mutating func stopping() {
+        self.isStopping = true
+        self.dropQueued { _ in true }
+    }
+
+    /// Whether all that was begun of the partitions has ended.
+    func isDrained(_ partitions: [TopicPartition]) -> Bool {
+        partitions.allSatisfy { (self.partitions[$0]?.busy ?? 0) == 0 }
+    }
+
+    private mutating func dropQueued(_ isDropped: (LaneKey) -> Bool) {
+        for (key, lane) in self.lanes where isDropped(key) {
+            var kept: AdmittedLogin?
+            switch lane.state {
+            case .running: kept = lane.first
+            case .waiting: self.waiting -= 1
+            case .ready: break
+            }
+            for login in lane.logins[(lane.head + (kept == nil ? 0 : 1))...] { self.release(login) }
+            self.lanes[key] = kept.map { Lane(state: .running, logins: [$0]) }
+        }
+    }
+
+    // MARK: Logins
+
+    /// A record was read. Returns what is to be decoded, or nil for one that is not wanted.
+    mutating func received(_ record: KafkaRecord, now: ContinuousClock.Instant, retry: RetryState) -> AdmittedLogin? {
+        guard !self.isStopping, let partition = self.partitions[record.topicPartition], !partition.isRevoking,
+            self.partitions[record.topicPartition]?.ledger.received(record.offset) == true
+        else { return nil }
+        self.admitted += 1
+        self.undecoded += 1
+        self.admittedBytes += AdmittedLogin.byteCount(of: record)
+        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now, event: nil, retry: retry)
+    }
+
+    /// Whether more may be read. Once closed, intake opens again a good way below the limits: each opening costs a hand-over.
+    mutating func intakeIsOpen() -> Bool {
+        let share = self.intakeIsClosed ? 0.75 : 1.0
+        let span = self.partitions.values.reduce(0) { $0 + $1.ledger.span }
+        let isOpen =
+            Double(self.admitted) < Double(self.limits.logins) * share
+            && Double(self.admittedBytes) < Double(self.limits.bytes) * share
+            && Double(span) < Double(self.limits.span) * share
+        self.intakeIsClosed = !isOpen
+        return isOpen
+    }
+
+    mutating func decoded(_ login: AdmittedLogin) {
+        self.undecoded -= 1
+        guard self.isCurrent(login), !self.isStopping,
+            self.partitions[login.record.topicPartition]?.isRevoking == false
+        else { return self.release(login) }
+        let key = login.lane
+        if self.lanes[key] == nil {
+            self.lanes[key] = Lane(logins: [login])
+            self.ready.append(key)
+        } else {
+            self.lanes[key]?.logins.append(login)
+        }
+    }
+
+    /// The next login to run, if there is room for it.
+    mutating func next() -> AdmittedLogin? {
+        guard self.running < self.limits.concurrency else { return nil }
+        while self.readyHead < self.ready.count {
+            let key = self.ready[self.readyHead]
+            self.readyHead += 1
+            if self.readyHead > 1_024, self.readyHead * 2 > self.ready.count {
+                self.ready.removeFirst(self.readyHead)
+                self.readyHead = 0
+            }
+            guard let lane = self.lanes[key], case .ready = lane.state else { continue }
+            self.lanes[key]?.state = .running
+            self.running += 1
+            self.partitions[key.partition]?.busy += 1
+            return lane.first
+        }
+        return nil
+    }
+
+    /// Whether a result of this login may still be published.
+    func isCurrent(_ login: AdmittedLogin) -> Bool {
+        self.partitions[login.record.topicPartition]?.epoch == login.epoch
+    }
+
+    /// Its rules ended, and its result goes to the publisher: the lane moves on.
+    mutating func published(_ login: AdmittedLogin) {
+        self.running -= 1
+        self.advance(login.lane)
+    }
+
+    /// The broker has the result. Returns how many offsets became committable.
+    mutating func acknowledged(_ login: AdmittedLogin) -> Int {
+        self.release(login)
+        guard self.isCurrent(login) else { return 0 }
+        self.partitions[login.record.topicPartition]?.busy -= 1
+        return self.partitions[login.record.topicPartition]?.ledger.resolved(login.record.offset) ?? 0
+    }
+
+    /// Its result counts for nothing: the partition is gone, or the worker stops.
+    mutating func abandoned(_ login: AdmittedLogin, wasRunning: Bool) {
+        self.release(login)
+        if self.isCurrent(login) { self.partitions[login.record.topicPartition]?.busy -= 1 }
+        guard wasRunning else { return }
+        self.running -= 1
+        self.advance(login.lane)
+    }
+
+    /// It is to be run again later; all of its user's logins wait behind it, and no slot is held. False when it was given up instead.
+    mutating func retryLater(_ login: AdmittedLogin, reason: String) -> Bool {
+        guard self.isCurrent(login), !self.isStopping,
+            self.partitions[login.record.topicPartition]?.isRevoking == false
+        else {
+            self.abandoned(login, wasRunning: true)
+            return false
+        }
+        self.running -= 1
+        self.waiting += 1
+        self.partitions[login.record.topicPartition]?.busy -= 1
+        let key = login.lane
+        if let head = self.lanes[key]?.head { self.lanes[key]?.logins[head] = login }
+        self.lanes[key]?.state = .waiting(reason)
+        return true
+    }
+
+    /// Its time has come.
+    mutating func retryDue(_ login: AdmittedLogin) {
+        let key = login.lane
+        guard let lane = self.lanes[key], case .waiting = lane.state, lane.first.epoch == login.epoch,
+            lane.first.record.offset == login.record.offset
+        else { return }
+        self.waiting -= 1
+        self.lanes[key]?.state = .ready
+        self.ready.append(key)
+    }
+
+    private mutating func advance(_ key: LaneKey) {
+        guard var lane = self.lanes[key], case .running = lane.state else { return }
+        lane.removeFirst()
+        if lane.count == 0 {
+            self.lanes[key] = nil
+        } else {
+            lane.state = .ready
+            self.lanes[key] = lane
+            self.ready.append(key)
+        }
+    }
+
+    private mutating func release(_ login: AdmittedLogin) {
+        self.admitted -= 1
+        self.admittedBytes -= login.byteCount
+    }
+
+    // MARK: Commits
+
+    /// What may be committed and is not, of all partitions that are ours.
+    func commits() -> [OffsetCommit] {
+        self.partitions.compactMap { partition, state in
+            guard let offset = state.ledger.committable, offset != state.committed else { return nil }
+            return OffsetCommit(topicPartition: partition, offset: offset)
+        }
+    }
+
+    mutating func committed(_ offsets: [OffsetCommit]) {
+        for commit in offsets where self.partitions[commit.topicPartition] != nil {
+            self.partitions[commit.topicPartition]?.committed = commit.offset
+        }
+    }
+}

@@ -1,0 +1,431 @@
+package import Kafka
+import Synchronization
+
+/// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.
+///
+/// All decisions are `DispatchState`'s and `CommitSchedule`'s, made behind one lock; what they decide is done after the lock is released.
+package final class Dispatcher: RecordReceiver {
+    struct State {
+        var dispatch: DispatchState
+        var schedule: CommitSchedule
+        /// Read and not yet decoded.
+        var inbox: [AdmittedLogin] = []
+        var isDecoding = false
+        var commitTimer: ContinuousClock.Instant?
+        var revocation: Revocation?
+        var hasBeenAssigned = false
+        var problem: KafkaError?
+        /// A result that its topic refuses for its size, until the topic takes it.
+        var refusal: String?
+        var hasInputEnded = false
+        var stopDeadline: ContinuousClock.Instant?
+        var lastProgress = ContinuousClock.now
+        var tally = Tally()
+        var end: Result<Void, any Error>?
+        var waiter: CheckedContinuation<Void, any Error>?
+    }
+
+    struct Revocation {
+        var partitions: [TopicPartition]
+        var deadline: ContinuousClock.Instant
+    }
+
+    /// What the logins ended in, since the start.
+    package struct Tally: Sendable, Hashable {
+        package var updates = 0
+        package var denials = 0
+        /// By reason.
+        package var failures: [String: Int] = [:]
+        package var retries = 0
+        package var outages = 0
+        package var stale = 0
+    }
+
+    private struct Actions {
+        var starts: [AdmittedLogin] = []
+        var commit: [OffsetCommit] = []
+        var wakeAt: ContinuousClock.Instant?
+        var resumesIntake = false
+        var finishesRevocation = false
+        var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
+    }
+
+    private let pipeline: LoginPipeline
+    private let decoder: any EventDecoder
+    private let source: any RecordSource
+    private let publisher: any ResultPublisher
+    private let drain: Duration
+    private let log: Log
+    private let metrics: Metrics
+    let clock: any WorkerClock
+    private let state: Mutex<State>
+
+    package init(
+        _ configuration: Configuration,
+        pipeline: LoginPipeline,
+        decoder: any EventDecoder = NativeEventDecoder(),
+        source: any RecordSource,
+        publisher: any ResultPublisher,
+        log: Log,
+        metrics: Metrics,
+        clock: any WorkerClock = ContinuousClock()
+    ) {
+        self.pipeline = pipeline
+        self.decoder = decoder
+        self.source = source
+        self.publisher = publisher
+        self.drain = configuration.drain
+        self.log = log
+        self.metrics = metrics
+        self.clock = clock
+        let limits = DispatchState.Limits(
+            concurrency: configuration.concurrency,
+            logins: configuration.admitted.logins,
+            bytes: configuration.admitted.bytes
+        )
+        self.state = Mutex(
+            State(
+                dispatch: DispatchState(limits: limits),
+                schedule: CommitSchedule(limit: configuration.maxUncommitted)
+            )
+        )
+    }
+
+    /// Returns when the input has ended and all of it is done, or after `stop` when the drain is over.
+    ///
+    /// - Throws: what keeps the worker from going on.
+    package func run() async throws {
+        try self.source.start(self)
+        try await withCheckedThrowingContinuation { continuation in
+            self.update { $0.waiter = continuation }
+        }
+    }
+
+    /// Begins the drain: nothing new is started; what runs may finish within `drain`.
+    package func stop() {
+        self.source.stopIntake()
+        let deadline = self.clock.now.advanced(by: self.drain)
+        self.update { state in
+            guard !state.dispatch.isStopping else { return }
+            state.dispatch.stopping()
+            state.stopDeadline = deadline
+        }
+        self.wake(at: deadline)
+    }
+
+    // MARK: What the source tells
+
+    package func partitionsAssigned(_ partitions: [AssignedPartition]) {
+        self.update { state in
+            state.hasBeenAssigned = true
+            state.lastProgress = self.clock.now
+            for partition in partitions { state.dispatch.assigned(partition) }
+        }
+        let names = partitions.map {
+            "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
+        }
+        self.log.log(.info, "assigned: \(names.isEmpty ? "no partitions" : names.joined(separator: ", "))")
+    }
+
+    package func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+        let now = self.clock.now
+        var decodes = false
+        let isOpen = self.state.withLock { state in
+            for record in records {
+                guard let login = state.dispatch.received(record, now: now, retry: RetryState()) else { continue }
+                state.inbox.append(login)
+            }
+            decodes = !state.isDecoding && !state.inbox.isEmpty
+            if decodes { state.isDecoding = true }
+            return state.dispatch.intakeIsOpen()
+        }
+        if let first = records.first {
+            self.metrics.add(.recordsConsumed, Double(records.count), first.topicPartition.topic)
+        }
+        if decodes { Task { self.decodeAll() } }
+        return isOpen
+    }
+
+    /// One at a time, so that the order of a partition is kept.
+    private func decodeAll() {
+        while true {
+            let batch = self.state.withLock { state in
+                if state.inbox.isEmpty { state.isDecoding = false }
+                return exchange(&state.inbox, with: [])
+            }
+            guard !batch.isEmpty else { return }
+            // A part at a time: the first logins of a large batch need not wait for its last.
+            for start in stride(from: 0, to: batch.count, by: 32) {
+                let decoded = batch[start..<min(start + 32, batch.count)].map { login in
+                    var login = login
+                    login.event = self.decoder.decode(login.record)
+                    return login
+                }
+                self.update { state in for login in decoded { state.dispatch.decoded(login) } }
+            }
+        }
+    }
+
+    package func partitionsRevoked(_ partitions: [TopicPartition]) {
+        let deadline = self.clock.now.advanced(by: self.drain)
+        self.log.log(.info, "revoked: \(partitions.map(\.description).joined(separator: ", ")); draining")
+        self.update { state in
+            state.revocation = Revocation(partitions: partitions, deadline: deadline)
+            state.dispatch.revoking(partitions)
+        }
+        self.wake(at: deadline)
+    }
+
+    package func partitionsLost(_ partitions: [TopicPartition]) {
+        self.log.log(
+            .warning,
+            "lost: \(partitions.map(\.description).joined(separator: ", ")); nothing of them is committed"
+        )
+        var isEmpty = false
+        self.update { state in
+            state.dispatch.removed(partitions)
+            let lost = Set(partitions)
+            if let revoked = state.revocation?.partitions, revoked.allSatisfy(lost.contains) { state.revocation = nil }
+            isEmpty = state.dispatch.partitions.isEmpty
+            if isEmpty { state.schedule.reset() }
+        }
+        // What waits in the producer would be a zombie's.
+        if isEmpty { self.publisher.purge() }
+    }
+
+    package func consumerProblemChanged(_ problem: KafkaError?) {
+        self.state.withLock { $0.problem = problem }
+        if let problem {
+            self.log.log(.error, "Kafka: \(problem)")
+        } else {
+            self.log.log(.info, "Kafka: all is well again")
+        }
+    }
+
+    package func consumerFailed(_ error: KafkaError) { self.end(.failure(error)) }
+
+    package func inputEnded() { self.update { $0.hasInputEnded = true } }
+
+    // MARK: A login
+
+    /// One of the slots that `concurrency` gives: runs logins as long as there are any.
+    private func work(_ first: AdmittedLogin) async {
+        var next: AdmittedLogin? = first
+        while let login = next {
+            await self.process(login)
+            next = self.state.withLock { $0.dispatch.next() }
+        }
+    }
+
+    private func process(_ login: AdmittedLogin) async {
+        guard let event = login.event else { return }
+        switch await self.pipeline.process(login.record, event, login.retry) {
+        case .result(let result): await self.publish(result, login)
+        case .stopped: self.update { $0.dispatch.abandoned(login, wasRunning: true) }
+        case .retry(let retry, let pause, let reason):
+            let due = self.clock.now.advanced(by: pause)
+            guard let login = self.park(login, retry, reason, { $0.retries += 1 }) else { return }
+            Task {
+                try? await self.sleep(until: due)
+                self.update { $0.dispatch.retryDue(login) }
+            }
+        case .outage(let outage, let retry):
+            guard let login = self.park(login, retry, outage.reason, { $0.outages += 1 }) else { return }
+            Task {
+                await outage.waitUntilOver()
+                self.update { $0.dispatch.retryDue(login) }
+            }
+        }
+    }
+
+    private func park(
+        _ login: AdmittedLogin,
+        _ retry: RetryState,
+        _ reason: String,
+        _ count: (inout Tally) -> Void
+    ) -> AdmittedLogin? {
+        var login = login
+        login.retry = retry
+        var isParked = false
+        self.update { state in
+            count(&state.tally)
+            isParked = state.dispatch.retryLater(login, reason: reason)
+        }
+        return isParked ? login : nil
+    }
+
+    private func publish(_ result: ResultRecord, _ login: AdmittedLogin) async {
+        guard await self.mayPublish(login) else {
+            self.metrics.add(.staleResults)
+            return self.update { state in
+                state.tally.stale += 1
+                state.dispatch.abandoned(login, wasRunning: true)
+            }
+        }
+        // Handed over before the lane moves on: the publisher keeps the order from here.
+        self.handOver(result, login)
+        self.update { $0.dispatch.published(login) }
+    }
+
+    private func mayPublish(_ login: AdmittedLogin) async -> Bool {
+        while true {
+            guard self.state.withLock({ $0.dispatch.isCurrent(login) }) else { return false }
+            // After a gap nothing is published until a commit of the current generation has succeeded (KAFKA.md, "A zombie").
+            if self.source.leaseIsValid { return true }
+            try? await self.sleep(until: self.clock.now.advanced(by: .milliseconds(50)))
+        }
+    }
+
+    private func handOver(_ result: ResultRecord, _ login: AdmittedLogin) {
+        self.publisher.publish(result) { outcome in
+            switch outcome {
+            case .acknowledged: self.acknowledged(result, login)
+            case .tooLarge(let reason): self.refused(result, login, reason)
+            case .dropped: self.update { $0.dispatch.abandoned(login, wasRunning: false) }
+            case .failed(let error): self.end(.failure(error))
+            }
+        }
+    }
+
+    private func acknowledged(_ result: ResultRecord, _ login: AdmittedLogin) {
+        let now = self.clock.now
+        self.update { state in
+            state.lastProgress = now
+            state.refusal = nil
+            switch result.kind {
+            case .update: state.tally.updates += 1
+            case .denial: state.tally.denials += 1
+            case .failure: state.tally.failures[result.reason ?? "", default: 0] += 1
+            }
+            state.schedule.advanced(state.dispatch.acknowledged(login))
+        }
+        self.metrics.observe(.processDuration, (now - login.arrived) / .seconds(1))
+        self.metrics.add(.loginsFinished, 1, result.kind.rawValue)
+        if let reason = result.reason { self.metrics.add(.failures, 1, reason) }
+    }
+
+    private func refused(_ result: ResultRecord, _ login: AdmittedLogin, _ reason: String) {
+        switch result.kind {
+        case .update, .denial: self.handOver(self.pipeline.tooLarge(login.record, reason), login)
+        case .failure:
+            // Dropping it would lose a login. It waits until the topic takes it, and says so.
+            self.log.log(.error, "\(reason): raise max.message.bytes of the failures topic; trying again in 10 s")
+            self.state.withLock { $0.refusal = reason }
+            let due = self.clock.now.advanced(by: .seconds(10))
+            Task {
+                try? await self.sleep(until: due)
+                self.handOver(result, login)
+            }
+        }
+    }
+
+    // MARK: Behind the lock, and after it
+
+    private func update(_ change: (inout State) -> Void) {
+        let now = self.clock.now
+        let actions = self.state.withLock { state in
+            change(&state)
+            return self.decide(&state, now)
+        }
+        self.perform(actions)
+    }
+
+    private func decide(_ state: inout State, _ now: ContinuousClock.Instant) -> Actions {
+        var actions = Actions()
+        while let login = state.dispatch.next() { actions.starts.append(login) }
+        actions.resumesIntake = state.dispatch.intakeIsClosed && state.dispatch.intakeIsOpen()
+        let isUrgent = state.revocation != nil || state.dispatch.isStopping || state.hasInputEnded
+        switch state.schedule.next(now, isUrgent: isUrgent) {
+        case .none: break
+        case .commit:
+            actions.commit = state.dispatch.commits()
+            if actions.commit.isEmpty { state.schedule.answered(now, succeeded: true, count: 0) }
+        case .wait(let until):
+            if state.commitTimer.map({ $0 > until }) ?? true {
+                state.commitTimer = until
+                actions.wakeAt = until
+            }
+        }
+        if let revocation = state.revocation, self.isOver(revocation, state, now) {
+            state.revocation = nil
+            state.dispatch.removed(revocation.partitions)
+            actions.finishesRevocation = true
+        }
+        if self.isFinished(state, now), state.end == nil { state.end = .success(()) }
+        if let end = state.end, let waiter = state.waiter.take() { actions.ended = (waiter, end) }
+        return actions
+    }
+
+    private func isOver(_ revocation: Revocation, _ state: State, _ now: ContinuousClock.Instant) -> Bool {
+        if now >= revocation.deadline { return true }
+        guard state.dispatch.isDrained(revocation.partitions) else { return false }
+        let revoked = Set(revocation.partitions)
+        return !state.dispatch.commits().contains { revoked.contains($0.topicPartition) }
+    }
+
+    private func isFinished(_ state: State, _ now: ContinuousClock.Instant) -> Bool {
+        if let deadline = state.stopDeadline {
+            if now >= deadline { return true }
+            return state.dispatch.isDrained(Array(state.dispatch.partitions.keys)) && state.dispatch.commits().isEmpty
+        }
+        return state.hasInputEnded && state.dispatch.admitted == 0 && state.dispatch.commits().isEmpty
+    }
+
+    private func perform(_ actions: Actions) {
+        for login in actions.starts { Task { await self.work(login) } }
+        if !actions.commit.isEmpty { self.commit(actions.commit) }
+        if let instant = actions.wakeAt { self.wake(at: instant) }
+        if actions.resumesIntake { self.source.resumeIntake() }
+        if actions.finishesRevocation { self.source.finishRevocation() }
+        if let (waiter, result) = actions.ended { waiter.resume(with: result) }
+    }
+
+    private func commit(_ offsets: [OffsetCommit]) {
+        self.source.commit(offsets) { result in
+            let now = self.clock.now
+            self.metrics.add(.commits, 1, result.isSuccess ? "stored" : "refused")
+            self.update { state in
+                switch result {
+                case .success:
+                    state.dispatch.committed(offsets)
+                    state.schedule.answered(now, succeeded: true, count: 0)
+                case .failure(let error):
+                    let failed = Set(error.partitions)
+                    // An error without partitions: any subset may have been stored, so all are committed again.
+                    if !failed.isEmpty {
+                        state.dispatch.committed(offsets.filter { !failed.contains($0.topicPartition) })
+                    }
+                    state.schedule.answered(now, succeeded: false, count: state.dispatch.commits().count)
+                }
+            }
+            if case .failure(let error) = result { self.log.log(.warning, "a commit was refused: \(error)") }
+        }
+    }
+
+    /// Looks at the deadlines again then.
+    private func wake(at instant: ContinuousClock.Instant) {
+        Task {
+            try? await self.sleep(until: instant)
+            self.update { state in
+                if let timer = state.commitTimer, timer <= instant { state.commitTimer = nil }
+            }
+        }
+    }
+
+    private func sleep(until instant: ContinuousClock.Instant) async throws {
+        try await self.clock.sleep(until: instant, tolerance: nil)
+    }
+
+    private func end(_ result: Result<Void, any Error>) {
+        self.update { state in if state.end == nil { state.end = result } }
+    }
+
+    /// For status and readiness.
+    func snapshot<Value>(_ read: (State) -> Value) -> Value { self.state.withLock { read($0) } }
+}
+
+extension Result {
+    fileprivate var isSuccess: Bool {
+        if case .success = self { true } else { false }
+    }
+}

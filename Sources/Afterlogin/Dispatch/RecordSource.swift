@@ -1,0 +1,91 @@
+package import Kafka
+import Synchronization
+
+/// Where records come from: a consumer group, or lines of a file.
+package protocol RecordSource: Sendable {
+    /// Begins to deliver; throws where the configuration can't work at all.
+    func start(_ receiver: any RecordReceiver) throws
+    func resumeIntake()
+    /// Nothing more is delivered; commits are still taken.
+    func stopIntake()
+    /// What was revoked has drained.
+    func finishRevocation()
+    func commit(_ offsets: [OffsetCommit], completion: @escaping @Sendable (Result<Void, KafkaError>) -> Void)
+    func close() async
+    /// False when this member may have lost its partitions without knowing it: nothing may be published then.
+    var leaseIsValid: Bool { get }
+    /// The newest offsets known, for the lag.
+    func highWatermarks() -> [TopicPartition: Int64]
+}
+
+/// What a source tells; calls come from one thread and must not block.
+package protocol RecordReceiver: KafkaConsumerDelegate {
+    /// There is nothing more to come, ever.
+    func inputEnded()
+}
+
+/// A member of a consumer group as a source.
+package final class KafkaRecordSource: RecordSource {
+    private let consumer: KafkaConsumer
+    private let relay = Relay()
+
+    package init(_ configuration: Configuration, log: Log) throws(KafkaError) {
+        self.consumer = try KafkaConsumer(
+            configuration: KafkaConsumerConfiguration(
+                brokers: configuration.kafka.brokers,
+                group: configuration.kafka.group,
+                topics: configuration.kafka.input,
+                properties: configuration.kafka.properties,
+                // The dispatcher ends a drain itself; this is for the case that it doesn't.
+                revocationDeadline: configuration.drain + .seconds(5),
+                log: log.kafka
+            ),
+            delegate: self.relay
+        )
+    }
+
+    package func start(_ receiver: any RecordReceiver) {
+        self.relay.receiver.withLock { $0 = receiver }
+        self.consumer.start()
+    }
+
+    package func resumeIntake() { self.consumer.resumeIntake() }
+    package func stopIntake() { self.consumer.stopIntake() }
+    package func finishRevocation() { self.consumer.finishRevocation() }
+    package func commit(
+        _ offsets: [OffsetCommit],
+        completion: @escaping @Sendable (Result<Void, KafkaError>) -> Void
+    ) {
+        self.consumer.commit(offsets, completion: completion)
+    }
+    package func close() async {
+        await self.consumer.close()
+        self.relay.receiver.withLock { $0 = nil }
+    }
+    package var leaseIsValid: Bool { self.consumer.leaseIsValid }
+    package func highWatermarks() -> [TopicPartition: Int64] { self.consumer.highWatermarks() }
+}
+
+/// Passes the consumer's calls to a receiver that is made after the consumer.
+private final class Relay: KafkaConsumerDelegate {
+    let receiver = Mutex<(any RecordReceiver)?>(nil)
+    private var current: (any RecordReceiver)? { self.receiver.withLock { $0 } }
+
+    func partitionsAssigned(_ partitions: [AssignedPartition]) { self.current?.partitionsAssigned(partitions) }
+    func recordsReceived(_ records: [KafkaRecord]) -> Bool { self.current?.recordsReceived(records) ?? false }
+    func partitionsRevoked(_ partitions: [TopicPartition]) { self.current?.partitionsRevoked(partitions) }
+    func partitionsLost(_ partitions: [TopicPartition]) { self.current?.partitionsLost(partitions) }
+    func consumerProblemChanged(_ problem: KafkaError?) { self.current?.consumerProblemChanged(problem) }
+    func consumerFailed(_ error: KafkaError) { self.current?.consumerFailed(error) }
+}
+
+extension Log {
+    /// librdkafka's lines among ours.
+    package var kafka: KafkaLog {
+        { line in
+            let level: Level = line.level <= 3 ? .error : line.level <= 4 ? .warning : line.level <= 6 ? .info : .debug
+            // What librdkafka calls an error is mended by itself most of the time; what matters is told as a problem.
+            self.log(min(level, .warning) == .warning ? .info : .debug, line.text, [("librdkafka", line.facility)])
+        }
+    }
+}

@@ -1,0 +1,79 @@
+package import Kafka
+import Synchronization
+
+/// What became of a result that was handed over.
+package enum PublishOutcome: Sendable {
+    case acknowledged
+    /// The topic refuses its size.
+    case tooLarge(String)
+    /// It was not written, and won't be: purged after a lost assignment, or the publisher was closed.
+    case dropped
+    /// Nothing can be written any more.
+    case failed(KafkaError)
+}
+
+/// Where results go.
+package protocol ResultPublisher: Sendable {
+    /// Hands the result over; the order of calls is the order of one key's results. `completion` is called once, when it is durable.
+    func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void)
+    /// Drops what waits and was not sent.
+    func purge()
+    /// Waits until all is written, or the time is over; then ends.
+    func close(deadline: Duration) async
+    /// What keeps results from being written, or nil.
+    var problem: String? { get }
+}
+
+/// Results on their topics, by an idempotent producer.
+package final class KafkaResultPublisher: ResultPublisher {
+    private let producer: KafkaProducer
+    private let topics: Configuration.Results
+    private let metrics: Metrics
+
+    package init(_ configuration: Configuration, log: Log, metrics: Metrics) throws(KafkaError) {
+        // Properties that only a consumer knows would be refused by a producer.
+        self.producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(
+                brokers: configuration.kafka.brokers,
+                properties: configuration.kafka.properties,
+                log: log.kafka
+            )
+        )
+        self.topics = configuration.results
+        self.metrics = metrics
+    }
+
+    package func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
+        let topic =
+            switch result.kind {
+            case .update, .denial: self.topics.updates
+            case .failure: self.topics.failures
+            }
+        let message = KafkaMessage(topic: topic, key: result.key, value: result.value, headers: result.headers)
+        self.producer.produce(message) { report in
+            switch report {
+            case .success:
+                self.metrics.add(.resultsProduced, 1, topic)
+                completion(.acknowledged)
+            case .failure(let error) where error.isTooLarge:
+                completion(.tooLarge("\(topic) does not take a record of \(result.byteCount) bytes"))
+            case .failure(let error) where error.isDropped: completion(.dropped)
+            case .failure(let error): completion(.failed(error))
+            }
+        }
+    }
+
+    package func purge() { self.producer.purge() }
+
+    package func close(deadline: Duration) async {
+        _ = await self.producer.flush(deadline: deadline)
+        await self.producer.close()
+    }
+
+    package var problem: String? { self.producer.problem.map { "results can't be written: \($0)" } }
+}
+
+extension KafkaError {
+    fileprivate var isTooLarge: Bool { self.code == "MSG_SIZE_TOO_LARGE" || self.code == "RECORD_LIST_TOO_LARGE" }
+    fileprivate var isDropped: Bool { ["_PURGE_QUEUE", "_PURGE_INFLIGHT", "_DESTROY"].contains(self.code) }
+}

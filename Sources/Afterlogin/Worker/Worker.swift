@@ -1,0 +1,174 @@
+package import Kafka
+
+/// The whole path of a login as one service: source, dispatcher, pipeline, publisher.
+package final class Worker: Sendable {
+    private let configuration: Configuration
+    private let dispatcher: Dispatcher
+    private let source: any RecordSource
+    private let publisher: any ResultPublisher
+    private let log: Log
+    private let metrics: Metrics
+    private let started = ContinuousClock.now
+
+    package init(
+        configuration: Configuration,
+        chain: any ChainEvaluator,
+        chainNames: [String],
+        log: Log,
+        metrics: Metrics,
+        source: any RecordSource,
+        publisher: any ResultPublisher
+    ) {
+        self.configuration = configuration
+        self.source = source
+        self.publisher = publisher
+        self.log = log
+        self.metrics = metrics
+        self.dispatcher = Dispatcher(
+            configuration,
+            pipeline: LoginPipeline(configuration, chain: chain, chainNames: chainNames, metrics: metrics),
+            source: source,
+            publisher: publisher,
+            log: log,
+            metrics: metrics
+        )
+    }
+
+    /// Runs until `stop`, or until the input has ended and all of it is done.
+    ///
+    /// - Returns: What the logins ended in.
+    /// - Throws: What keeps the worker from going on, after what can be saved is saved.
+    @discardableResult
+    package func run() async throws -> Dispatcher.Tally {
+        let result: Result<Void, any Error>
+        do {
+            try await self.dispatcher.run()
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        // In reverse order of the path: what was handed over is written first, then the group is left.
+        await self.publisher.close(deadline: self.configuration.drain)
+        await self.source.close()
+        try result.get()
+        return self.dispatcher.snapshot(\.tally)
+    }
+
+    /// Begins the drain; `run` returns when it is over.
+    package func stop() { self.dispatcher.stop() }
+
+    package var tally: Dispatcher.Tally { self.dispatcher.snapshot(\.tally) }
+
+    /// Whether logins are handled as they should be, and why not.
+    package func readiness() -> Readiness {
+        let problem = self.publisher.problem
+        return self.dispatcher.snapshot { state in
+            if state.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
+            if state.revocation != nil { return .notReady("draining: partitions were revoked") }
+            if let problem = state.problem { return .notReady("Kafka: \(problem)") }
+            if let problem = problem ?? state.refusal { return .notReady(problem) }
+            if !state.hasBeenAssigned { return .notReady("starting: no assignment yet") }
+            if state.dispatch.admitted > 0 {
+                let still = ContinuousClock.now - state.lastProgress
+                if still > Self.longestStandstill {
+                    let reason =
+                        state.dispatch.waitingReasons.max { $0.value < $1.value }?.key ?? "rules are still running"
+                    return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
+                }
+            }
+            return .ready
+        }
+    }
+
+    /// Longer than a rule may take with its retries inside, by default.
+    private static let longestStandstill = Duration.seconds(60)
+
+    package func status() -> WorkerStatus {
+        let watermarks = self.source.highWatermarks()
+        let now = ContinuousClock.now
+        return self.dispatcher.snapshot { state in
+            WorkerStatus(
+                uptime: now - self.started,
+                assignment: state.dispatch.partitions.map { partition, held in
+                    WorkerStatus.Partition(
+                        partition: partition,
+                        epoch: held.epoch,
+                        committed: held.committed,
+                        lag: watermarks[partition].map { max(0, $0 - (held.ledger.committable ?? held.committed ?? 0)) }
+                    )
+                }.sorted {
+                    ($0.partition.topic, $0.partition.partition) < ($1.partition.topic, $1.partition.partition)
+                },
+                running: state.dispatch.running,
+                waiting: state.dispatch.waitingReasons,
+                admitted: state.dispatch.admitted,
+                admittedBytes: state.dispatch.admittedBytes,
+                uncommitted: state.dispatch.partitions.values.reduce(0) { $0 + $1.ledger.resolvedBeyond },
+                oldest: state.dispatch.lanes.values.map(\.first.arrived).min().map { now - $0 },
+                intakeIsOpen: !state.dispatch.intakeIsClosed,
+                tally: state.tally,
+                problem: state.problem?.description
+            )
+        }
+    }
+
+    /// Brings the gauges up to date; called before metrics are read.
+    package func updateGauges() {
+        let status = self.status()
+        self.metrics.set(.loginsRunning, Double(status.running))
+        self.metrics.set(.loginsWaiting, Double(status.waiting.values.reduce(0, +)))
+        self.metrics.set(.loginsAdmitted, Double(status.admitted))
+        self.metrics.set(.bytesAdmitted, Double(status.admittedBytes))
+        self.metrics.set(.uncommitted, Double(status.uncommitted))
+        self.metrics.set(.ready, self.readiness().isReady ? 1 : 0)
+        for partition in status.assignment {
+            guard let lag = partition.lag else { continue }
+            self.metrics.set(.lag, Double(lag), partition.partition.topic, String(partition.partition.partition))
+        }
+    }
+}
+
+/// What `/readyz` says.
+package struct Readiness: Sendable, Hashable {
+    package var isReady: Bool
+    package var reason: String
+
+    package static let ready = Self(isReady: true, reason: "ready")
+    package static func notReady(_ reason: String) -> Self { Self(isReady: false, reason: reason) }
+}
+
+/// The worker at one instant.
+package struct WorkerStatus: Sendable {
+    package struct Partition: Sendable {
+        package var partition: TopicPartition
+        package var epoch: Int
+        package var committed: Int64?
+        package var lag: Int64?
+    }
+
+    package var uptime: Duration
+    package var assignment: [Partition]
+    package var running: Int
+    /// Logins that wait for a retry or the end of an outage, by reason.
+    package var waiting: [String: Int]
+    package var admitted: Int
+    package var admittedBytes: Int
+    package var uncommitted: Int
+    /// How long the oldest login has been here.
+    package var oldest: Duration?
+    package var intakeIsOpen: Bool
+    package var tally: Dispatcher.Tally
+    package var problem: String?
+}
+
+extension DispatchState {
+    /// How many logins wait, by reason; the first 20 reasons.
+    var waitingReasons: [String: Int] {
+        var reasons: [String: Int] = [:]
+        for lane in self.lanes.values {
+            guard case .waiting(let reason) = lane.state else { continue }
+            reasons[reasons[reason] != nil || reasons.count < 20 ? reason : "other reasons", default: 0] += 1
+        }
+        return reasons
+    }
+}

@@ -1,0 +1,113 @@
+import Afterlogin
+import Kafka
+import Synchronization
+
+/// A consumer group member in memory: the test plays the group.
+final class MemorySource: RecordSource {
+    private struct State {
+        var receiver: (any RecordReceiver)?
+        var commits: [[OffsetCommit]] = []
+        var revocationsFinished = 0
+        var isStopped = false
+        var leaseIsValid = true
+        var leaseQuestions = 0
+    }
+
+    private let state = Mutex(State())
+    let changed = Signal()
+
+    func start(_ receiver: any RecordReceiver) {
+        self.state.withLock { $0.receiver = receiver }
+        self.changed.send()
+    }
+
+    var receiver: (any RecordReceiver)? { self.state.withLock { $0.receiver } }
+    var commits: [[OffsetCommit]] { self.state.withLock { $0.commits } }
+    var revocationsFinished: Int { self.state.withLock { $0.revocationsFinished } }
+    func committed(_ partition: TopicPartition) -> Int64? {
+        self.commits.flatMap { $0 }.last { $0.topicPartition == partition }?.offset
+    }
+    var leaseQuestions: Int { self.state.withLock { $0.leaseQuestions } }
+    func breakLease(_ isBroken: Bool) { self.state.withLock { $0.leaseIsValid = !isBroken } }
+
+    func resumeIntake() { self.changed.send() }
+    func stopIntake() { self.state.withLock { $0.isStopped = true } }
+    func finishRevocation() {
+        self.state.withLock { $0.revocationsFinished += 1 }
+        self.changed.send()
+    }
+    func commit(_ offsets: [OffsetCommit], completion: @escaping @Sendable (Result<Void, KafkaError>) -> Void) {
+        self.state.withLock { $0.commits.append(offsets) }
+        Task { completion(.success(())) }
+        self.changed.send()
+    }
+    func close() async {}
+    var leaseIsValid: Bool {
+        defer { self.changed.send() }
+        return self.state.withLock { state in
+            state.leaseQuestions += 1
+            return state.leaseIsValid
+        }
+    }
+    func highWatermarks() -> [TopicPartition: Int64] { [:] }
+}
+
+/// Keeps results; acknowledges at once, or when the test says so.
+final class MemoryPublisher: ResultPublisher {
+    struct Published: Sendable {
+        var result: ResultRecord
+        var completion: @Sendable (PublishOutcome) -> Void
+    }
+
+    private let state = Mutex<(all: [ResultRecord], held: [Published], holds: Bool)>(([], [], false))
+    let changed = Signal()
+
+    var results: [ResultRecord] { self.state.withLock { $0.all } }
+    /// From now on nothing is acknowledged before `release`.
+    func hold() { self.state.withLock { $0.holds = true } }
+    func release(_ outcome: PublishOutcome = .acknowledged) {
+        let held = self.state.withLock { state in
+            state.holds = false
+            defer { state.held = [] }
+            return state.held
+        }
+        for published in held { published.completion(outcome) }
+    }
+
+    func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
+        let isHeld = self.state.withLock { state in
+            state.all.append(result)
+            if state.holds { state.held.append(Published(result: result, completion: completion)) }
+            return state.holds
+        }
+        if !isHeld { Task { completion(.acknowledged) } }
+        self.changed.send()
+    }
+    func purge() { self.release(.dropped) }
+    func close(deadline: Duration) async {}
+    var problem: String? { nil }
+}
+
+/// Wakes those who wait for a fact whenever something has changed.
+final class Signal: Sendable {
+    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+
+    func send() {
+        let waiters = self.waiters.withLock { waiters in
+            defer { waiters = [] }
+            return waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns when the fact holds; looked at again at every change.
+    func wait(until holds: @Sendable () -> Bool) async {
+        while !holds() {
+            await withCheckedContinuation { continuation in
+                self.waiters.withLock { $0.append(continuation) }
+                // The change may have come between the look and the wait.
+                if holds() { self.send() }
+            }
+        }
+    }
+}
