@@ -125,7 +125,9 @@ struct DispatchState {
         return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now, event: nil, retry: retry)
     }
 
-    /// Whether more may be read. Once closed, intake opens again a good way below the limits: each opening costs a hand-over.
+    /// Whether more may be read.
+    ///
+    /// Once closed, intake opens again a good way below the limits: each opening costs a hand-over.
     mutating func intakeIsOpen() -> Bool {
         let share = self.intakeIsClosed ? 0.75 : 1.0
         let span = self.partitions.values.reduce(0) { $0 + $1.ledger.span }

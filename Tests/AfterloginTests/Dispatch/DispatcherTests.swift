@@ -40,10 +40,10 @@ struct DispatcherTests {
 
     /// What a test wants otherwise than by default.
     private struct Change {
-        var apply: @Sendable (inout Configuration) -> Void
-        static let none = Self { _ in }
-        static func set<Value: Sendable>(
-            _ path: WritableKeyPath<Configuration, Value> & Sendable,
+        var apply: (inout Configuration) -> Void
+        static var none: Self { Self { _ in } }
+        static func set<Value>(
+            _ path: WritableKeyPath<Configuration, Value>,
             _ value: Value
         ) -> Self {
             Self { $0[keyPath: path] = value }
