@@ -50,7 +50,9 @@ struct DispatchState {
     let limits: Limits
     private(set) var partitions: [TopicPartition: Partition] = [:]
     private(set) var lanes: [LaneKey: Lane] = [:]
-    /// Lanes whose first login may run, in the order they became so. Dropped lanes are skipped.
+    /// Lanes whose first login may run, in the order they became so.
+    ///
+    /// Dropped lanes are skipped.
     private var ready: [LaneKey] = []
     private var readyHead = 0
     private(set) var running = 0
@@ -114,7 +116,9 @@ struct DispatchState {
 
     // MARK: Logins
 
-    /// A record was read. Returns what is to be decoded, or nil for one that is not wanted.
+    /// A record was read.
+    ///
+    /// Returns what is to be decoded, or nil for one that is not wanted.
     mutating func received(_ record: KafkaRecord, now: ContinuousClock.Instant, retry: RetryState) -> AdmittedLogin? {
         guard !self.isStopping, let partition = self.partitions[record.topicPartition], !partition.isRevoking,
             self.partitions[record.topicPartition]?.ledger.received(record.offset) == true
@@ -183,7 +187,9 @@ struct DispatchState {
         self.advance(login.lane)
     }
 
-    /// The broker has the result. Returns how many offsets became committable.
+    /// The broker has the result.
+    ///
+    /// Returns how many offsets became committable.
     mutating func acknowledged(_ login: AdmittedLogin) -> Int {
         self.release(login)
         guard self.isCurrent(login) else { return 0 }
@@ -200,7 +206,9 @@ struct DispatchState {
         self.advance(login.lane)
     }
 
-    /// It is to be run again later; all of its user's logins wait behind it, and no slot is held. False when it was given up instead.
+    /// It is to be run again later; all of its user's logins wait behind it, and no slot is held.
+    ///
+    /// False when it was given up instead.
     mutating func retryLater(_ login: AdmittedLogin, reason: String) -> Bool {
         guard self.isCurrent(login), !self.isStopping,
             self.partitions[login.record.topicPartition]?.isRevoking == false

@@ -24,7 +24,9 @@ struct OffsetLedger {
         return true
     }
 
-    /// Its result was acknowledged. Returns how many offsets `committable` moved over.
+    /// Its result was acknowledged.
+    ///
+    /// Returns how many offsets `committable` moved over.
     @discardableResult
     mutating func resolved(_ offset: Int64) -> Int {
         guard let index = self.index(of: offset), !self.entries[index].isResolved else { return 0 }

@@ -2,7 +2,9 @@ import Kafka
 
 /// What a login has been through, for its next attempt.
 package struct RetryState: Sendable {
-    /// The chain as far as it came; nil before the first attempt. Durable parking (a later issue) writes this.
+    /// The chain as far as it came; nil before the first attempt.
+    ///
+    /// Durable parking (a later issue) writes this.
     var chain: ChainState?
     /// Milliseconds since 1970.
     var firstAttempt: Int64?
