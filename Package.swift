@@ -16,6 +16,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CLinux"),
 
         // What wraps C or the operating system.
         .target(name: "JSON"),
@@ -25,7 +26,7 @@ let package = Package(
         .target(name: "HTTPClient", dependencies: ["CCurl"]),
         .target(name: "HTTPServer", dependencies: ["CMicroHTTPD"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", resources: [.copy("JavaScript")]),
+        .target(name: "RuleHost", dependencies: ["CLinux"], resources: [.copy("JavaScript")]),
 
         // The product.
         .target(

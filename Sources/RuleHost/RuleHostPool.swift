@@ -75,7 +75,9 @@ package enum HostReply: Sendable {
     case failed([UInt8])
 }
 
-/// What an evaluation wants while it runs. Called on the thread `afterlogin.rules`: must not block.
+/// What an evaluation wants while it runs.
+///
+/// Called on the thread `afterlogin.rules`: must not block.
 package protocol EvaluationClient: AnyObject, Sendable {
     func requestMade(_ request: HostRequest)
     func requestCancelled(_ number: UInt32)
@@ -87,7 +89,9 @@ package protocol EvaluationClient: AnyObject, Sendable {
     func restarted()
 }
 
-/// What the pool itself has to say. Called on `afterlogin.rules`.
+/// What the pool itself has to say.
+///
+/// Called on `afterlogin.rules`.
 package protocol RuleHostPoolDelegate: AnyObject, Sendable {
     func hostStarted(_ host: RuleHostStatus)
     func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?)
@@ -121,13 +125,57 @@ package struct RuleHostRefusal: Error, Sendable {
 }
 
 /// Supervised, confined Node processes that run JavaScript rules.
+///
+/// Calls leave a command and wake the pool's thread (`afterlogin.rules`); everything else happens in `HostLoop`.
 package final class RuleHostPool: Sendable {
-    /// - Parameter load: the payload of the frame `load`.
-    package init(configuration: RuleHostConfiguration, load: [UInt8], delegate: any RuleHostPoolDelegate) { fatalError("seam") }
-    /// Returns the payload of `loaded` when the first host is ready.
-    package func start() async throws(RuleHostRefusal) -> [UInt8] { fatalError("seam") }
-    package func evaluate(_ evaluation: Evaluation, token: EvaluationToken, client: any EvaluationClient) async -> EvaluationOutcome { fatalError("seam") }
-    package func cancel(_ token: EvaluationToken) { fatalError("seam") }
-    package func shutdown() async { fatalError("seam") }
-    package func status() -> [RuleHostStatus] { fatalError("seam") }
+    private let mailbox: HostMailbox
+    private let loop: HostLoop.Seed
+
+    /// Takes the payload of the frame `load`, which every host gets; starts nothing before `start`.
+    package init(configuration: RuleHostConfiguration, load: [UInt8], delegate: any RuleHostPoolDelegate) {
+        self.mailbox = HostMailbox()
+        self.loop = HostLoop.Seed(configuration: configuration, load: load, delegate: delegate)
+    }
+
+    /// Starts the hosts; returns the payload of `loaded` when the first is ready.
+    ///
+    /// - Returns: What the host noted about the rules, as JSON.
+    /// - Throws: `RuleHostRefusal` where the rules can't be loaded or no host can be started; nothing runs then.
+    package func start() async throws(RuleHostRefusal) -> [UInt8] {
+        let (mailbox, seed) = (self.mailbox, self.loop)
+        let result = await withCheckedContinuation { (continuation: CheckedContinuation<StartResult, Never>) in
+            mailbox.send(.start(continuation))
+            HostThread.start("afterlogin.rules") { HostLoop(seed, mailbox: mailbox).run() }
+        }
+        return try result.get()
+    }
+
+    /// Runs rules on one of the hosts.
+    ///
+    /// Returns also when the host dies, is shut down, or at `cancel`.
+    ///
+    /// - Returns: What became of it.
+    package func evaluate(
+        _ evaluation: Evaluation,
+        token: EvaluationToken,
+        client: any EvaluationClient
+    ) async -> EvaluationOutcome {
+        await withCheckedContinuation { continuation in
+            let job = HostJob(evaluation, token: token, client: client, continuation: continuation)
+            if !self.mailbox.send(.evaluate(job)) { continuation.resume(returning: .stopped) }
+        }
+    }
+
+    /// Ends an evaluation, wherever it is; does nothing when it is over.
+    package func cancel(_ token: EvaluationToken) { self.mailbox.send(.cancel(token)) }
+
+    /// Ends all hosts; evaluations that still run return `.stopped`.
+    package func shutdown() async {
+        await withCheckedContinuation { continuation in
+            if !self.mailbox.send(.shutdown(continuation)) { continuation.resume() }
+        }
+    }
+
+    /// At most a quarter of a second old.
+    package func status() -> [RuleHostStatus] { self.mailbox.status }
 }

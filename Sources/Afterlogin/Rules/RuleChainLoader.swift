@@ -115,6 +115,8 @@ package struct RuleChainLoader: Sendable {
                 "turn": .number(JSONNumber(Int(hosts.turn.milliseconds))),
                 "memory": .number(JSONNumber(hosts.memoryBytes)),
                 "consoleBytes": 8_192,
+                // A rule that only waits for its own timers is done a second after its last call.
+                "drain": 1_000,
                 "maxBodyBytes": .number(JSONNumber(self.configuration.egress.maxResponseBytes)),
             ],
             "rules": .array(rules),

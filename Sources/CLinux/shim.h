@@ -1,0 +1,77 @@
+// What Swift's Glibc module lacks, or can't express well: eventfd, close-on-exec pairs, a process with five descriptors.
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static inline int shim_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+/* Closed on exec, and above what a child is given, so that duplicating one descriptor can't overwrite another. */
+static inline int shim_lift(int descriptor)
+{
+    int lifted = fcntl(descriptor, F_DUPFD_CLOEXEC, 10);
+    close(descriptor);
+    return lifted;
+}
+
+/* A stream socket pair: ours is not blocking, the child's is. */
+static inline int shim_socket_pair(int *ours, int *theirs)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) return errno;
+    *ours = shim_lift(pair[0]);
+    *theirs = shim_lift(pair[1]);
+    if (*ours < 0 || *theirs < 0) return EMFILE;
+    fcntl(*ours, F_SETFL, O_NONBLOCK);
+    int size = 1 << 20;
+    setsockopt(*ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    setsockopt(*theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    return 0;
+}
+
+/* A pipe from the child to us: our end is not blocking. */
+static inline int shim_pipe(int *ours, int *theirs)
+{
+    int pair[2];
+    if (pipe(pair)) return errno;
+    *ours = shim_lift(pair[0]);
+    *theirs = shim_lift(pair[1]);
+    if (*ours < 0 || *theirs < 0) return EMFILE;
+    fcntl(*ours, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* Starts a program with descriptors 0 (nothing) and 1 to 4 as given; the environment is ours. Returns an error number. */
+static inline int shim_spawn(char *const *words, char *const *environment, int output, int errors, int frames, int watchdog, pid_t *process)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, errors, 2);
+    posix_spawn_file_actions_adddup2(&actions, frames, 3);
+    posix_spawn_file_actions_adddup2(&actions, watchdog, 4);
+    int error = posix_spawn(process, words[0], &actions, NULL, words, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+static inline void shim_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/* Waits for a child that was killed. Returns the raw status, or -1. */
+static inline int shim_reap(pid_t process)
+{
+    int status;
+    while (waitpid(process, &status, 0) < 0) if (errno != EINTR) return -1;
+    return status;
+}
+static inline int shim_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
+static inline int shim_exit_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }

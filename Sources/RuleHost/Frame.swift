@@ -1,0 +1,151 @@
+/// Kinds of frames, as `JavaScript/frames.js` has them.
+enum FrameKind: UInt8 {
+    case load = 1
+    case evaluate = 2
+    case response = 3
+    case failed = 4
+    case cancel = 5
+    case ping = 6
+    /// Asks a host to take nothing new and to end when it is done; for a later issue.
+    case retire = 7
+    case loaded = 65
+    case refused = 66
+    case done = 67
+    case request = 68
+    case cancelRequest = 69
+    case console = 70
+    case warning = 71
+    case pong = 72
+}
+
+/// `u32 length of the payload, u8 kind, u32 evaluation, payload`, little endian.
+struct Frame {
+    static let headerBytes = 9
+
+    var kind: FrameKind
+    var evaluation: UInt32
+    var payload: ArraySlice<UInt8>
+
+    /// Takes a number of four bytes off the front of the payload; nil when it is too short.
+    mutating func takeNumber() -> UInt32? {
+        guard self.payload.count >= 4 else { return nil }
+        defer { self.payload = self.payload.dropFirst(4) }
+        return self.payload.littleEndian(at: self.payload.startIndex)
+    }
+
+    /// Takes a part with its length in front off the front of the payload; nil when it is too short.
+    mutating func takePart() -> ArraySlice<UInt8>? {
+        guard let count = self.takeNumber(), count <= self.payload.count else { return nil }
+        defer { self.payload = self.payload.dropFirst(Int(count)) }
+        return self.payload.prefix(Int(count))
+    }
+}
+
+/// Frames to be written to one host, in one buffer.
+struct FrameWriter {
+    private(set) var bytes: [UInt8] = []
+    private var written = 0
+
+    var isEmpty: Bool { self.written == self.bytes.count }
+    var unwritten: ArraySlice<UInt8> { self.bytes[self.written...] }
+
+    mutating func wrote(_ count: Int) {
+        self.written += count
+        guard self.isEmpty else { return }
+        // A large answer must not hold its memory for ever.
+        self.bytes.removeAll(keepingCapacity: self.bytes.capacity <= 1 << 20)
+        self.written = 0
+    }
+
+    mutating func append(_ kind: FrameKind, _ evaluation: UInt32, _ pieces: Piece...) {
+        self.append(UInt32(pieces.reduce(0) { $0 + $1.count }))
+        self.bytes.append(kind.rawValue)
+        self.append(evaluation)
+        for piece in pieces {
+            switch piece {
+            case .number(let number): self.append(number)
+            case .bytes(let bytes): self.bytes += bytes
+            case .part(let bytes):
+                self.append(UInt32(bytes.count))
+                self.bytes += bytes
+            case .numberedPart(let number, let bytes):
+                self.append(UInt32(bytes.count + 4))
+                self.append(number)
+                self.bytes += bytes
+            }
+        }
+    }
+
+    enum Piece {
+        case number(UInt32)
+        case bytes([UInt8])
+        /// With its length in front.
+        case part([UInt8])
+        /// A number and bytes, with the length of both in front.
+        case numberedPart(UInt32, [UInt8])
+
+        var count: Int {
+            switch self {
+            case .number: 4
+            case .bytes(let bytes): bytes.count
+            case .part(let bytes): bytes.count + 4
+            case .numberedPart(_, let bytes): bytes.count + 8
+            }
+        }
+    }
+
+    private mutating func append(_ number: UInt32) {
+        for shift in stride(from: 0, to: 32, by: 8) { self.bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+}
+
+/// Cuts what a host wrote into frames.
+struct FrameDecoder {
+    /// What a host wrote that is no frame; it ends the host.
+    struct Nonsense: Error {
+        var description: String
+    }
+
+    let maxFrameBytes: Int
+    private var bytes: [UInt8] = []
+    private var start = 0
+
+    init(maxFrameBytes: Int) { self.maxFrameBytes = maxFrameBytes }
+
+    mutating func received(_ chunk: ArraySlice<UInt8>) {
+        if self.start == self.bytes.count {
+            self.bytes.removeAll(keepingCapacity: self.bytes.capacity <= 1 << 20)
+            self.start = 0
+        } else if self.start > 1 << 16 {
+            self.bytes.removeFirst(self.start)
+            self.start = 0
+        }
+        self.bytes += chunk
+    }
+
+    /// The next whole frame, or nil when more must be read.
+    mutating func next() throws(Nonsense) -> Frame? {
+        guard self.bytes.count - self.start >= Frame.headerBytes else { return nil }
+        let count = Int(self.bytes[self.start...].littleEndian(at: self.start))
+        guard count <= self.maxFrameBytes else {
+            throw Nonsense(description: "a frame of \(count) bytes, \(self.maxFrameBytes) are allowed")
+        }
+        let code = self.bytes[self.start + 4]
+        guard let kind = FrameKind(rawValue: code), code > 64 else {
+            throw Nonsense(description: "a frame of unknown kind \(code)")
+        }
+        let end = self.start + Frame.headerBytes + count
+        guard end <= self.bytes.count else { return nil }
+        let evaluation = self.bytes[self.start...].littleEndian(at: self.start + 5)
+        let payload = self.bytes[(self.start + Frame.headerBytes)..<end]
+        self.start = end
+        return Frame(kind: kind, evaluation: evaluation, payload: payload)
+    }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate func littleEndian(at index: Int) -> UInt32 {
+        UInt32(self[index]) | UInt32(self[index + 1]) << 8 | UInt32(self[index + 2]) << 16 | UInt32(self[index + 3])
+            << 24
+    }
+}

@@ -1,0 +1,132 @@
+/// One rule host, as the thread of the pool knows it.
+final class Host {
+    enum Phase {
+        /// Started, and has the rules; exits: `.ready` (`loaded`), `.dead`.
+        case loading
+        case ready
+        case dead
+    }
+
+    /// Unique in the pool, never used again.
+    let number: Int
+    /// nil once it has ended.
+    private(set) var process: HostProcess?
+    let identifier: Int32
+    let started = ContinuousClock.now
+    var phase = Phase.loading
+    var decoder: FrameDecoder
+    var writer = FrameWriter()
+    /// By evaluation number, unique for the life of the host.
+    var jobs: [UInt32: HostJob] = [:]
+    private var lastEvaluation: UInt32 = 0
+    var evaluations = 0
+    var nodeVersion = ""
+    var confinement: [String] = []
+    var notEnforced: [String] = []
+    /// Why it must end, where it was us who found out.
+    var verdict: String?
+    /// What the watchdog said before it killed the process.
+    var lastWords: LastWords?
+    var printed = LineBuffer()
+    var complained = LineBuffer()
+    var watched = LineBuffer()
+    /// The last frame of any kind; nil while nothing is expected of it.
+    var lastHeard = ContinuousClock.now
+    var pingIsOpen = false
+
+    enum LastWords: Equatable {
+        case turn(evaluation: UInt32, rule: Int?)
+        case memory
+    }
+
+    init(number: Int, process: consuming HostProcess, maxFrameBytes: Int) {
+        self.number = number
+        self.identifier = process.identifier
+        self.process = consume process
+        self.decoder = FrameDecoder(maxFrameBytes: maxFrameBytes)
+    }
+
+    var descriptors: (frames: Int32, output: Int32, errors: Int32, watchdog: Int32)? {
+        switch self.process {
+        case .some(let process): (process.frames, process.output, process.errors, process.watchdog)
+        case nil: nil
+        }
+    }
+
+    var residentBytes: Int {
+        switch self.process {
+        case .some(let process): process.residentBytes
+        case nil: 0
+        }
+    }
+
+    /// Kills it if need be, and says how it ended.
+    func end() -> String {
+        self.phase = .dead
+        guard let process = self.process.take() else { return "ended before" }
+        return process.end()
+    }
+
+    func begin(_ job: HostJob) {
+        // Zero is nobody's, and a number that is still in use is skipped.
+        repeat { self.lastEvaluation &+= 1 } while self.lastEvaluation == 0 || self.jobs[self.lastEvaluation] != nil
+        if self.jobs.isEmpty {
+            self.lastHeard = .now
+            self.pingIsOpen = false
+        }
+        self.jobs[self.lastEvaluation] = job
+        self.evaluations += 1
+        self.writer.append(
+            .evaluate,
+            self.lastEvaluation,
+            .part(job.evaluation.head),
+            .part(job.evaluation.user),
+            .bytes(job.evaluation.context)
+        )
+    }
+
+    /// A line of the confining program or of the watchdog.
+    func watchdogSaid(_ line: String) {
+        let words = line.split(separator: " ")
+        switch words.first {
+        case "confinement":
+            let parts = line.dropFirst("confinement ".count).split(separator: ";", maxSplits: 1)
+            self.confinement = Self.list(parts.first)
+            self.notEnforced = Self.list(parts.last?.split(separator: ":").last).filter { $0 != "-" }
+        case "memory": self.lastWords = .memory
+        case "turn":
+            guard words.count == 3, let evaluation = UInt32(words[1]) else { return }
+            self.lastWords = .turn(evaluation: evaluation, rule: Int(words[2]).flatMap { $0 < 0 ? nil : $0 })
+        case .some, nil: break
+        }
+    }
+
+    private static func list(_ text: Substring?) -> [String] {
+        (text ?? "").split(separator: ",").map { String($0.trimmingPrefix(" ")) }.filter { !$0.isEmpty && $0 != " " }
+    }
+}
+
+/// Text that a process prints, cut into lines of bounded length.
+struct LineBuffer {
+    /// Longer lines are cut into pieces: a host must not fill our memory.
+    private static let maxBytes = 4_096
+    private var bytes: [UInt8] = []
+
+    mutating func received(_ chunk: ArraySlice<UInt8>) -> [String] {
+        var lines: [String] = []
+        for byte in chunk {
+            if byte != 0x0A { self.bytes.append(byte) }
+            if byte == 0x0A || self.bytes.count >= Self.maxBytes {
+                if let line = self.finished() { lines.append(line) }
+            }
+        }
+        return lines
+    }
+
+    /// What has no end of line yet.
+    mutating func finished() -> String? {
+        guard !self.bytes.isEmpty else { return nil }
+        defer { self.bytes = [] }
+        return String(decoding: self.bytes, as: UTF8.self)
+    }
+}
