@@ -1,0 +1,152 @@
+import Cryptography
+import HTTPClient
+import JSON
+
+/// The worker's own client, and how it proves to be that client.
+struct TokenCredentials: Sendable {
+    enum Proof: Sendable {
+        case secretInBody(String)
+        case secretInHeader(String)
+        case assertion(SigningKey, SigningKey.Algorithm, audience: String)
+    }
+
+    let clientID: String
+    let tokenURL: String
+    let proof: Proof
+    let usesForm: Bool
+
+    /// From `tenant` of the configuration; nil where it names no client.
+    ///
+    /// - Throws: `EgressProblem` where a part is missing or the key is none.
+    init?(_ tenant: Configuration.Tenant) throws(EgressProblem) {
+        guard let tokenURL = tenant.resolvedTokenURL, let clientID = tenant.clientID else { return nil }
+        self.clientID = clientID
+        self.tokenURL = tokenURL
+        self.usesForm = tenant.tokenRequest == .form
+        switch tenant.clientAuth {
+        case .clientSecretPost, .clientSecretBasic:
+            guard let secret = tenant.clientSecret else {
+                throw EgressProblem(
+                    description: "tenant.client_secret is missing, which \(tenant.clientAuth.rawValue) needs"
+                )
+            }
+            self.proof = tenant.clientAuth == .clientSecretPost ? .secretInBody(secret) : .secretInHeader(secret)
+        case .privateKeyJWT:
+            guard let pem = tenant.privateKey, let algorithm = SigningKey.Algorithm(rawValue: tenant.algorithm) else {
+                throw EgressProblem(
+                    description: "tenant.private_key or tenant.algorithm is missing, which private_key_jwt needs"
+                )
+            }
+            do {
+                let audience = tenant.domain.map { "https://\($0)/" } ?? tokenURL
+                self.proof = .assertion(try SigningKey(pem: pem), algorithm, audience: audience)
+            } catch {
+                throw EgressProblem(description: "tenant.private_key: \(error)")
+            }
+        }
+    }
+
+    var digest: String {
+        switch self.proof {
+        // As a rule's own request presents it, so that both share the token.
+        case .secretInBody(let secret): Digest.sha256Hexadecimal([Array(secret.utf8)])
+        case .secretInHeader(let secret):
+            Digest.sha256Hexadecimal([Array("\0\(Self.basic(self.clientID, secret))".utf8)])
+        case .assertion(_, let algorithm, _):
+            Digest.sha256Hexadecimal([Array("private_key_jwt \(algorithm.rawValue)".utf8)])
+        }
+    }
+
+    /// A new request for every attempt: an assertion is good for one.
+    func request(for grant: TokenGrant.Key, wallClock: Double) throws(CryptographyError) -> HTTPRequest {
+        var members = [("grant_type", "client_credentials")]
+        var headers: [HTTPField] = []
+        switch self.proof {
+        case .secretInBody(let secret): members += [("client_id", self.clientID), ("client_secret", secret)]
+        case .secretInHeader(let secret): headers.append(HTTPField("Authorization", Self.basic(self.clientID, secret)))
+        case .assertion(let key, let algorithm, let audience):
+            members += [
+                ("client_id", self.clientID),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                (
+                    "client_assertion",
+                    try ClientAssertion.make(self.clientID, audience, key, algorithm, wallClock: wallClock)
+                ),
+            ]
+        }
+        for (name, value) in [
+            ("audience", grant.audience), ("scope", grant.scope), ("organization", grant.organization),
+        ]
+        where !value.isEmpty {
+            members.append((name, value))
+        }
+        let body: [UInt8]
+        if self.usesForm {
+            headers.append(HTTPField("Content-Type", "application/x-www-form-urlencoded"))
+            body = Array(members.map { "\(Self.encoded($0.0))=\(Self.encoded($0.1))" }.joined(separator: "&").utf8)
+        } else {
+            headers.append(HTTPField("Content-Type", "application/json"))
+            body = JSONValue(members.map { (name: $0.0, value: .string($0.1)) }).serialized()
+        }
+        return HTTPRequest(
+            "POST",
+            self.tokenURL,
+            headers: headers + [HTTPField("Accept", "application/json")],
+            body: body
+        )
+    }
+
+    /// RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
+    private static func basic(_ clientID: String, _ secret: String) -> String {
+        "Basic \(Base64.encode(Array("\(self.encoded(clientID)):\(self.encoded(secret))".utf8)))"
+    }
+
+    private static func encoded(_ text: String) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: bytes.append(byte)
+            default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// A JWT that a client signs to prove itself (RFC 7523): short-lived, with an id of its own.
+enum ClientAssertion {
+    /// Seconds.
+    static let life = 60
+
+    static func make(
+        _ clientID: String,
+        _ audience: String,
+        _ key: SigningKey,
+        _ algorithm: SigningKey.Algorithm,
+        wallClock: Double
+    ) throws(CryptographyError) -> String {
+        let header: JSONValue = ["alg": .string(algorithm.rawValue), "typ": "JWT"]
+        let claims: JSONValue = [
+            "iss": .string(clientID), "sub": .string(clientID), "aud": .string(audience),
+            "iat": .number(JSONNumber(Int(wallClock))), "exp": .number(JSONNumber(Int(wallClock) + self.life)),
+            "jti": .string(RandomBytes.uuid()),
+        ]
+        let signed = "\(Base64URL.encode(header.serialized())).\(Base64URL.encode(claims.serialized()))"
+        return "\(signed).\(Base64URL.encode(try key.sign(Array(signed.utf8), algorithm)))"
+    }
+}
+
+/// Why egress can't be set up.
+package struct EgressProblem: Error, Sendable, CustomStringConvertible {
+    package var description: String
+}
+
+extension Configuration.Tenant {
+    /// Where tokens come from: as configured, or where Auth0 has it for the domain.
+    package var resolvedTokenURL: String? { self.tokenURL ?? self.domain.map { "https://\($0)/oauth/token" } }
+    /// The audience of the Management API token.
+    package var resolvedManagementAudience: String? {
+        self.managementAudience ?? self.domain.map { "https://\($0)/api/v2/" }
+    }
+}
