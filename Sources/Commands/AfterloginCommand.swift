@@ -1,7 +1,147 @@
 public import Afterlogin
+import Glibc
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {
+    static let version = "0.1.0"
+
+    static var all: [any Command.Type] {
+        [
+            RunCommand.self, CheckCommand.self, DoctorCommand.self, TopicsCommand.self,
+        ]
+    }
+
     /// Runs the command that the process was started with, and ends the process with its exit code.
-    public static func main(rules: [any Rule] = []) async -> Never { fatalError("seam") }
+    public static func main(rules: [any Rule] = []) async -> Never {
+        // A reader of our output that went away must not end the worker.
+        signal(SIGPIPE, SIG_IGN)
+        let code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
+        exit(code.rawValue)
+    }
+
+    static func run(_ words: [String], rules: [any Rule]) async -> ExitCode {
+        guard let name = words.first else {
+            Output.error(self.usage)
+            return .usage
+        }
+        switch name {
+        case "--help", "-h", "help":
+            Output.text(self.usage)
+            return .done
+        case "--version":
+            Output.text("afterlogin \(self.version)")
+            return .done
+        default: break
+        }
+        guard let command = self.all.first(where: { $0.name == name }) else {
+            let nearest = NearestName.find(name, among: self.all.map { $0.name })
+            Output.error("afterlogin: there is no command \(name)\(nearest.map { "; did you mean \($0)?" } ?? "")")
+            return .usage
+        }
+        do throws(CommandFailure) {
+            let arguments = try Arguments(Array(words.dropFirst()), of: command)
+            guard !arguments.asksForHelp else {
+                Output.text(command.help)
+                return .done
+            }
+            return try await command.run(arguments, rules: rules)
+        } catch {
+            Output.error("afterlogin \(name): \(error.message)")
+            return error.code
+        }
+    }
+
+    private static var usage: String {
+        let commands = self.all.map { "  \($0.name.padded(to: 10))\($0.summary)" }.joined(separator: "\n")
+        return """
+            Afterlogin runs your login rules after the login, not during it.
+
+            afterlogin COMMAND [options]
+
+            \(commands)
+
+            afterlogin COMMAND --help says more, with an example. To begin: afterlogin demo
+            """
+    }
+}
+
+/// What the process ends with.
+enum ExitCode: Int32, Sendable {
+    case done = 0
+    case failed = 1
+    /// Wrong usage or configuration.
+    case usage = 2
+}
+
+/// Why a command can't go on.
+struct CommandFailure: Error {
+    var message: String
+    var code = ExitCode.failed
+}
+
+/// One command of the command line.
+protocol Command {
+    static var name: String { get }
+    /// One line for the list of commands.
+    static var summary: String { get }
+    /// With a full line of shell.
+    static var example: String { get }
+    static var options: [CommandOption] { get }
+    static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode
+}
+
+extension Command {
+    static var help: String {
+        let options = (self.options + [.flag("help", "this text")]).map { option in
+            let word = "--\(option.name)\(option.value.map { " \($0)" } ?? "")"
+            return "  \(word.padded(to: 26)) \(option.help)"
+        }
+        return """
+            afterlogin \(self.name): \(self.summary)
+
+            \(options.joined(separator: "\n"))
+
+            Example:
+              \(self.example)
+            """ + (self.takesConfiguration ? "\n\n\(ConfigurationHelp.text)" : "")
+    }
+
+    private static var takesConfiguration: Bool { self.options.contains { $0.name == "set" } }
+}
+
+/// An option of a command.
+struct CommandOption: Sendable {
+    var name: String
+    /// What stands for its value in the help; nil for a flag.
+    var value: String?
+    var help: String
+
+    static func value(_ name: String, _ value: String, _ help: String) -> Self {
+        Self(name: name, value: value, help: help)
+    }
+    static func flag(_ name: String, _ help: String) -> Self { Self(name: name, value: nil, help: help) }
+
+    /// For commands that need the configuration.
+    static let configuration: [CommandOption] = [
+        .value("config", "FILE", "the configuration (default: afterlogin.yaml where there is one)"),
+        .value("set", "KEY=VALUE", "sets a key of the configuration; may be repeated"),
+    ]
+}
+
+/// All keys of the configuration, for the help.
+enum ConfigurationHelp {
+    static var text: String {
+        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 26)) \($0.help)" }
+        return """
+            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set; ${NAME} and ${file:PATH} are filled in):
+
+            \(keys.joined(separator: "\n"))
+            """
+    }
+}
+
+extension String {
+    func padded(to width: Int) -> String {
+        self.count >= width ? self : self + String(repeating: " ", count: width - self.count)
+    }
 }

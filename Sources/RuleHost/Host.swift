@@ -29,6 +29,8 @@ final class Host {
     var lastWords: LastWords?
     var printed = LineBuffer()
     var complained = LineBuffer()
+    /// The first lines of what it wrote to standard error, to say why it did not start.
+    var complaints: [String] = []
     var watched = LineBuffer()
     /// The last frame of any kind; nil while nothing is expected of it.
     var lastHeard = ContinuousClock.now

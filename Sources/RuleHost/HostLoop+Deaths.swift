@@ -60,11 +60,12 @@ extension HostLoop {
         for chunk in Self.remaining(open.watchdog) {
             for line in host.watched.received(chunk) { host.watchdogSaid(line) }
         }
-        var lines: [String] = []
-        for chunk in Self.remaining(open.errors) { lines += host.complained.received(chunk) }
-        if let line = host.complained.finished() { lines.append(line) }
-        for line in lines { self.delegate.hostPrinted(line) }
-        return lines.prefix(3).joined(separator: " ")
+        for chunk in Self.remaining(open.errors) {
+            for line in host.complained.received(chunk) { self.complained(host, line) }
+        }
+        if let line = host.complained.finished() { self.complained(host, line) }
+        // Node prints the place first and the error below it.
+        return host.complaints.first { $0.contains("Error") } ?? host.complaints.first ?? ""
     }
 
     /// A few chunks at most: a host could go on writing.

@@ -138,11 +138,16 @@ final class HostLoop {
                 self.handleFrames(host, index)
                 if host.phase == .dead { return }
             case .output: for line in host.printed.received(chunk) { self.delegate.hostPrinted(line) }
-            case .errors: for line in host.complained.received(chunk) { self.delegate.hostPrinted(line) }
+            case .errors: for line in host.complained.received(chunk) { self.complained(host, line) }
             case .watchdog: for line in host.watched.received(chunk) { host.watchdogSaid(line) }
             }
             if count < self.buffer.count { return }
         }
+    }
+
+    func complained(_ host: Host, _ line: String) {
+        if host.phase == .loading, host.complaints.count < 20 { host.complaints.append(line) }
+        self.delegate.hostPrinted(line)
     }
 
     private func write(_ host: Host) {

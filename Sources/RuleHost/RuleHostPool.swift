@@ -1,5 +1,5 @@
 package struct RuleHostConfiguration: Sendable {
-    package enum Confinement: String, Sendable { case auto, required, off }
+    package enum Confinement: String, Sendable, CaseIterable { case auto, required, off }
     /// Path or name (looked up in PATH).
     package var node = "node"
     package var count = 2

@@ -6,6 +6,12 @@ package struct EgressCall: Sendable {
     package var request: HTTPRequest
     /// The rule's deadline: the call and its retries end by then.
     package var deadline: ContinuousClock.Instant
+
+    package init(rule: String, request: HTTPRequest, deadline: ContinuousClock.Instant) {
+        self.rule = rule
+        self.request = request
+        self.deadline = deadline
+    }
 }
 
 package enum EgressReply: Sendable {

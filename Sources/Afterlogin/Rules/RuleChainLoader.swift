@@ -1,3 +1,4 @@
+import FoundationEssentials
 import JSON
 import RuleHost
 
@@ -37,7 +38,7 @@ package struct RuleChainLoader: Sendable {
         var hosts: RuleHostPool?
         if !entries.isEmpty {
             var hostConfiguration = self.configuration.rules.host
-            hostConfiguration.rulesDirectory = self.configuration.rules.directory
+            hostConfiguration.rulesDirectory = self.configuration.rules.directory.map(Self.absolute)
             let pool = RuleHostPool(
                 configuration: hostConfiguration,
                 load: self.frame(entries, hostConfiguration),
@@ -56,6 +57,11 @@ package struct RuleChainLoader: Sendable {
             throw RuleChainRefusal(problems: problems)
         }
         return (self.chain(entries, hosts), notes)
+    }
+
+    /// The host starts elsewhere, and Node's resolution wants a whole path.
+    private static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
     }
 
     private func chain(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostPool?) -> RuleChain {

@@ -1,0 +1,84 @@
+package import Afterlogin
+import HTTPServer
+
+/// What the admin server shows; asked at every request.
+package struct AdminSource: Sendable {
+    package var readiness: @Sendable () -> Readiness
+    /// JSON.
+    package var status: @Sendable () -> [UInt8]
+    package var metrics: @Sendable () -> Metrics
+
+    package init(
+        readiness: @escaping @Sendable () -> Readiness,
+        status: @escaping @Sendable () -> [UInt8],
+        metrics: @escaping @Sendable () -> Metrics
+    ) {
+        self.readiness = readiness
+        self.status = status
+        self.metrics = metrics
+    }
+}
+
+/// Probes, metrics and status over plain HTTP: `/livez`, `/readyz`, `/metrics`, `/status`.
+///
+/// Meant for the machine or the pod, not for the internet: it changes nothing and shows no secret, but it says a lot.
+package final class AdminServer: Sendable {
+    private let server: HTTPServer
+
+    package var port: Int { self.server.port }
+
+    /// Listens at once.
+    ///
+    /// - Throws: Where the address is none, or taken.
+    package init(listen: String, source: AdminSource) throws {
+        var configuration = HTTPServer.Configuration(listen: listen)
+        configuration.maxBodyBytes = 1 << 10
+        configuration.maxConnections = 100
+        self.server = try HTTPServer(configuration: configuration) { .now(Self.answer($0, source)) }
+    }
+
+    package func stop() async { await self.server.shutdown() }
+
+    private static let index = """
+        Afterlogin
+
+        /livez    the process answers
+        /readyz   logins are handled as they should be, or why not
+        /metrics  Prometheus text format
+        /status   JSON
+
+        """
+
+    static func answer(_ request: HTTPServer.Request, _ source: AdminSource) -> HTTPServer.Response {
+        let isKnown = ["/", "/livez", "/readyz", "/metrics", "/status"].contains(request.path)
+        guard isKnown else { return self.text(404, "there is nothing here; see /\n") }
+        guard request.method == "GET" || request.method == "HEAD" else {
+            var response = self.text(405, "only GET\n")
+            response.headers.append(("Allow", "GET, HEAD"))
+            return response
+        }
+        switch request.path {
+        case "/livez": return self.text(200, "alive\n")
+        case "/readyz":
+            let readiness = source.readiness()
+            return self.text(readiness.isReady ? 200 : 503, "\(readiness.reason)\n")
+        case "/metrics":
+            let text = PrometheusText.render(source.metrics().snapshot(), process: .current)
+            return self.response(200, "text/plain; version=0.0.4; charset=utf-8", Array(text.utf8))
+        case "/status": return self.response(200, "application/json", source.status() + [0x0A])
+        default: return self.text(200, self.index)
+        }
+    }
+
+    private static func text(_ status: Int, _ text: String) -> HTTPServer.Response {
+        self.response(status, "text/plain; charset=utf-8", Array(text.utf8))
+    }
+
+    private static func response(_ status: Int, _ type: String, _ body: [UInt8]) -> HTTPServer.Response {
+        HTTPServer.Response(
+            status: status,
+            headers: [("Content-Type", type), ("Cache-Control", "no-store")],
+            body: body
+        )
+    }
+}

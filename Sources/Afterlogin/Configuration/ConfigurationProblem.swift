@@ -1,0 +1,55 @@
+/// Something wrong with the configuration, and where.
+package struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible {
+    /// `afterlogin.yaml:3:5`, `AFTERLOGIN_KAFKA_BROKERS`, `--set kafka.brokers`.
+    package var place: String
+    package var message: String
+
+    package var description: String { "\(self.place): \(self.message)" }
+}
+
+/// All that is wrong with the configuration, at once.
+package struct ConfigurationProblems: Error, Sendable, CustomStringConvertible {
+    package var problems: [ConfigurationProblem]
+
+    package var description: String { self.problems.map(\.description).joined(separator: "\n") }
+}
+
+/// What was loaded, and what goes with it.
+package struct LoadedConfiguration: Sendable {
+    package var configuration: Configuration
+    /// For the redactor.
+    package var secrets: [String]
+    /// The file that was read, or nil.
+    package var file: String?
+    /// Worth knowing, and no reason to stop.
+    package var notes: [String]
+}
+
+/// The name that was probably meant.
+package enum NearestName {
+    /// The candidate with the least edit distance, where that is small enough to be a slip.
+    package static func find(_ name: String, among candidates: some Sequence<String>) -> String? {
+        let best = candidates.map { (name: $0, distance: self.distance(Array(name.utf8), Array($0.utf8))) }
+            .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
+        guard let best, best.distance <= max(1, name.utf8.count / 3) else { return nil }
+        return best.name
+    }
+
+    /// Levenshtein's: insertions, deletions and exchanges of bytes.
+    ///
+    /// Names are short, but what people type need not be.
+    private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        guard left.count <= 64, right.count <= 64 else { return Int.max }
+        var row = Array(0...right.count)
+        for (index, byte) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in 1..<(right.count + 1) {
+                let cost = min(row[column] + 1, row[column - 1] + 1, diagonal + (byte == right[column - 1] ? 0 : 1))
+                diagonal = row[column]
+                row[column] = cost
+            }
+        }
+        return row[right.count]
+    }
+}

@@ -1,0 +1,85 @@
+import Afterlogin
+
+/// The words behind a command: `--name value`, `--name=value`, flags.
+struct Arguments: Sendable {
+    private var values: [(name: String, value: String)] = []
+    private var flags: Set<String> = []
+    private let command: String
+
+    var asksForHelp: Bool { self.flags.contains("help") }
+
+    /// Reads the words as the command's options.
+    ///
+    /// - Throws: For an option that the command does not have, with the nearest that it has.
+    init(_ words: [String], of command: any Command.Type) throws(CommandFailure) {
+        self.command = command.name
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            guard word != "-h", word != "--help" else {
+                self.flags.insert("help")
+                continue
+            }
+            guard word.hasPrefix("--"), word.count > 2 else {
+                throw CommandFailure(
+                    message: "\(word) is no option; see afterlogin \(command.name) --help",
+                    code: .usage
+                )
+            }
+            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard let option = command.options.first(where: { $0.name == name }) else {
+                let nearest = NearestName.find(name, among: command.options.map(\.name))
+                let hint = nearest.map { "; did you mean --\($0)?" } ?? ""
+                throw CommandFailure(message: "there is no option --\(name)\(hint)", code: .usage)
+            }
+            switch (option.value, parts.count) {
+            case (nil, 1): self.flags.insert(name)
+            case (nil, _): throw CommandFailure(message: "--\(name) takes no value", code: .usage)
+            case (.some, 2): self.values.append((name, String(parts[1])))
+            case (.some(let what), _):
+                guard let value = rest.popFirst() else {
+                    throw CommandFailure(message: "--\(name) needs \(what)", code: .usage)
+                }
+                self.values.append((name, value))
+            }
+        }
+    }
+
+    func has(_ flag: String) -> Bool { self.flags.contains(flag) }
+    func value(_ name: String) -> String? { self.values.last { $0.name == name }?.value }
+    func values(_ name: String) -> [String] { self.values.filter { $0.name == name }.map(\.value) }
+
+    /// A whole number.
+    func integer(_ name: String, _ range: ClosedRange<Int>, default standard: Int) throws(CommandFailure) -> Int {
+        guard let text = self.value(name) else { return standard }
+        guard let number = Int(text), range.contains(number) else {
+            throw CommandFailure(
+                message: "--\(name) is a number from \(range.lowerBound) to \(range.upperBound)",
+                code: .usage
+            )
+        }
+        return number
+    }
+
+    /// `--format`: text for people, or JSON.
+    func wantsJSON() throws(CommandFailure) -> Bool {
+        switch self.value("format") {
+        case nil, "text": return false
+        case "json": return true
+        case .some(let other): throw CommandFailure(message: "--format is text or json, not \(other)", code: .usage)
+        }
+    }
+
+    /// `--set KEY=VALUE`.
+    func overrides() throws(CommandFailure) -> [(key: String, value: String)] {
+        var overrides: [(key: String, value: String)] = []
+        for text in self.values("set") {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else {
+                throw CommandFailure(message: "--set takes KEY=VALUE, not \(text)", code: .usage)
+            }
+            overrides.append((String(parts[0]), String(parts[1])))
+        }
+        return overrides
+    }
+}

@@ -1,0 +1,205 @@
+import Afterlogin
+import HTTPClient
+import JSON
+import Kafka
+import RuleHost
+
+/// Looks at everything that `run` needs, and says what to do: one line each.
+enum DoctorCommand: Command {
+    static let name = "doctor"
+    static let summary = "looks at brokers, topics, tokens, hosts, Node and the kernel, and says what to do"
+    static let example = "afterlogin doctor --config afterlogin.yaml"
+    static let options = CommandOption.configuration + [.value("format", "FORMAT", "text or json")]
+
+    private enum Verdict: String {
+        case fine = "ok"
+        case warning
+        case problem
+    }
+
+    private struct Line {
+        var verdict: Verdict
+        var what: String
+        var finding: String
+    }
+
+    static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        let isJSON = try arguments.wantsJSON()
+        let setup = try Setup(arguments)
+        let quiet = Log(level: .error, redactor: setup.log.redactor)
+        var lines = [
+            Line(verdict: .fine, what: "configuration", finding: setup.file ?? "no file; environment and flags only")
+        ]
+        lines += await self.kafka(setup, quiet)
+        lines += try await self.egress(setup)
+        lines.append(await self.rules(setup, rules, quiet))
+        lines += await self.ruleHost(setup)
+        if isJSON {
+            let report = lines.map { line -> JSONValue in
+                [
+                    "verdict": .string(line.verdict.rawValue), "what": .string(line.what),
+                    "finding": .string(setup.log.redactor.redact(line.finding)),
+                ]
+            }
+            Output.line(JSONValue.array(report).serialized())
+        } else {
+            for line in lines {
+                Output.text(
+                    "\(line.verdict.rawValue.padded(to: 8)) \(line.what): \(setup.log.redactor.redact(line.finding))"
+                )
+            }
+        }
+        return lines.contains { $0.verdict == .problem } ? .failed : .done
+    }
+
+    private static func kafka(_ setup: Setup, _ log: Log) async -> [Line] {
+        var check = TopicCheck(setup)
+        check.log = log
+        let brokers = setup.configuration.kafka.brokers
+        do throws(KafkaError) {
+            let admin = try check.makeAdmin()
+            let found = try await admin.brokers(timeout: TopicCheck.timeout)
+            var lines = [Line(verdict: .fine, what: "brokers", finding: found.joined(separator: ", "))]
+            for (topic, finding) in try await check.findings(admin) {
+                switch finding {
+                case .fine(let description):
+                    lines.append(
+                        Line(verdict: .fine, what: "topic \(topic)", finding: "\(description.partitions) partitions")
+                    )
+                case .missing:
+                    lines.append(
+                        Line(
+                            verdict: .problem,
+                            what: "topic \(topic)",
+                            finding: "does not exist; run: afterlogin topics --create"
+                        )
+                    )
+                case .refused(_, let error):
+                    lines.append(
+                        Line(
+                            verdict: .problem,
+                            what: "topic \(topic)",
+                            finding: "\(error); give this client permission to it"
+                        )
+                    )
+                }
+            }
+            await admin.close()
+            return lines
+        } catch {
+            let hint = "check kafka.brokers, the network, and kafka.properties (SASL, TLS)"
+            return [Line(verdict: .problem, what: "brokers", finding: "\(brokers): \(error); \(hint)")]
+        }
+    }
+
+    private static func egress(_ setup: Setup) async throws(CommandFailure) -> [Line] {
+        let egress = try setup.egress(waitsForOutages: false)
+        var lines: [Line] = []
+        if let url = setup.configuration.tenant.resolvedTokenURL, setup.configuration.tenant.clientID != nil {
+            if let problem = await egress.probeToken() {
+                lines.append(
+                    Line(
+                        verdict: .problem,
+                        what: "token endpoint",
+                        finding: "\(problem); check tenant in the configuration, and the client's grant"
+                    )
+                )
+            } else {
+                lines.append(Line(verdict: .fine, what: "token endpoint", finding: "\(url) gave a token"))
+            }
+        } else {
+            lines.append(
+                Line(
+                    verdict: .warning,
+                    what: "token endpoint",
+                    finding: "none: tenant.domain and tenant.client_id are not set"
+                )
+            )
+        }
+        for host in setup.configuration.egress.allow {
+            guard !host.hasPrefix("*.") else {
+                lines.append(Line(verdict: .fine, what: "host \(host)", finding: "a wildcard; nothing to try"))
+                continue
+            }
+            var request = HTTPRequest("HEAD", "https://\(host)/")
+            request.timeout = .seconds(5)
+            let call = EgressCall(rule: "doctor", request: request, deadline: .now + .seconds(6))
+            switch await egress.send(call) {
+            case .response(let response, _):
+                lines.append(Line(verdict: .fine, what: "host \(host)", finding: "answers (\(response.status))"))
+            case .failed(let failure, _):
+                lines.append(
+                    Line(
+                        verdict: .problem,
+                        what: "host \(host)",
+                        finding: "\(failure.message); check the name, the network, egress.ca_file"
+                    )
+                )
+            case .outage(let outage):
+                lines.append(Line(verdict: .problem, what: "host \(host)", finding: outage.reason))
+            }
+        }
+        await egress.shutdown()
+        return lines
+    }
+
+    private static func rules(_ setup: Setup, _ rules: [any Rule], _ log: Log) async -> Line {
+        let loader = RuleChainLoader(
+            configuration: setup.configuration,
+            nativeRules: rules,
+            egress: RefusingEgress(),
+            log: log,
+            metrics: setup.metrics
+        )
+        do throws(RuleChainRefusal) {
+            let (chain, notes) = try await loader.load()
+            await chain.shutdown()
+            let finding =
+                "\(chain.ruleNames.count) in order"
+                + (notes.isEmpty ? "" : "; \(notes.count) notes, see afterlogin check")
+            return Line(verdict: .fine, what: "rules", finding: finding)
+        } catch {
+            return Line(
+                verdict: .problem,
+                what: "rules",
+                finding: "\(error.problems.count) problems; see afterlogin check"
+            )
+        }
+    }
+
+    private static func ruleHost(_ setup: Setup) async -> [Line] {
+        do throws(RuleHostRefusal) {
+            let host = try await RuleHostProbe.look(setup.configuration.rules.host)
+            var lines = [Line(verdict: .fine, what: "Node", finding: host.nodeVersion)]
+            let missing = host.notEnforced.joined(separator: ", ")
+            lines.append(
+                missing.isEmpty
+                    ? Line(verdict: .fine, what: "confinement", finding: host.confinement.joined(separator: ", "))
+                    : Line(
+                        verdict: .warning,
+                        what: "confinement",
+                        finding:
+                            "this kernel lacks \(missing); a newer one, or another seccomp profile of the container, has it"
+                    )
+            )
+            return lines
+        } catch {
+            return [
+                Line(
+                    verdict: .problem,
+                    what: "Node",
+                    finding: "\(error.message); JavaScript rules need Node 18 or later"
+                )
+            ]
+        }
+    }
+}
+
+/// For looking at rules without running them.
+private struct RefusingEgress: Egress {
+    func send(_ call: EgressCall) async -> EgressReply {
+        .failed(HTTPFailure(kind: .cancelled, message: "", code: ""), CallOutcome())
+    }
+    func send(_ call: EgressCall, token name: String) async -> EgressReply { await self.send(call) }
+    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply { .refused("") }
+}

@@ -1,0 +1,67 @@
+import Afterlogin
+import Glibc
+import Kafka
+
+/// Results on standard output, all else on standard error.
+enum Output {
+    static func text(_ text: String) { self.write(Array("\(text)\n".utf8), to: 1) }
+    static func line(_ bytes: [UInt8]) { self.write(bytes + [0x0A], to: 1) }
+    static func error(_ text: String) { StandardError.write(Array("\(text)\n".utf8)) }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.span.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
+
+/// Standard error as a terminal, where it is one.
+enum Terminal {
+    static var isTerminal: Bool { isatty(2) == 1 }
+    static var hasColor: Bool {
+        self.isTerminal && getenv("NO_COLOR") == nil && getenv("TERM").map { String(cString: $0) } != "dumb"
+    }
+
+    static var width: Int {
+        var size = winsize()
+        return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    /// Replaces the line that was written so before.
+    static func redraw(_ line: String) {
+        StandardError.write(Array("\r\u{1B}[K\(line.prefix(max(20, self.width - 1)))".utf8))
+    }
+
+    static func endLine() { StandardError.write([0x0A]) }
+
+    static func colored(_ text: String, _ code: Int) -> String {
+        self.hasColor ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
+}
+
+/// SIGTERM and SIGINT: the first asks to stop, the second ends the process at once.
+enum StopSignals {
+    static func handle(_ stop: @escaping @Sendable () -> Void) {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, SIGINT)
+        // Blocked here, and so in the threads that come after; one thread waits for them.
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        NamedThread.start("afterlogin.signal") {
+            var number: Int32 = 0
+            var waited = sigset_t()
+            sigemptyset(&waited)
+            sigaddset(&waited, SIGTERM)
+            sigaddset(&waited, SIGINT)
+            sigwait(&waited, &number)
+            stop()
+            sigwait(&waited, &number)
+            _exit(128 + number)
+        }
+    }
+}

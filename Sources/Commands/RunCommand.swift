@@ -1,0 +1,92 @@
+import Admin
+import Afterlogin
+import JSON
+import Kafka
+
+/// The worker.
+enum RunCommand: Command {
+    static let name = "run"
+    static let summary = "runs the rules for login events, from Kafka or from lines of JSON"
+    static let example = "afterlogin run --config afterlogin.yaml"
+    static let options =
+        CommandOption.configuration + [
+            .value("input", "FILE|-", "events from a file or standard input, one a line, instead of Kafka"),
+            .value("output", "FILE|-", "where results go then (default: standard output)"),
+        ]
+
+    static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        let input = arguments.value("input")
+        guard input != nil || arguments.value("output") == nil else {
+            throw CommandFailure(message: "--output goes with --input; without it results go to Kafka", code: .usage)
+        }
+        let stop = StopSwitch()
+        StopSignals.handle { stop.throwIt() }
+        let setup = try Setup(arguments)
+        let egress = try setup.egress(waitsForOutages: input == nil)
+        let chain = try await setup.chain(rules, egress)
+        let ends = try Self.ends(setup, input, arguments.value("output") ?? "-")
+        let worker = Worker(
+            configuration: setup.configuration,
+            chain: chain,
+            chainNames: chain.ruleNames,
+            log: setup.log,
+            metrics: setup.metrics,
+            source: ends.source,
+            publisher: ends.publisher
+        )
+        let status = StatusReport(worker: worker, chain: chain, egress: egress, metrics: setup.metrics)
+        // Lines from a file are read by someone who waits for their end, not by a service with probes.
+        let admin = input == nil ? try Self.startAdmin(setup, status) : nil
+        stop.onThrow { worker.stop() }
+        setup.log.log(.info, "started", [("rules", chain.ruleNames.joined(separator: ", "))])
+        let result: Result<Dispatcher.Tally, any Error>
+        do {
+            if input == nil { try await TopicCheck(setup).waitForResultTopics(until: stop) }
+            result = .success(try await worker.run())
+        } catch {
+            result = .failure(error)
+        }
+        await chain.shutdown()
+        await egress.shutdown()
+        await admin?.stop()
+        switch result {
+        case .success(let tally):
+            let failures = tally.failures.values.reduce(0, +)
+            setup.log.log(.info, "stopped: \(tally.updates) updates, \(tally.denials) denials, \(failures) failures")
+            return .done
+        case .failure(let error): throw CommandFailure(message: setup.log.redactor.redact("\(error)"))
+        }
+    }
+
+    private static func ends(
+        _ setup: Setup,
+        _ input: String?,
+        _ output: String
+    ) throws(CommandFailure) -> (source: any RecordSource, publisher: any ResultPublisher) {
+        do {
+            if let input { return (try NDJSONSource(path: input), try NDJSONPublisher(path: output)) }
+            return (
+                try KafkaRecordSource(setup.configuration, log: setup.log),
+                try KafkaResultPublisher(setup.configuration, log: setup.log, metrics: setup.metrics)
+            )
+        } catch {
+            throw CommandFailure(message: setup.log.redactor.redact("\(error)"), code: .usage)
+        }
+    }
+
+    private static func startAdmin(_ setup: Setup, _ status: StatusReport) throws(CommandFailure) -> AdminServer? {
+        guard let listen = setup.configuration.admin.listen else { return nil }
+        let source = AdminSource(
+            readiness: { status.readiness() },
+            status: { status.json() },
+            metrics: { status.updatedMetrics() }
+        )
+        do {
+            let server = try AdminServer(listen: listen, source: source)
+            setup.log.log(.info, "admin on port \(server.port)")
+            return server
+        } catch {
+            throw CommandFailure(message: "admin.listen \(listen): \(error)")
+        }
+    }
+}

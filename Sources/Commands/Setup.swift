@@ -1,0 +1,76 @@
+import Afterlogin
+import Glibc
+
+/// What every command that works with the configuration begins with.
+struct Setup {
+    var configuration: Configuration
+    var log: Log
+    var metrics: Metrics
+    var file: String?
+
+    /// Loads the configuration, and makes the log that knows its secrets.
+    init(_ arguments: Arguments) throws(CommandFailure) {
+        let overrides = try arguments.overrides()
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationProblems) {
+            let loader = ConfigurationLoader(
+                file: arguments.value("config"),
+                environment: Self.environment,
+                overrides: overrides
+            )
+            loaded = try loader.load()
+        } catch {
+            throw CommandFailure(message: "the configuration can't be used\n\(error)", code: .usage)
+        }
+        self.configuration = loaded.configuration
+        self.file = loaded.file
+        self.metrics = Metrics()
+        self.log = Log(
+            level: Log.Level(name: loaded.configuration.logLevel) ?? .info,
+            redactor: Redactor(secrets: loaded.secrets)
+        )
+        for note in loaded.notes { self.log.log(.warning, note) }
+    }
+
+    private static var environment: [String: String] {
+        var environment: [String: String] = [:]
+        var index = 0
+        while let entry = environ[index] {
+            let parts = String(cString: entry).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { environment[String(parts[0])] = String(parts[1]) }
+            index += 1
+        }
+        return environment
+    }
+
+    func egress(waitsForOutages: Bool) throws(CommandFailure) -> WorkerEgress {
+        do throws(EgressProblem) {
+            return try WorkerEgress(
+                configuration: self.configuration,
+                log: self.log,
+                metrics: self.metrics,
+                waitsForOutages: waitsForOutages
+            )
+        } catch {
+            throw CommandFailure(message: error.description, code: .usage)
+        }
+    }
+
+    /// The chain, with its notes in the log.
+    func chain(_ rules: [any Rule], _ egress: any Egress) async throws(CommandFailure) -> RuleChain {
+        let loader = RuleChainLoader(
+            configuration: self.configuration,
+            nativeRules: rules,
+            egress: egress,
+            log: self.log,
+            metrics: self.metrics
+        )
+        do throws(RuleChainRefusal) {
+            let (chain, notes) = try await loader.load()
+            for note in notes { self.log.log(.notice, note.description) }
+            return chain
+        } catch {
+            throw CommandFailure(message: "the rules can't be run\n\(error)", code: .usage)
+        }
+    }
+}

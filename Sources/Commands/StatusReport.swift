@@ -1,0 +1,116 @@
+import Afterlogin
+import JSON
+import Kafka
+import RuleHost
+
+/// What `/status`, `/readyz` and `/metrics` are made of.
+struct StatusReport: Sendable {
+    var worker: Worker
+    var chain: RuleChain
+    var egress: WorkerEgress
+    var metrics: Metrics
+
+    /// An outage of the token endpoint is no reason to take the worker away: it would wait as well elsewhere.
+    ///
+    /// It is named where nothing moves.
+    func readiness() -> Readiness { self.worker.readiness() }
+
+    func updatedMetrics() -> Metrics {
+        self.worker.updateGauges()
+        let away = Set(self.egress.outages().map(\.name))
+        // One that is over goes back to zero.
+        for series in self.metrics.snapshot().first(where: { $0.definition.name == MetricDefinition.outages.name })?
+            .series ?? []
+        {
+            for name in series.labels where !away.contains(name) { self.metrics.set(.outages, 0, name) }
+        }
+        for name in away { self.metrics.set(.outages, 1, name) }
+        return self.metrics
+    }
+
+    func json() -> [UInt8] {
+        let status = self.worker.status()
+        let readiness = self.readiness()
+        let failures = status.tally.failures.sorted { $0.key < $1.key }.map {
+            (name: $0.key, value: JSONValue($0.value))
+        }
+        let report: JSONValue = [
+            "ready": JSONValue(readiness.isReady),
+            "reason": .string(readiness.reason),
+            "uptimeSeconds": Self.seconds(status.uptime),
+            "assignment": .array(status.assignment.map(Self.partition)),
+            "inFlight": [
+                "running": JSONValue(status.running), "admitted": JSONValue(status.admitted),
+                "admittedBytes": JSONValue(status.admittedBytes), "beyondCommit": JSONValue(status.uncommitted),
+                "oldestSeconds": status.oldest.map(Self.seconds) ?? .null,
+                "intakeIsOpen": JSONValue(status.intakeIsOpen),
+            ],
+            "waiting": .array(
+                status.waiting.sorted { $0.value > $1.value }.map {
+                    ["reason": .string($0.key), "logins": JSONValue($0.value)]
+                }
+            ),
+            "logins": [
+                "updates": JSONValue(status.tally.updates), "denials": JSONValue(status.tally.denials),
+                "failures": JSONValue(failures), "retries": JSONValue(status.tally.retries),
+                "outages": JSONValue(status.tally.outages), "stale": JSONValue(status.tally.stale),
+            ],
+            "outages": .array(self.egress.outages().map(Self.outage)),
+            "tokens": .array(self.egress.tokenStatus().map(Self.token)),
+            "rules": .array(self.chain.ruleNames.map { self.rule($0) }),
+            "ruleHosts": .array(self.chain.hostStatus().map(Self.host)),
+        ]
+        return report.serialized()
+    }
+
+    private static func seconds(_ duration: Duration) -> JSONValue {
+        JSONValue((duration / .milliseconds(1)).rounded() / 1_000)
+    }
+
+    private static func partition(_ partition: WorkerStatus.Partition) -> JSONValue {
+        [
+            "topic": .string(partition.partition.topic), "partition": JSONValue(partition.partition.partition),
+            "epoch": JSONValue(partition.epoch), "committed": partition.committed.map { JSONValue($0) } ?? .null,
+            "lag": partition.lag.map { JSONValue($0) } ?? .null,
+        ]
+    }
+
+    private static func outage(_ outage: OutageStatus) -> JSONValue {
+        ["name": .string(outage.name), "reason": .string(outage.reason), "lastsSeconds": Self.seconds(outage.lasts)]
+    }
+
+    private static func token(_ token: TokenStatus) -> JSONValue {
+        [
+            "audience": .string(token.audience), "scope": .string(token.scope),
+            "expiresInSeconds": token.expiresIn.map(Self.seconds) ?? .null, "fetches": JSONValue(token.fetches),
+            "lastError": token.lastError.map { .string($0) } ?? .null,
+        ]
+    }
+
+    private func rule(_ name: String) -> JSONValue {
+        var counts: [(name: String, value: JSONValue)] = []
+        var sum: Histogram?
+        for outcome in ["completed", "denied", "failed"] {
+            guard let histogram = self.metrics.histogram(.ruleDuration, name, outcome) else { continue }
+            counts.append((outcome, JSONValue(histogram.count)))
+            if outcome == "completed" { sum = histogram }
+        }
+        func quantile(_ share: Double) -> JSONValue {
+            sum?.quantile(share).map { JSONValue(($0 * 1_000_000).rounded() / 1_000) } ?? .null
+        }
+        return [
+            "name": .string(name), "counts": JSONValue(counts),
+            "milliseconds": ["p50": quantile(0.5), "p90": quantile(0.9), "p99": quantile(0.99)],
+        ]
+    }
+
+    private static func host(_ host: RuleHostStatus) -> JSONValue {
+        [
+            "process": JSONValue(host.process), "node": .string(host.nodeVersion), "ageSeconds": self.seconds(host.age),
+            "residentBytes": JSONValue(host.residentBytes), "inFlight": JSONValue(host.inFlight),
+            "evaluations": JSONValue(host.evaluations), "deaths": JSONValue(host.deaths),
+            "confinement": .array(host.confinement.map { .string($0) }),
+            "notEnforced": .array(host.notEnforced.map { .string($0) }),
+        ]
+    }
+}
