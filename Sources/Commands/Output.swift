@@ -1,6 +1,7 @@
 import Afterlogin
 import Glibc
 import Kafka
+import Synchronization
 
 /// Results on standard output, all else on standard error.
 enum Output {
@@ -45,23 +46,30 @@ enum Terminal {
 
 /// SIGTERM and SIGINT: the first asks to stop, the second ends the process at once.
 enum StopSignals {
+    /// The writing end of a pipe; only this may be touched in the handler.
+    private static let pipeEnd = Atomic<Int32>(-1)
+
+    /// A handler, not a mask and `sigwait`: the main thread waits in libdispatch's `sigsuspend`, which takes the mask away.
     static func handle(_ stop: @escaping @Sendable () -> Void) {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGTERM)
-        sigaddset(&signals, SIGINT)
-        // Blocked here, and so in the threads that come after; one thread waits for them.
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let reader = ends[0]
+        self.pipeEnd.store(ends[1], ordering: .sequentiallyConsistent)
         NamedThread.start("afterlogin.signal") {
-            var number: Int32 = 0
-            var waited = sigset_t()
-            sigemptyset(&waited)
-            sigaddset(&waited, SIGTERM)
-            sigaddset(&waited, SIGINT)
-            sigwait(&waited, &number)
+            var number: UInt8 = 0
+            while read(reader, &number, 1) != 1 {}
             stop()
-            sigwait(&waited, &number)
-            _exit(128 + number)
+            while read(reader, &number, 1) != 1 {}
+            _exit(128 + Int32(number))
+        }
+        for number in [SIGTERM, SIGINT] {
+            signal(number) { number in
+                let before = errno
+                var byte = UInt8(truncatingIfNeeded: number)
+                _ = write(StopSignals.pipeEnd.load(ordering: .sequentiallyConsistent), &byte, 1)
+                errno = before
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ package struct AuditLedger: Sendable {
     /// The order is kept within a topic; a failure and an update go to different ones.
     private var orders: [String: [[UInt8]: UserOrder]] = [:]
     private var latencies: [Int32] = []
+    /// Timestamps of first results, in the order in which they were read.
+    package private(set) var resultTimes: [Int64] = []
     private var partial = AuditReport()
 
     package init() {}
@@ -79,6 +81,7 @@ package struct AuditLedger: Sendable {
         self.count(parsed)
         self.checkOrder(parsed, record)
         guard let time = record.timestamp else { return }
+        self.resultTimes.append(time)
         self.partial.firstResult = min(self.partial.firstResult ?? time, time)
         self.partial.lastResult = max(self.partial.lastResult ?? time, time)
         if let intended = parsed.intended { self.latencies.append(Int32(clamping: time - intended)) }

@@ -1,0 +1,85 @@
+import Afterlogin
+import Glibc
+import JSON
+
+/// Measures this build on this machine: broker, sandbox and worker as processes of their own.
+enum BenchCommand: Command {
+    static let name = "bench"
+    static let summary = "measures throughput, latency, processor time and memory on this machine"
+    static let example = "KAFKA_HOME=/opt/kafka afterlogin bench --only backlog,steady"
+    static let options: [CommandOption] = [
+        .value("only", "GROUP,…", "of backlog, delay, steady, idle, start, host-death (default: all)"),
+        .value("brokers", "HOST:PORT,…", "a cluster that runs (default: one is started from KAFKA_HOME)"),
+        .value("logins", "N", "of a backlog (default: 20000)"),
+        .value("users", "N", "that log in (default: 5000)"),
+        .value("concurrency", "N", "logins whose rules run at a time (default: 256)"),
+        .value("seconds", "N", "of the steady load (default: 20)"),
+        .value("modules", "FOLDER", "a node_modules with axios (default: AFTERLOGIN_NPM, then Debian's)"),
+        .value("format", "FORMAT", "text or json"),
+        .value("worker", "URL", "used by the bench itself: the worker with the native rule"),
+        .value("set", "KEY=VALUE", "with --worker"),
+    ]
+
+    static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        if let url = arguments.value("worker") { return try await self.runWorker(arguments, url) }
+        let isJSON = try arguments.wantsJSON()
+        let groups = try self.groups(arguments)
+        var size = Bench.Size()
+        size.logins = try arguments.integer("logins", 100...1_000_000, default: size.logins)
+        size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
+        size.concurrency = try arguments.integer("concurrency", 1...10_000, default: size.concurrency)
+        size.steadySeconds = try arguments.integer("seconds", 1...600, default: size.steadySeconds)
+        var figures: [BenchFigure] = []
+        do {
+            let place = try await BenchPlace(
+                brokers: arguments.value("brokers"),
+                home: self.environment("KAFKA_HOME")
+            )
+            let bench = Bench(
+                place,
+                size: size,
+                modules: arguments.value("modules") ?? self.environment("AFTERLOGIN_NPM")
+            ) { figure in
+                figures.append(figure)
+                if !isJSON { Output.text(figure.line) }
+            }
+            // The next wait ends by it, so that broker and sandbox are taken down.
+            StopSignals.handle { BenchPlace.stop.throwIt() }
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await bench.run(groups))
+            } catch {
+                result = .failure(error)
+            }
+            await place.close()
+            try result.get()
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(message: "\(error)")
+        }
+        if isJSON { Output.line(JSONValue.array(figures.map(\.json)).serialized()) }
+        return .done
+    }
+
+    private static func groups(_ arguments: Arguments) throws(CommandFailure) -> [Bench.Group] {
+        guard let text = arguments.value("only") else { return Bench.Group.allCases }
+        var groups: [Bench.Group] = []
+        for name in text.split(separator: ",") {
+            guard let group = Bench.Group(rawValue: String(name)) else {
+                let known = Bench.Group.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CommandFailure(message: "--only takes \(known), not \(name)", code: .usage)
+            }
+            groups.append(group)
+        }
+        return groups
+    }
+
+    private static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// The worker of the native rows: `run` with one rule more.
+    private static func runWorker(_ arguments: Arguments, _ url: String) async throws(CommandFailure) -> ExitCode {
+        let words = arguments.values("set").flatMap { ["--set", $0] }
+        return try await RunCommand.run(Arguments(words, of: RunCommand.self), rules: [NativeBenchRule(api: url)])
+    }
+}

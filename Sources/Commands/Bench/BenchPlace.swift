@@ -1,0 +1,164 @@
+import FoundationEssentials
+import Glibc
+import HTTPClient
+import HTTPServer
+import JSON
+import Kafka
+import RuleHost
+import Sandbox
+
+/// Where everything is measured: a broker, a sandbox as a process of its own, and a folder.
+final class BenchPlace {
+    /// A sandbox process.
+    struct SandboxProcess {
+        var process: ChildProgram
+        var url: String
+        var control: String
+        var caFile: String?
+    }
+
+    static let patience = Duration.seconds(120)
+    /// Thrown by a signal.
+    static let stop = StopSwitch()
+
+    let folder: String
+    let brokers: String
+    let client: HTTPClient
+    private let cluster: String?
+    private var sandboxes: [Bool: SandboxProcess] = [:]
+    private var runs = 0
+
+    /// Starts what is missing.
+    ///
+    /// - Parameters:
+    ///   - brokers: Of a cluster that runs already; nil starts one from the distribution under `KAFKA_HOME`.
+    ///   - home: `KAFKA_HOME`.
+    /// - Throws: `CommandFailure` where no broker can be had.
+    init(brokers: String?, home: String?) async throws {
+        self.folder = FileManager.default.temporaryDirectory.appending(path: "afterlogin-bench-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
+        self.client = try HTTPClient()
+        if let brokers {
+            self.brokers = brokers
+            self.cluster = nil
+            return
+        }
+        guard let home else {
+            throw CommandFailure(message: "name --brokers, or set KAFKA_HOME to an unpacked Apache Kafka", code: .usage)
+        }
+        let program = "\(home)/bin/cluster"
+        let port = String(Int.random(in: 20_000...30_000))
+        self.cluster = program
+        let output = try await Self.run(
+            [program, "start", "--dir", "\(self.folder)/kafka", "--port", port],
+            in: self.folder
+        )
+        self.brokers = output.split(separator: "\n").last.map(String.init) ?? ""
+        guard self.brokers.contains(":") else { throw CommandFailure(message: "no broker could be started: \(output)") }
+    }
+
+    func close() async {
+        await self.client.shutdown()
+        for sandbox in self.sandboxes.values { sandbox.process.send(SIGKILL) }
+        if let cluster = self.cluster {
+            let words = [cluster, "delete", "--dir", "\(self.folder)/kafka"]
+            let process = try? ChildProgram(words, output: "\(self.folder)/deletion", errors: "/dev/null")
+            // Not `wait`, which a signal has ended.
+            while let process, process.exitCode == nil { try? await Task.sleep(for: .milliseconds(20)) }
+        }
+        try? FileManager.default.removeItem(atPath: self.folder)
+    }
+
+    /// Runs a program to its end, and gives what it wrote.
+    static func run(_ words: [String], in folder: String) async throws -> String {
+        let file = "\(folder)/output-\(UUID())"
+        let process = try ChildProgram(words, output: file, errors: "\(file).errors")
+        try await self.wait("\(words[0]) ends") { process.exitCode != nil }
+        guard process.exitCode == 0 else {
+            throw CommandFailure(message: "\(words.joined(separator: " ")): \(self.text("\(file).errors"))")
+        }
+        return self.text(file)
+    }
+
+    static func text(_ file: String) -> String {
+        (try? Data(contentsOf: URL(filePath: file))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// Looks again and again, in vain for two minutes at most.
+    static func wait(
+        _ fact: String,
+        every period: Duration = .milliseconds(20),
+        patience: Duration = patience,
+        _ holds: () async throws -> Bool
+    ) async throws {
+        let end = ContinuousClock.now + patience
+        while try await !holds() {
+            if self.stop.isThrown { throw CommandFailure(message: "stopped by a signal") }
+            guard ContinuousClock.now < end else { throw CommandFailure(message: "waited in vain: \(fact)") }
+            try await Task.sleep(for: period)
+        }
+    }
+
+    // MARK: Sandbox
+
+    /// Starts it at the first use.
+    func sandbox(isPlain: Bool) async throws -> SandboxProcess {
+        if let sandbox = self.sandboxes[isPlain] { return sandbox }
+        let name = "\(self.folder)/sandbox-\(isPlain ? "plain" : "tls")"
+        var words = [
+            "/proc/self/exe", "sandbox", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--format", "json",
+        ]
+        words += isPlain ? ["--plain"] : ["--ca-file", "\(name).pem"]
+        let process = try ChildProgram(words, output: name, errors: "\(name).errors")
+        try await Self.wait("the sandbox is up: \(Self.text("\(name).errors"))") {
+            if process.exitCode != nil { throw CommandFailure(message: "sandbox: \(Self.text("\(name).errors"))") }
+            return Self.text(name).hasSuffix("\n")
+        }
+        let address = try JSONValue(parsing: Array(Self.text(name).utf8))
+        let sandbox = SandboxProcess(
+            process: process,
+            url: address["url"]?.string ?? "",
+            control: address["control"]?.string ?? "",
+            caFile: address["caFile"]?.string
+        )
+        self.sandboxes[isPlain] = sandbox
+        return sandbox
+    }
+
+    /// How long its API takes.
+    func setDelay(_ milliseconds: Int, _ sandbox: SandboxProcess) async throws {
+        let url = "\(sandbox.control)/control/faults/slow"
+        var request = HTTPRequest(milliseconds == 0 ? "DELETE" : "PUT", url)
+        if milliseconds > 0 { request.body = JSONValue.object(["delay": JSONValue(milliseconds)]).serialized() }
+        request.allowsSpecialAddresses = true
+        let response = try await self.client.send(request)
+        guard response.status < 300 else { throw CommandFailure(message: "the sandbox took no delay: \(response)") }
+    }
+
+    /// A port that the kernel gave, and that is free again.
+    func freePort() async throws -> Int {
+        let server = try HTTPServer(configuration: .init(listen: "127.0.0.1:0")) { _ in .now(.init(status: 503)) }
+        await server.shutdown()
+        return server.port
+    }
+
+    // MARK: Topics
+
+    /// Topics of one row; results carry the broker's time.
+    func makeTopics() async throws -> ResultAudit.Topics {
+        self.runs += 1
+        let name = "bench-\(UInt32.random(in: .min ... .max))-\(self.runs)"
+        let topics = ResultAudit.Topics(logins: [name], updates: "\(name)-updates", failures: "\(name)-failures")
+        let brokerTime = ["message.timestamp.type": "LogAppendTime"]
+        let specifications = [
+            TopicSpecification(name: name, partitions: 8),
+            TopicSpecification(name: topics.updates, partitions: 8, configuration: brokerTime),
+            TopicSpecification(name: topics.failures, partitions: 8, configuration: brokerTime),
+        ]
+        let admin = try KafkaAdmin(brokers: self.brokers, properties: [:])
+        let problems = try await admin.create(specifications, timeout: .seconds(20)).compactMap { $0.value }
+        await admin.close()
+        if let problem = problems.first { throw CommandFailure(message: "topics of the bench: \(problem)") }
+        return topics
+    }
+}

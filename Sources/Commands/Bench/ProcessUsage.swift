@@ -1,0 +1,34 @@
+import FoundationEssentials
+
+/// What a process has used so far, from `/proc`.
+struct ProcessUsage {
+    /// User and system time, to 10 ms (`USER_HZ`, 100 on every Linux there is).
+    var processorSeconds = 0.0
+    var residentBytes = 0
+    /// `VmHWM`: the most that was ever resident.
+    var peakBytes = 0
+
+    /// Nil where there is no such process.
+    init?(of process: Int32) {
+        guard let stat = Self.read("/proc/\(process)/stat"), let status = Self.read("/proc/\(process)/status") else {
+            return nil
+        }
+        // Behind the name, which may hold spaces and parentheses: state is field 3, utime 14, stime 15 (proc(5)).
+        guard let end = stat.lastIndex(of: ")") else { return nil }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
+        self.processorSeconds = (user + system) / 100
+        self.residentBytes = Self.kilobytes("VmRSS:", status)
+        self.peakBytes = Self.kilobytes("VmHWM:", status)
+    }
+
+    private static func kilobytes(_ name: String, _ status: String) -> Int {
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
+        return line.flatMap { Int($0.split(separator: " ", omittingEmptySubsequences: true).dropFirst().first ?? "") }
+            .map { $0 * 1_024 } ?? 0
+    }
+
+    private static func read(_ path: String) -> String? {
+        (try? Data(contentsOf: URL(filePath: path))).map { String(decoding: $0, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,144 @@
+import Afterlogin
+import FoundationEssentials
+import JSON
+import Sandbox
+import Synchronization
+
+/// A stand-in for the identity provider, its APIs and its logins, for staging.
+enum SandboxCommand: Command {
+    static let name = "sandbox"
+    static let summary = "stands in for identity provider, APIs and logins, with faults that can be switched"
+    static let example = "afterlogin sandbox --listen 127.0.0.1:8443 --brokers localhost:9092 --rate 20"
+    static let options: [CommandOption] = [
+        .value("listen", "HOST:PORT", "token endpoint, Management API, target APIs (default: 127.0.0.1:8443)"),
+        .value("control", "HOST:PORT", "faults and statistics, plain HTTP (default: 127.0.0.1:8444)"),
+        .value("names", "NAME,…", "of the certificate (default: localhost,127.0.0.1)"),
+        .value("ca-file", "FILE", "where the certificate is written, for clients to trust"),
+        .flag("plain", "HTTP without TLS, to measure what it costs"),
+        .value("client", "ID", "the one client there is (default: sandbox-client)"),
+        .value("client-secret-file", "FILE", "its secret (default: sandbox-secret)"),
+        .value("client-public-key", "FILE", "PEM, for private_key_jwt"),
+        .value("audience", "URI", "that tokens are given for; may be repeated (default: https://profiles.example/api)"),
+        .value("token-lifetime", "SECONDS", "of tokens (default: 3600)"),
+        .value("token-quota", "N", "tokens an hour (default: without end)"),
+        .value("fault", "ENDPOINT=JSON", "on from the start: slow={\"delay\":100}; may be repeated"),
+        .value("brokers", "HOST:PORT,…", "where logins are written"),
+        .value("topic", "NAME", "of the logins (default: logins)"),
+        .value("rate", "N", "logins per second (default: 0)"),
+        .value("backlog", "N", "logins written at once at the start (default: 0)"),
+        .value("users", "N", "that log in (default: 1000)"),
+        .value("distribution", "NAME", "zipf: the hottest user has 1 % of the logins, or even (default: zipf)"),
+        .value("seed", "N", "of users, logins and faults (default: 1)"),
+        .value("format", "FORMAT", "text or json: how the addresses are printed"),
+    ]
+
+    static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        StopSignals.handle { stop.finish() }
+        let isJSON = try arguments.wantsJSON()
+        let configuration = try self.configuration(arguments)
+        let feed = try self.makeFeed(arguments, seed: configuration.seed)
+        let rate = try arguments.integer("rate", 0...100_000, default: 0)
+        let backlog = try arguments.integer("backlog", 0...10_000_000, default: 0)
+        guard feed != nil || rate + backlog == 0 else {
+            throw CommandFailure(message: "--rate and --backlog need --brokers", code: .usage)
+        }
+        do {
+            let sandbox = try SandboxServer(configuration)
+            for (endpoint, fault) in try self.faults(arguments) { sandbox.faults.set(fault, on: endpoint) }
+            self.announce(try sandbox.start(), isJSON: isJSON)
+            let feeding = Task {
+                guard let feed else { return }
+                try await feed.backlog(backlog, patience: .seconds(600))
+                if rate > 0 { try await feed.run(rate: Double(rate)) }
+            }
+            for await _ in stopped {}
+            feeding.cancel()
+            _ = await feeding.result
+            await feed?.close()
+            await sandbox.stop()
+            return .done
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(message: "\(error)")
+        }
+    }
+
+    private static func configuration(_ arguments: Arguments) throws(CommandFailure) -> SandboxConfiguration {
+        var configuration = SandboxConfiguration()
+        configuration.listen = arguments.value("listen") ?? "127.0.0.1:8443"
+        configuration.control = arguments.value("control") ?? "127.0.0.1:8444"
+        if let names = arguments.value("names") { configuration.names = names.split(separator: ",").map(String.init) }
+        configuration.isPlain = arguments.has("plain")
+        configuration.caFile = arguments.value("ca-file")
+        configuration.clientID = arguments.value("client") ?? configuration.clientID
+        if let file = arguments.value("client-secret-file") {
+            configuration.clientSecret = String(try self.read(file).prefix { !$0.isNewline })
+        }
+        if let file = arguments.value("client-public-key") { configuration.clientPublicKey = try self.read(file) }
+        let audiences = arguments.values("audience")
+        if !audiences.isEmpty { configuration.audiences = Set(audiences) }
+        configuration.tokenLifetime = .seconds(try arguments.integer("token-lifetime", 1...86_400, default: 3_600))
+        if arguments.value("token-quota") != nil {
+            let quota = try arguments.integer("token-quota", 0...1_000_000, default: 0)
+            configuration.tokenQuota = .init(tokens: quota, window: .seconds(3_600))
+        }
+        configuration.seed = UInt64(try arguments.integer("seed", 0...Int.max, default: 1))
+        return configuration
+    }
+
+    private static func read(_ file: String) throws(CommandFailure) -> String {
+        do {
+            return String(decoding: try Data(contentsOf: URL(filePath: file)), as: UTF8.self)
+        } catch {
+            throw CommandFailure(message: "cannot read \(file): \(error)", code: .usage)
+        }
+    }
+
+    private static func makeFeed(_ arguments: Arguments, seed: UInt64) throws(CommandFailure) -> LoginFeed? {
+        guard let brokers = arguments.value("brokers") else { return nil }
+        let name = arguments.value("distribution") ?? "zipf"
+        guard let distribution = LoginGenerator.Distribution(rawValue: name) else {
+            throw CommandFailure(message: "--distribution is zipf or even, not \(name)", code: .usage)
+        }
+        let generator = LoginGenerator(
+            seed: seed,
+            users: try arguments.integer("users", 1...10_000_000, default: 1_000),
+            distribution: distribution,
+            unverifiedShare: 0.03
+        )
+        do {
+            return try LoginFeed(brokers: brokers, topic: arguments.value("topic") ?? "logins", generator: generator)
+        } catch {
+            throw CommandFailure(message: "\(error)", code: .usage)
+        }
+    }
+
+    private static func faults(_ arguments: Arguments) throws(CommandFailure) -> [(Endpoint, Fault)] {
+        var faults: [(Endpoint, Fault)] = []
+        for text in arguments.values("fault") {
+            let parts = text.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let endpoint = Endpoint(rawValue: String(parts[0])) else {
+                let known = Endpoint.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CommandFailure(message: "--fault is ENDPOINT=JSON, ENDPOINT one of \(known)", code: .usage)
+            }
+            do {
+                faults.append((endpoint, try Fault(JSONValue(parsing: Array(parts[1].utf8)))))
+            } catch {
+                throw CommandFailure(message: "--fault \(text): \(error)", code: .usage)
+            }
+        }
+        return faults
+    }
+
+    private static func announce(_ address: SandboxAddress, isJSON: Bool) {
+        if isJSON {
+            var value: JSONValue = ["url": .string(address.url), "control": .string(address.controlURL)]
+            value["caFile"] = address.caFile.map { .string($0) }
+            Output.line(value.serialized())
+        } else {
+            Output.text("sandbox on \(address.url), control on \(address.controlURL)")
+        }
+    }
+}
