@@ -57,6 +57,8 @@ package final class Worker: Sendable {
     /// Begins the drain; `run` returns when it is over.
     package func stop() { self.dispatcher.stop() }
 
+    package var isStopping: Bool { self.dispatcher.snapshot { $0.stopDeadline != nil } }
+
     package var tally: Dispatcher.Tally { self.dispatcher.snapshot(\.tally) }
 
     /// Whether logins are handled as they should be, and why not.

@@ -1,0 +1,89 @@
+import Afterlogin
+import JSON
+import Sandbox
+
+/// What the demo has to show for itself.
+struct DemoSummary {
+    var report: AuditReport
+    var tally: Dispatcher.Tally
+    var tokens: [String: Int]
+    var work: Duration
+    var hostDeaths: Int
+
+    var isGood: Bool {
+        self.report.lost == 0 && self.report.orderViolations == 0 && self.report.strangers == 0
+            && self.tokens.values.allSatisfy { $0 == 1 }
+    }
+
+    private var seconds: Double { self.work / .seconds(1) }
+    private var savedSeconds: Double { self.report.ruleMilliseconds / 1_000 }
+
+    var json: JSONValue {
+        [
+            "logins": JSONValue(self.report.logins), "updates": JSONValue(self.report.updates),
+            "denials": JSONValue(self.report.denials),
+            "failures": .array(
+                self.report.failures.sorted { $0.key < $1.key }.map {
+                    ["reason": .string($0.key), "count": JSONValue($0.value)]
+                }
+            ),
+            "retries": JSONValue(self.tally.retries),
+            "tokensFetched": JSONValue(
+                self.tokens.sorted { $0.key < $1.key }.map { (name: $0.key, value: JSONValue($0.value)) }
+            ),
+            "orderViolations": JSONValue(self.report.orderViolations), "lost": JSONValue(self.report.lost),
+            "duplicates": JSONValue(self.report.duplicates),
+            "latencyMilliseconds": [
+                "p50": JSONValue(self.report.latency.p50), "p99": JSONValue(self.report.latency.p99),
+            ],
+            "loginTimeSavedSeconds": JSONValue(self.savedSeconds.rounded()),
+            "seconds": JSONValue((self.seconds * 10).rounded() / 10),
+        ]
+    }
+
+    var text: String {
+        let failures = self.report.failures.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        let tokens = self.tokens.sorted { $0.key < $1.key }.map { "\($0.value) for \($0.key)" }
+        let rows: [(String, String)] = [
+            ("logins", "\(self.report.logins) in \(Self.rounded(self.seconds)) s"),
+            ("updates", "\(self.report.updates)"),
+            ("denials", "\(self.report.denials)   (email not verified)"),
+            ("failures", "\(self.report.failureCount)   (\(failures.joined(separator: ", ")))"),
+            ("rules run again", "\(self.tally.retries)   (a 503 of the loyalty API)"),
+            ("tokens fetched", tokens.joined(separator: ", ")),
+            (
+                "order violations",
+                "\(self.report.orderViolations)   found by an independent reader of the result topics"
+            ),
+            ("lost", "\(self.report.lost)"),
+            (
+                "latency of a backlog",
+                "p50 \(Self.rounded(self.report.latency.p50 / 1_000)) s, p99 \(Self.rounded(self.report.latency.p99 / 1_000)) s"
+            ),
+            (
+                "login time saved",
+                "\(Self.time(self.savedSeconds)): what users would have waited with these rules on the login path"
+            ),
+        ]
+        let lines = rows.map { "  \($0.0.padded(to: 21))\($0.1)" }
+        let verdict =
+            self.isGood ? Terminal.colored("all is well", 32) : Terminal.colored("something is wrong, see above", 31)
+        return """
+
+            \(lines.joined(separator: "\n"))
+
+            \(verdict)
+
+            Next:
+              afterlogin check --set rules.directory=YOUR_RULES      what your own rules need
+              afterlogin run --input events.ndjson --set rules.directory=YOUR_RULES
+              afterlogin run --help                                  with Kafka
+            """
+    }
+
+    private static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+
+    private static func time(_ seconds: Double) -> String {
+        seconds < 120 ? "\(self.rounded(seconds)) s" : "\(Int(seconds) / 60) min \(Int(seconds) % 60) s"
+    }
+}
