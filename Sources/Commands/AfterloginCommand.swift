@@ -7,7 +7,8 @@ public enum AfterloginCommand {
 
     static var all: [any Command.Type] {
         [
-            RunCommand.self, CheckCommand.self, DoctorCommand.self, TopicsCommand.self, SandboxCommand.self,
+            RunCommand.self, DemoCommand.self, CheckCommand.self, DoctorCommand.self, TopicsCommand.self,
+            SandboxCommand.self,
             BenchCommand.self,
         ]
     }

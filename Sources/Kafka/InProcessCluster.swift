@@ -47,7 +47,9 @@ package final class InProcessCluster: Sendable {
         try unsafe self.attempt { unsafe rd_kafka_mock_topic_create($0, name, Int32(clamping: partitions), 1) }
     }
 
-    /// Closes the broker's connections and listens no more. Brokers count from 1.
+    /// Closes the broker's connections and listens no more.
+    ///
+    /// Brokers count from 1.
     package func setDown(broker: Int32) throws(KafkaError) {
         try unsafe self.attempt { unsafe rd_kafka_mock_broker_set_down($0, broker) }
     }
@@ -80,6 +82,14 @@ package final class InProcessCluster: Sendable {
                 unsafe rd_kafka_mock_cluster_destroy(parts.cluster)
                 parts.client.destroy(wake: waker, within: .seconds(5))
             }
+        }
+    }
+
+    /// librdkafka ends the process when a cluster outlives its client.
+    deinit {
+        switch self.parts.withLock({ $0.take() }) {
+        case nil: break
+        case .some(let parts): unsafe rd_kafka_mock_cluster_destroy(parts.cluster)
         }
     }
 

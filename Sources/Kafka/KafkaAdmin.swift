@@ -23,7 +23,10 @@ package final class KafkaAdmin: Sendable {
         self.log = log
     }
 
-    /// nil for a topic that does not exist. `configuration` is empty where the cluster has no admin API (the in-process one), or does not allow it to be read.
+    /// nil for a topic that does not exist.
+    ///
+    /// `configuration` is empty where the cluster has no admin API (the in-process one), or does not allow it to be
+    /// read.
     ///
     /// - Throws: `TOPIC_AUTHORIZATION_FAILED` with the topic's name, or when no broker answers.
     package func describe(

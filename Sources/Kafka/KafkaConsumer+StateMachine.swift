@@ -130,7 +130,9 @@ extension KafkaConsumer {
             return .unassign(partitions, abandoned: lost)
         }
 
-        /// The cluster does not know these any more: their topic was deleted. Returns those that are lost by it.
+        /// The cluster does not know these any more: their topic was deleted.
+        ///
+        /// Returns those that are lost by it.
         mutating func partitionsVanished(_ partitions: [TopicPartition], now: BootTime) -> [TopicPartition] {
             let lost = partitions.filter { self.isCommitted($0) }
             for partition in lost { self.partitions[partition] = .vanished(since: now) }

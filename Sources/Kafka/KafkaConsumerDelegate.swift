@@ -1,4 +1,6 @@
-/// What happens to a member of a consumer group. All calls come from the consumer's thread; they must not block.
+/// What happens to a member of a consumer group.
+///
+/// All calls come from the consumer's thread; they must not block.
 package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     /// New partitions (none for a member that is too many), with the committed offset (nil: none, starts at the beginning) and its metadata. Fetching begins after this returns.
     func partitionsAssigned(_ partitions: [AssignedPartition])

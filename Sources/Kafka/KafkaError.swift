@@ -3,12 +3,14 @@ import CRDKafka
 /// What librdkafka or a broker answered, with librdkafka's own name for it.
 package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     /// librdkafka's name: `_TIMED_OUT`, `MSG_SIZE_TOO_LARGE`, …
-    package var code: String
+    /// The name that librdkafka has for it, such as MSG_SIZE_TOO_LARGE.
     package var number: Int32
     package var message: String
     package var isFatal = false
     package var isRetriable = false
-    /// Of a commit that was refused in part: the partitions that were not stored. Empty: any subset may have been.
+    /// Of a commit that was refused in part: the partitions that were not stored.
+    ///
+    /// Empty: any subset may have been.
     package var partitions: [TopicPartition] = []
 
     package init(

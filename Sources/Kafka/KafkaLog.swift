@@ -2,7 +2,7 @@
 package struct KafkaLogLine: Sendable, Hashable {
     /// As in syslog: 3 error, 4 warning, 6 information, 7 debugging.
     package var level: Int
-    /// librdkafka's facility: `FAIL`, `REBALANCE`, …
+    /// What part of librdkafka wrote it, such as FAIL or REBALANCE.
     package var facility: String
     package var text: String
 

@@ -71,8 +71,10 @@ package final class KafkaProducer: Sendable {
         return client
     }
 
-    /// Hands the message to librdkafka at once (order of calls is order of records of one key). `completion` is called once,
-    /// on the producer's thread, with the partition and offset when the broker has acknowledged it.
+    /// Hands the message to librdkafka at once (order of calls is order of records of one key).
+    ///
+    /// `completion` is called once, on the producer's thread, with the partition and offset when the broker has
+    /// acknowledged it.
     ///
     /// Delivery time-outs, `_UNKNOWN_PARTITION` and other troubles of the cluster are retried inside, without end (`problem` tells); a message that is too large is sent again alone, and
     /// only then fails with `MSG_SIZE_TOO_LARGE`. The order of one key is kept as `StateMachine` says. When librdkafka's queue is full the message waits outside, never the caller.
@@ -234,7 +236,9 @@ package final class KafkaProducer: Sendable {
         for (completion, partition, offset) in done { completion(.success((partition, offset))) }
     }
 
-    /// What waits outside librdkafka goes in where it can, in order; then completions and flushes. Returns when to come again.
+    /// What waits outside librdkafka goes in where it can, in order; then completions and flushes.
+    ///
+    /// Returns when to come again.
     func turn(_ now: BootTime) -> BootTime? {
         let next: BootTime? = self.state.withLock { state in
             guard state.phase == .open else { return nil }
@@ -293,7 +297,9 @@ package final class KafkaProducer: Sendable {
 
     var hasProblem: Bool { self.state.withLock { $0.problem != nil } }
 
-    /// Asks whether a broker answers, without a delivery to tell it. Blocks.
+    /// Asks whether a broker answers, without a delivery to tell it.
+    ///
+    /// Blocks.
     ///
     /// Outside the lock, which `produce` takes; the client cannot go away, for only this thread ends it.
     func probe() {

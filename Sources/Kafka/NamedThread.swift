@@ -13,7 +13,9 @@ package enum NamedThread {
         }
     }
 
-    /// Starts a detached thread. The kernel keeps 15 bytes of the name.
+    /// Starts a detached thread.
+    ///
+    /// The kernel keeps 15 bytes of the name.
     package static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
         let argument = unsafe Unmanaged.passRetained(Body(name: name, run: body)).toOpaque()
         var thread = pthread_t()

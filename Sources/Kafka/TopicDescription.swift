@@ -2,7 +2,9 @@
 package struct TopicDescription: Sendable, Hashable {
     package var name: String
     package var partitions: Int
-    /// By name, as effective. Empty where the cluster has no admin API, and where this client may not read configurations.
+    /// By name, as effective.
+    ///
+    /// Empty where the cluster has no admin API, and where this client may not read configurations.
     package var configuration: [String: String]
 
     package init(name: String, partitions: Int, configuration: [String: String] = [:]) {

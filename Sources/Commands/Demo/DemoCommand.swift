@@ -104,6 +104,7 @@ enum DemoCommand: Command {
         await chain.shutdown()
         await egress.shutdown()
         await sandbox.stop()
+        await cluster.close()
         return summary
     }
 

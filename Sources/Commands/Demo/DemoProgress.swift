@@ -46,7 +46,7 @@ final class DemoNotes: Sendable {
             return
         }
         // Without its time.
-        let message = String(text.dropFirst(13)).trimmingLineEnd()
+        let message = String(text.dropFirst(13).filter { !$0.isNewline })
         guard self.shown.withLock({ $0.count < 5 && $0.insert(message).inserted }) else { return }
         if Terminal.isTerminal { Terminal.redraw("") }
         Output.error(Terminal.colored(message, 33))

@@ -18,7 +18,9 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Destroys the client on a thread of its own, and waits for that, but not for ever. Blocks.
+    /// Destroys the client on a thread of its own, and waits for that, but not for ever.
+    ///
+    /// Blocks.
     ///
     /// The waker is kept until the client is gone: librdkafka may write to its descriptor to the end.
     consuming func destroy(wake waker: Waker, within time: Duration) {
@@ -50,7 +52,9 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         return error
     }
 
-    /// Asks a broker about the topic, or only whether any broker answers; nil when all is well. Blocks.
+    /// Asks a broker about the topic, or only whether any broker answers; nil when all is well.
+    ///
+    /// Blocks.
     func trouble(withTopic topic: String?, timeout: Duration) -> KafkaError? {
         do {
             try unsafe self.withMetadata(ofTopic: topic, timeout: timeout) { (metadata) throws(KafkaError) in
@@ -66,7 +70,9 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Metadata of one topic, or of the brokers only. Blocks.
+    /// Metadata of one topic, or of the brokers only.
+    ///
+    /// Blocks.
     func withMetadata<Value>(
         ofTopic topic: String?,
         timeout: Duration,
@@ -81,7 +87,9 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         return try unsafe body(metadata.pointee)
     }
 
-    /// What fetches last saw of a partition's end; nil when nothing was seen. Does not block.
+    /// What fetches last saw of a partition's end; nil when nothing was seen.
+    ///
+    /// Does not block.
     func highWatermark(of partition: TopicPartition) -> Int64? {
         var low: Int64 = 0
         var high: Int64 = 0

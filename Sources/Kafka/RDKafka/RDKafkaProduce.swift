@@ -1,7 +1,9 @@
 import CRDKafka
 
 extension RDKafkaHandle {
-    /// Copies the message into librdkafka's queue. Does not block.
+    /// Copies the message into librdkafka's queue.
+    ///
+    /// Does not block.
     func produce(_ send: KafkaProducer.StateMachine.Send) -> rd_kafka_resp_err_t {
         let message = send.message
         let headers = unsafe Self.headers(message.headers)
