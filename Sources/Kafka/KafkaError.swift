@@ -2,8 +2,8 @@ import CRDKafka
 
 /// What librdkafka or a broker answered, with librdkafka's own name for it.
 package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// librdkafka's name: `_TIMED_OUT`, `MSG_SIZE_TOO_LARGE`, …
-    /// The name that librdkafka has for it, such as MSG_SIZE_TOO_LARGE.
+    /// The name that librdkafka has for it, such as `MSG_SIZE_TOO_LARGE`.
+    package var code: String
     package var number: Int32
     package var message: String
     package var isFatal = false
