@@ -2,7 +2,6 @@ import Afterlogin
 import FoundationEssentials
 import JSON
 import Sandbox
-import Synchronization
 
 /// A stand-in for the identity provider, its APIs and its logins, for staging.
 enum SandboxCommand: Command {
@@ -33,8 +32,6 @@ enum SandboxCommand: Command {
     ]
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
-        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
-        StopSignals.handle { stop.finish() }
         let isJSON = try arguments.wantsJSON()
         let configuration = try self.configuration(arguments)
         let feed = try self.makeFeed(arguments, seed: configuration.seed)
@@ -43,9 +40,12 @@ enum SandboxCommand: Command {
         guard feed != nil || rate + backlog == 0 else {
             throw CommandFailure(message: "--rate and --backlog need --brokers", code: .usage)
         }
+        let faults = try self.faults(arguments)
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        StopSignals.handle { stop.finish() }
         do {
             let sandbox = try SandboxServer(configuration)
-            for (endpoint, fault) in try self.faults(arguments) { sandbox.faults.set(fault, on: endpoint) }
+            for (endpoint, fault) in faults { sandbox.faults.set(fault, on: endpoint) }
             self.announce(try sandbox.start(), isJSON: isJSON)
             let feeding = Task {
                 guard let feed else { return }
@@ -58,8 +58,6 @@ enum SandboxCommand: Command {
             await feed?.close()
             await sandbox.stop()
             return .done
-        } catch let failure as CommandFailure {
-            throw failure
         } catch {
             throw CommandFailure(message: "\(error)")
         }

@@ -53,7 +53,7 @@ extension Bench {
         let sandbox = try await self.place.sandbox(isPlain: false)
         try await self.place.setDelay(0, sandbox)
         var times: [Double] = []
-        for _ in 0..<5 {
+        for _ in 0..<self.size.repetitions {
             let topics = try await self.place.makeTopics()
             try await self.write(1, .even, to: topics)
             let begin = Self.wallMilliseconds
@@ -78,7 +78,7 @@ extension Bench {
     /// The only host is killed while logins come.
     func measureHostDeath() async throws {
         var times: [Double] = []
-        for _ in 0..<3 { times.append(try await self.killHost()) }
+        for _ in 0..<self.size.repetitions { times.append(try await self.killHost()) }
         times.sort()
         self.report(
             .init(

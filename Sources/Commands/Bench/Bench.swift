@@ -20,6 +20,8 @@ final class Bench {
         var users = 5_000
         var concurrency = 256
         var steadySeconds = 20
+        /// Of starts and deaths.
+        var repetitions = 3
     }
 
     /// One backlog, worked off.

@@ -14,6 +14,7 @@ enum BenchCommand: Command {
         .value("users", "N", "that log in (default: 5000)"),
         .value("concurrency", "N", "logins whose rules run at a time (default: 256)"),
         .value("seconds", "N", "of the steady load (default: 20)"),
+        .value("repeat", "N", "starts and deaths of a host (default: 3)"),
         .value("modules", "FOLDER", "a node_modules with axios (default: AFTERLOGIN_NPM, then Debian's)"),
         .value("format", "FORMAT", "text or json"),
         .value("worker", "URL", "used by the bench itself: the worker with the native rule"),
@@ -29,6 +30,7 @@ enum BenchCommand: Command {
         size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
         size.concurrency = try arguments.integer("concurrency", 1...10_000, default: size.concurrency)
         size.steadySeconds = try arguments.integer("seconds", 1...600, default: size.steadySeconds)
+        size.repetitions = try arguments.integer("repeat", 1...100, default: size.repetitions)
         var figures: [BenchFigure] = []
         do {
             let place = try await BenchPlace(

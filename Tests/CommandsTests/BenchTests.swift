@@ -1,0 +1,33 @@
+import JSON
+import Testing
+
+@testable import Commands
+
+@Suite("What the bench and the sandbox say", .timeLimit(.minutes(1)))
+struct BenchTests {
+    @Test func aFigureSaysWhetherItsAimIsMet() {
+        var figure = BenchFigure(row: "rate", value: 5_499.4, unit: "logins/s", aim: .atLeast(5_500))
+        #expect(figure.isMet == false && figure.line.hasPrefix("MISS rate "))
+        figure.value = 5_500
+        #expect(figure.isMet == true && figure.line.contains("5500 logins/s"))
+        figure.aim = .under(5_500)
+        #expect(figure.isMet == false)
+        figure.aim = .none
+        #expect(figure.isMet == nil && figure.json["met"] == nil)
+    }
+
+    @Test func aProcessHasMemoryAndTimeAndOneThatIsNoneHasNot() throws {
+        let usage = try #require(ProcessUsage(of: 1))
+        #expect(usage.peakBytes >= usage.residentBytes)
+        #expect(ProcessUsage(of: -1) == nil)
+    }
+
+    @Test(arguments: [
+        ["sandbox", "--rate", "5"], ["sandbox", "--fault", "slow"], ["sandbox", "--fault", "nothing={}"],
+        ["sandbox", "--distribution", "flat", "--brokers", "b"], ["sandbox", "--client-secret-file", "/no/such"],
+        ["bench", "--only", "nothing"], ["bench", "--logins", "1"],
+    ])
+    func whatCannotBeMeantIsWrongUsage(words: [String]) async {
+        #expect(await AfterloginCommand.run(words, rules: []) == .usage)
+    }
+}
