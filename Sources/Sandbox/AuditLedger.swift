@@ -31,7 +31,7 @@ package struct AuditLedger: Sendable {
     private var results: [TopicPartition: [Int64: Result]] = [:]
     /// The order is kept within a topic; a failure and an update go to different ones.
     private var orders: [String: [[UInt8]: UserOrder]] = [:]
-    private var latencies: [Int32] = []
+    private var latencies: [(intended: Int64, milliseconds: Int32)] = []
     /// Timestamps of first results, in the order in which they were read.
     package private(set) var resultTimes: [Int64] = []
     private var partial = AuditReport()
@@ -84,7 +84,7 @@ package struct AuditLedger: Sendable {
         self.resultTimes.append(time)
         self.partial.firstResult = min(self.partial.firstResult ?? time, time)
         self.partial.lastResult = max(self.partial.lastResult ?? time, time)
-        if let intended = parsed.intended { self.latencies.append(Int32(clamping: time - intended)) }
+        if let intended = parsed.intended { self.latencies.append((intended, Int32(clamping: time - intended))) }
     }
 
     private mutating func count(_ parsed: Parsed) {
@@ -108,7 +108,11 @@ package struct AuditLedger: Sendable {
             .lastOffset[parsed.topicPartition] = parsed.offset
     }
 
-    package func report() -> AuditReport {
+    /// What was found so far.
+    ///
+    /// - Parameter start: Logins that were meant for an earlier time, in milliseconds since 1970, do not count for the latency: a warm-up.
+    /// - Returns: The findings.
+    package func report(latencySince start: Int64 = .min) -> AuditReport {
         var report = self.partial
         report.logins = self.inputCount
         for (partition, offsets) in self.inputs {
@@ -123,7 +127,7 @@ package struct AuditLedger: Sendable {
             let inputs = self.inputs[partition] ?? []
             report.strangers += results.keys.filter { !inputs.contains($0) }.count
         }
-        let sorted = self.latencies.sorted()
+        let sorted = self.latencies.filter { $0.intended >= start }.map(\.milliseconds).sorted()
         if !sorted.isEmpty {
             func percentile(_ share: Double) -> Double {
                 Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])

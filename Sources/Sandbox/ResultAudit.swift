@@ -75,7 +75,9 @@ package final class ResultAudit: KafkaConsumerDelegate {
     package var resultCount: Int { self.state.withLock { $0.ledger.resultCount } }
     package var loginCount: Int { self.state.withLock { $0.ledger.inputCount } }
     package var resultTimes: [Int64] { self.state.withLock { $0.ledger.resultTimes } }
-    package func report() -> AuditReport { self.state.withLock { $0.ledger }.report() }
+    package func report(latencySince start: Int64 = .min) -> AuditReport {
+        self.state.withLock { $0.ledger }.report(latencySince: start)
+    }
 
     /// Waits until so many logins have a result.
     ///

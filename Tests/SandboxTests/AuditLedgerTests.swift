@@ -70,6 +70,8 @@ struct AuditLedgerTests {
         #expect(report.isClean && report.duplicates == 0, "\(report.examples)")
         #expect(report.logins == 4 && report.updates == 2 && report.denials == 1 && report.failures == ["limit": 1])
         #expect(report.latency.p50 == 21 && report.latency.longest == 22)
+        #expect(scene.ledger.report(latencySince: 1_000).latency == report.latency)
+        #expect(scene.ledger.report(latencySince: 1_001).latency == .init())
         #expect(scene.ledger.resultCount == 4)
     }
 

@@ -248,13 +248,17 @@ final class Bench {
     }
 
     /// Reads all results; a figure of a run that lost something would be worth nothing.
-    func audit(_ topics: ResultAudit.Topics, expecting count: Int, isExact: Bool = true) async throws -> AuditReport {
+    func audit(
+        _ topics: ResultAudit.Topics,
+        expecting count: Int,
+        latencySince start: Int64 = .min
+    ) async throws -> AuditReport {
         let audit = try ResultAudit(brokers: self.place.brokers, topics: topics)
         let isAtEnd = try await audit.readToEnd()
-        let report = audit.report()
+        let report = audit.report(latencySince: start)
         await audit.close()
         let isComplete = report.isClean && report.failureCount == 0 && report.updates == count
-        guard isAtEnd, isComplete || !isExact else {
+        guard isAtEnd, isComplete else {
             throw CommandFailure(
                 message: "the results are not right: \(String(decoding: report.json.serialized(), as: UTF8.self))"
             )
