@@ -107,6 +107,8 @@ struct SandboxServerTests {
 
     @Test func aHangNeverAnswersAndAResetBreaksTheConnection() async throws {
         let client = try SandboxClient()
+        // The connection is there, so that only the answer is waited for.
+        #expect(try await client.get("/slow/a").status == 200)
         var hang = Fault()
         hang.hangShare = 1
         client.sandbox.faults.set(hang, on: .slow)

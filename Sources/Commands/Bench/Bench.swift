@@ -181,18 +181,17 @@ final class Bench {
         guard let first = report.firstResult, let last = report.lastResult, let end = samples.last else {
             throw CommandFailure(message: "\(backlog.name): no result")
         }
-        // From the first sample with results: without the start of Node and Swift.
-        let begin = samples.first { $0.finished > 0 } ?? end
+        // The second half: the first is Node's compiler, new connections and growing buffers as well.
         let half = samples.first { $0.finished >= self.size.logins / 2 } ?? end
-        let counted = Double(max(1, end.finished - begin.finished))
-        let workerSeconds = (end.worker?.processorSeconds ?? 0) - (begin.worker?.processorSeconds ?? 0)
+        let counted = Double(max(1, end.finished - half.finished))
+        let workerSeconds = (end.worker?.processorSeconds ?? 0) - (half.worker?.processorSeconds ?? 0)
         func resident(_ sample: BenchWorker.Sample) -> Int {
             (sample.worker?.residentBytes ?? 0) + sample.hosts.reduce(0) { $0 + $1.residentBytes }
         }
         return BacklogResult(
             rate: Double(self.size.logins - 1) / (Double(max(1, last - first)) / 1_000),
             workerMicroseconds: workerSeconds / counted * 1e6,
-            hostMicroseconds: (end.hostSeconds - begin.hostSeconds) / counted * 1e6,
+            hostMicroseconds: (end.hostSeconds - half.hostSeconds) / counted * 1e6,
             workerPeak: end.worker?.peakBytes ?? 0,
             hostPeak: end.hosts.map(\.peakBytes).max() ?? 0,
             growth: resident(end) - resident(half),

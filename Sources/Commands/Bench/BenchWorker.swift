@@ -95,7 +95,7 @@ final class BenchWorker {
     }
 
     /// Samples until so many logins are finished.
-    func waitForLogins(_ count: Int, every period: Duration = .milliseconds(100)) async throws -> [Sample] {
+    func waitForLogins(_ count: Int, every period: Duration = .milliseconds(50)) async throws -> [Sample] {
         var samples: [Sample] = []
         try await BenchPlace.wait("the worker listens") {
             try self.checkAlive()
