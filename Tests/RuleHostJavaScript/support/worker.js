@@ -59,7 +59,8 @@ class Worker {
         await new Promise((resolve) => (near.connecting ? near.once('connect', resolve) : resolve()));
         this.process = spawn(this.options.node ?? process.execPath, [...(this.options.flags ?? []), main], {
             stdio: ['ignore', 'pipe', 'pipe', near._handle, 'pipe'],
-            env: { TZ: 'UTC' },
+            // A Node that is unpacked beside the installed one finds its libraries by this.
+            env: { TZ: 'UTC', LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH ?? '' },
         });
         near.destroy();
         server.close();

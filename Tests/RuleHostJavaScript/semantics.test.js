@@ -1,0 +1,156 @@
+'use strict';
+
+const test = require('node:test');
+const assert = require('node:assert');
+const { host } = require('./support/worker');
+
+const limit = { timeout: 60_000 };
+
+/** Loads one rule, evaluates it once. */
+async function evaluate(context, rule, { user = { user_id: 'a' }, overrides, ...options } = {}) {
+    const worker = await host(context, [].concat(rule), options);
+    const done = await worker.evaluate(user, options.context ?? {}, overrides);
+    return { worker, done };
+}
+
+test('an UnauthorizedError is a denial, and ends the chain', limit, async (context) => {
+    const { done } = await evaluate(context, [
+        'function (user, context, callback) { callback(new UnauthorizedError("verify first")); }',
+        'function (user, context, callback) { throw new Error("must not run"); }',
+    ]);
+    assert.equal(done.outcome, 'denied');
+    assert.equal(done.rule, 0);
+    assert.equal(done.error.message, 'verify first');
+});
+
+test('any other error is an error, however it comes', limit, async (context) => {
+    for (const body of [
+        'callback(new TypeError("bad"))', 'throw new TypeError("bad")', 'return Promise.reject(new TypeError("bad"))',
+        'setTimeout(() => { throw new TypeError("bad"); }, 1)', 'setImmediate(() => Promise.reject(new TypeError("bad")))',
+    ]) {
+        const { done } = await evaluate(context, `function (user, context, callback) { ${body}; }`);
+        assert.equal(done.outcome, 'error', body);
+        assert.equal(done.error.name, 'TypeError', body);
+        assert.equal(done.error.message, 'bad', body);
+    }
+});
+
+test('an async rule that resolves without its callback waits for it', limit, async (context) => {
+    const { done } = await evaluate(
+        context,
+        'async function (user, context, callback) { setTimeout(() => { user.late = 1; callback(null, user, context); }, 20); }',
+    );
+    assert.equal(done.outcome, 'completed');
+    assert.equal(done.user.late, 1);
+});
+
+test('a missing user or context in the callback means the one before', limit, async (context) => {
+    const { done } = await evaluate(context, 'function (user, context, callback) { user.n = 1; callback(null); }');
+    assert.equal(done.user.n, 1);
+});
+
+test('a second callback is ignored, with a warning', limit, async (context) => {
+    const { worker, done } = await evaluate(
+        context,
+        'function (user, context, callback) { user.n = 1; callback(null, user, context); callback(new Error("again")); }',
+    );
+    assert.equal(done.outcome, 'completed');
+    assert.equal(worker.warnings.length, 1);
+    assert.equal(worker.warnings[0].rule, 0);
+});
+
+test('a rule that never calls back ends at its time', limit, async (context) => {
+    const { done } = await evaluate(context, 'function () {}', { overrides: { timeout: 200 } });
+    assert.equal(done.outcome, 'timeout');
+    assert.match(done.error.message, /200 ms/);
+});
+
+test('work after the callback counts, and later rules see its metadata only in the result', limit, async (context) => {
+    const { done } = await evaluate(context, `function (user, context, callback) {
+        setTimeout(() => auth0.users.updateAppMetadata(user.user_id, { plan: 'gold', old: null }), 30);
+        auth0.users.updateUserMetadata(user.user_id, { seen: 1 }, () => {});
+        callback(null, user, context);
+    }`);
+    assert.equal(done.outcome, 'completed');
+    assert.deepEqual(done.appMetadata, { plan: 'gold', old: null });
+    assert.deepEqual(done.userMetadata, { seen: 1 });
+});
+
+test('an exception after the callback is a note of that rule, and nothing more', limit, async (context) => {
+    const { worker, done } = await evaluate(
+        context,
+        'function (user, context, callback) { setTimeout(() => { throw new Error("late"); }, 5); callback(null, user, context); }',
+    );
+    assert.equal(done.outcome, 'completed');
+    assert.match(JSON.stringify([done.rules, worker.warnings]), /late/);
+});
+
+test('configuration, auth0, global and the containers are there', limit, async (context) => {
+    const { worker, done } = await evaluate(context, `function (user, context, callback) {
+        global.count = (global.count || 0) + 1;
+        context.idToken.key = configuration.KEY;
+        context.accessToken.domain = auth0.domain + ' ' + auth0.baseUrl;
+        user.count = global.count;
+        user.env = Object.keys(process.env).length;
+        callback(null, user, context);
+    }`, { load: { configuration: { KEY: 'value' } } });
+    assert.deepEqual(done.context.idToken, { key: 'value' });
+    assert.equal(done.context.accessToken.domain, 'tenant.example https://tenant.example/api/v2');
+    assert.equal(done.user.count, 1);
+    assert.equal(done.user.env, 0);
+    const again = await worker.evaluate({ user_id: 'b' }, {});
+    assert.equal(again.user.count, 2);
+});
+
+test('what a rule prints is attributed to it, also from a later turn', limit, async (context) => {
+    const { worker } = await evaluate(context, [
+        'function (user, context, callback) { setTimeout(() => { console.log("one %d", 1); callback(null, user, context); }, 1); }',
+        'async function (user, context, callback) { await null; console.error({ two: 2 }); callback(null, user, context); }',
+    ]);
+    assert.deepEqual(worker.consoleLines.map(({ rule }) => rule), [0, 1]);
+    assert.match(worker.consoleLines[0].text, /one 1/);
+    assert.equal(worker.consoleLines[1].level, 'error');
+});
+
+test('a state that can not be sent on fails its rule, and says which', limit, async (context) => {
+    for (const [body, expected] of [
+        ['user.self = user', /user .*cycle/], ['context.big = 1n', /context .*BigInt/],
+        ['let deep = user; for (let i = 0; i < 20000; i++) deep = deep.x = {}', /user .*deep/],
+    ]) {
+        const { done } = await evaluate(context, `function (user, context, callback) { ${body}; callback(null, user, context); }`);
+        assert.notEqual(done.outcome, 'completed', body);
+        assert.match(done.error.message, expected, body);
+    }
+});
+
+test('effects that can no longer happen are named', limit, async (context) => {
+    const { done } = await evaluate(context, `function (user, context, callback) {
+        context.redirect = { url: 'https://elsewhere.example' };
+        context.multifactor = { provider: 'any' };
+        callback(null, user, context);
+    }`);
+    assert.deepEqual([...done.unsupported].sort(), ['multifactor', 'redirect']);
+});
+
+test('all that is wrong with the rules is said at once, with its place', limit, async (context) => {
+    const worker = await host(context, [
+        'function (user, context, callback) {\n  callback(;\n}',
+        'function (user, context, callback) { require("no-such-module-at-all"); callback(null); }',
+        'function (user, context, callback) { try { require("optional-thing"); } catch (e) {} callback(null); }',
+    ], { mayRefuse: true });
+    const { problems } = worker.loaded;
+    assert.equal(problems.length, 2, JSON.stringify(problems));
+    assert.equal(problems.find(({ rule }) => rule === 'rule0').line, 2);
+    assert.match(problems.find(({ rule }) => rule === 'rule1').reason, /no-such-module-at-all/);
+});
+
+test('a hundred evaluations at a time stay apart', limit, async (context) => {
+    const worker = await host(context, [`async function (user, context, callback) {
+        const answer = await fetch('https://api.example/' + user.user_id);
+        user.answer = (await answer.json()).path;
+        callback(null, user, context);
+    }`], { answer: ({ url }) => ({ body: JSON.stringify({ path: new URL(url).pathname }) }) });
+    const ids = Array.from({ length: 100 }, (_, index) => `user-${index}`);
+    const results = await Promise.all(ids.map((id) => worker.evaluate({ user_id: id }, {})));
+    assert.deepEqual(results.map(({ user }) => user.answer), ids.map((id) => `/${id}`));
+});
