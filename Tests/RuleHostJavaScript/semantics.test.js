@@ -72,8 +72,8 @@ test('work after the callback counts, and later rules see its metadata only in t
         callback(null, user, context);
     }`);
     assert.equal(done.outcome, 'completed');
-    assert.deepEqual(done.appMetadata, { plan: 'gold', old: null });
-    assert.deepEqual(done.userMetadata, { seen: 1 });
+    assert.deepEqual(done.appMetadata, { set: { plan: 'gold' }, removed: ['old'] });
+    assert.deepEqual(done.userMetadata, { set: { seen: 1 }, removed: [] });
 });
 
 test('an exception after the callback is a note of that rule, and nothing more', limit, async (context) => {

@@ -5,7 +5,7 @@
 // A rule's callback hands over to the next rule, but is not its end: the rule is complete when its requests and timers
 // are done too, or its deadline has passed. The evaluation is done when no further rule starts and all are complete.
 
-const { now, parse, stringify, apply, promiseThen, Promise, die } = require('./intrinsics');
+const { now, parse, stringify, apply, promiseThen, Promise, die, PrivateMap, PrivateSet } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { within } = require('./attribution');
 const { UnauthorizedError, describe } = require('./errors');
@@ -29,7 +29,7 @@ const host = {
 };
 
 /** @type {Map<number, Evaluation>} */
-const inFlight = new Map();
+const inFlight = new PrivateMap();
 
 /** One rule at work for one login. What runs on behalf of it carries it along, see `attribution.js`. */
 class RuleRun {
@@ -65,7 +65,7 @@ class RuleRun {
         this.reopen();
         this.calls += 1;
         this.requests += 1;
-        if (this.exchanges === null) this.exchanges = new Set();
+        if (this.exchanges === null) this.exchanges = new PrivateSet();
         this.exchanges.add(exchange);
     }
 
@@ -121,7 +121,7 @@ class RuleRun {
         }
         if (this.requests > 0) {
             const { exchanges } = this;
-            this.exchanges = new Set();
+            this.exchanges = new PrivateSet();
             this.requests = 0;
             for (const exchange of exchanges) exchange.drop(tellWorker);
         }

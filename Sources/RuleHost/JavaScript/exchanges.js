@@ -2,7 +2,7 @@
 
 // Requests of rules that the worker has not answered yet. Whatever library made one, it comes through here.
 
-const { stringify, parse, die } = require('./intrinsics');
+const { stringify, parse, die, PrivateMap } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { refusal } = require('./errors');
 
@@ -11,7 +11,7 @@ let socket = null;
 let lastNumber = 0;
 let maxBodyBytes = 10 << 20;
 /** @type {Map<number, Exchange>} */
-const waiting = new Map();
+const waiting = new PrivateMap();
 const noBytes = new Uint8Array(0);
 
 /** One request and what happens with its answer. */

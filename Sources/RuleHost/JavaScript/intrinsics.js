@@ -23,7 +23,21 @@ function die(message) {
     reallyExit(70);
 }
 
+/** A class whose methods a rule can't replace by replacing those of the built-in one. */
+function withOwnMethods(derived, base) {
+    for (const name of Reflect.ownKeys(base.prototype)) {
+        if (name === 'constructor') continue;
+        Object.defineProperty(derived.prototype, name, Object.getOwnPropertyDescriptor(base.prototype, name));
+    }
+    return Object.freeze(derived.prototype).constructor;
+}
+
+const PrivateMap = withOwnMethods(class PrivateMap extends Map {}, Map);
+const PrivateSet = withOwnMethods(class PrivateSet extends Set {}, Set);
+
 module.exports = {
+    PrivateMap,
+    PrivateSet,
     die,
     reallyExit,
     parse: JSON.parse,

@@ -107,11 +107,12 @@ class Loader {
 
     /** Looks for every module that the rule names. */
     checkModules(name, file, source) {
-        for (const { id, line, column } of requiredModules(source)) {
+        for (const { id, isOptional, line, column } of requiredModules(source)) {
             let module;
             try {
                 module = this.modules.resolve(id);
             } catch (error) {
+                if (isOptional) continue;
                 this.problems.push({ rule: name, file, line, column, reason: error.message.split('\n')[0] });
                 continue;
             }

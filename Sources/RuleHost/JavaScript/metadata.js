@@ -2,13 +2,13 @@
 
 // What rules write with `auth0.users.updateUserMetadata` and `updateAppMetadata`: first-level merge, null deletes.
 
-const { parse, stringify } = require('./intrinsics');
+const { parse, stringify, PrivateMap } = require('./intrinsics');
 
 /** The writes of one rule, or of several in their order. */
 class MetadataWrites {
     constructor() {
-        this.user = new Map();
-        this.app = new Map();
+        this.user = new PrivateMap();
+        this.app = new PrivateMap();
         this.isSealed = false;
     }
 

@@ -42,7 +42,8 @@ function positions(source) {
 /**
  * All `require` calls with a literal.
  * @param {string} source
- * @returns {{id: string, line: number, column: number}[]} the position is that of the literal
+ * @returns {{id: string, isOptional: boolean, line: number, column: number}[]} the position is that of the literal; optional is
+ * what stands inside of a `try`
  */
 function requiredModules(source) {
     const found = [];
@@ -50,6 +51,8 @@ function requiredModules(source) {
     /** For each open `${` of a template: the depth of braces at which it closes. */
     const templates = [];
     let braces = 0;
+    /** For each open `try`: the depth of braces at which it closes. */
+    const tries = [];
     /** The last word or sign of code. */
     let last = '';
     let beforeLast = '';
@@ -85,13 +88,13 @@ function requiredModules(source) {
             at = end === -1 ? source.length : end + 2;
         } else if (unit === '"' || unit === "'") {
             const end = endOfString(source, at);
-            if (last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place);
+            if (last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place, tries.length > 0);
             sign(unit);
             at = end;
         } else if (unit === '`') {
             const end = stepOverTemplate(at + 1);
             const isPlain = source[end - 1] === '`';
-            if (isPlain && last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place);
+            if (isPlain && last === '(' && beforeLast === 'require') noteRequire(found, source, at, end, place, tries.length > 0);
             sign(isPlain ? '`' : '{');
             at = end;
         } else if (unit === '/' && (/^[([{},;:=!&|?+\-*%~^<>]?$/.test(last) || beforeExpression.has(last))) {
@@ -109,8 +112,14 @@ function requiredModules(source) {
             at = stepOverTemplate(at + 1);
             sign(source[at - 1] === '`' ? '`' : '{');
         } else {
-            if (unit === '{') braces += 1;
-            if (unit === '}') braces -= 1;
+            if (unit === '{') {
+                if (last === 'try') tries.push(braces);
+                braces += 1;
+            }
+            if (unit === '}') {
+                braces -= 1;
+                if (tries[tries.length - 1] === braces) tries.pop();
+            }
             sign(unit);
             at += 1;
         }
@@ -119,10 +128,10 @@ function requiredModules(source) {
 }
 
 /** Notes a literal, where it is the whole argument. */
-function noteRequire(found, source, start, end, place) {
+function noteRequire(found, source, start, end, place, isOptional) {
     const id = source.slice(start + 1, end - 1);
     if (id === '' || id.includes('\\') || !/^\s*[),]/.test(source.slice(end, end + 40))) return;
-    found.push({ id, ...place(start) });
+    found.push({ id, isOptional, ...place(start) });
 }
 
 module.exports = { requiredModules };

@@ -12,7 +12,7 @@ const intrinsics = require('./intrinsics');
 /** The count of a timer hangs on the timer itself. */
 const counted = Symbol('counted');
 /** Timers that somebody holds by their number. */
-const byNumber = new Map();
+const byNumber = new intrinsics.PrivateMap();
 
 /** A timer of a rule that is under way. */
 class CountedTimer {
@@ -22,7 +22,7 @@ class CountedTimer {
         this.clear = clear;
         this.isCounted = true;
         run.workBegan();
-        if (run.timers === null) run.timers = new Set();
+        if (run.timers === null) run.timers = new intrinsics.PrivateSet();
         run.timers.add(this);
         timer[counted] = this;
     }
