@@ -120,6 +120,21 @@ struct TokenEndpointTests {
         await client.stop()
     }
 
+    @Test func aTokenThatWasChangedOrSignedByAnotherIsRefused() async throws {
+        let (client, other) = (try SandboxClient(), try SandboxClient())
+        let token = try await client.token()
+        let stranger = try await other.token()
+        let parts = token.split(separator: ".")
+        let foreignParts = stranger.split(separator: ".")
+        let forged = "\(parts[0]).\(parts[1]).\(foreignParts[2])"
+        for bad in [stranger, forged, "\(parts[0]).\(parts[1])."] {
+            #expect(try await client.get("/profiles/a", bearer: bad).status == 401)
+        }
+        #expect(try await client.get("/profiles/a", bearer: token).status == 200)
+        await client.stop()
+        await other.stop()
+    }
+
     @Test func aQuotaAnswers429UntilItsWindowEnds() async throws {
         let clock = TurnedClock()
         let client = try SandboxClient {

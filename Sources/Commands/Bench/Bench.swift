@@ -164,7 +164,7 @@ final class Bench {
         var figure = self.rate(hot, result, aim: nil)
         let bound = Double(self.size.logins) / (Double(result.hottest) * result.ruleMedian / 1_000)
         figure.note =
-            "the hottest user's \(result.hottest) logins, \(Int(result.ruleMedian)) ms each, allow at most \(Int(bound))"
+            "one after the other, the hottest user's \(result.hottest) logins at the median of \(Int(result.ruleMedian)) ms allow about \(Int(bound))"
         self.report(figure)
     }
 
