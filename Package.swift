@@ -68,7 +68,7 @@ let package = Package(
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "Afterlogin", "JSON", "YAML"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["CLI", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "YAML"]
+            dependencies: ["CLI", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML"]
         ),
     ],
     swiftLanguageModes: [.v6]
