@@ -88,6 +88,8 @@ static void bind_to_parent(pid_t parent)
 
 static void limit_process(void)
 {
+    /* A process group of its own: Ctrl-C in the worker's terminal begins a drain, in which rules still run. */
+    setsid();
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

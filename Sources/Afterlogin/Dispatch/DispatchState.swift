@@ -12,6 +12,10 @@ struct DispatchState {
         var isRevoking = false
         /// Logins whose rules run now, or whose result is not acknowledged yet.
         var busy = 0
+        /// The highest offset whose rules began to run.
+        var highestBegun: Int64 = -1
+        /// In a drain: logins below `highestBegun` that have not begun, and must, or later results would come twice.
+        var gaps = 0
     }
 
     enum LaneState {
@@ -77,40 +81,59 @@ struct DispatchState {
         )
     }
 
-    /// Logins of these that have not begun are given up (they run again elsewhere); what is busy may end.
+    /// What is busy may end, and so may what is older than something that has begun: else the commit would stop before it, and results beyond would come twice.
+    ///
+    /// Everything later is given up, and runs again elsewhere.
     mutating func revoking(_ partitions: [TopicPartition]) {
         for partition in partitions { self.partitions[partition]?.isRevoking = true }
         let revoked = Set(partitions)
-        self.dropQueued { revoked.contains($0.partition) }
+        self.dropQueued(keepsGaps: true) { revoked.contains($0.partition) }
     }
 
     /// Nothing of these counts any more.
     mutating func removed(_ partitions: [TopicPartition]) {
         for partition in partitions { self.partitions[partition] = nil }
         let gone = Set(partitions)
-        self.dropQueued { gone.contains($0.partition) }
+        self.dropQueued(keepsGaps: false) { gone.contains($0.partition) }
     }
 
     mutating func stopping() {
         self.isStopping = true
-        self.dropQueued { _ in true }
+        self.dropQueued(keepsGaps: true) { _ in true }
     }
 
     /// Whether all that was begun of the partitions has ended.
     func isDrained(_ partitions: [TopicPartition]) -> Bool {
-        partitions.allSatisfy { (self.partitions[$0]?.busy ?? 0) == 0 }
+        partitions.allSatisfy { partition in
+            self.partitions[partition].map { $0.busy == 0 && $0.gaps == 0 } ?? true
+        }
     }
 
-    private mutating func dropQueued(_ isDropped: (LaneKey) -> Bool) {
+    private mutating func dropQueued(keepsGaps: Bool, _ isDropped: (LaneKey) -> Bool) {
         for (key, lane) in self.lanes where isDropped(key) {
-            var kept: AdmittedLogin?
+            let limit = keepsGaps ? self.partitions[key.partition]?.highestBegun ?? -1 : -1
+            var kept: [AdmittedLogin] = []
+            var queued = lane.logins[lane.head...]
+            var state = lane.state
             switch lane.state {
-            case .running: kept = lane.first
-            case .waiting: self.waiting -= 1
+            case .running: kept = [queued.removeFirst()]
             case .ready: break
+            case .waiting:
+                // A retry does not hold a drain, and nobody passes it.
+                self.waiting -= 1
+                for login in queued { self.release(login) }
+                queued = []
+                state = .ready
             }
-            for login in lane.logins[(lane.head + (kept == nil ? 0 : 1))...] { self.release(login) }
-            self.lanes[key] = kept.map { Lane(state: .running, logins: [$0]) }
+            for login in queued {
+                if login.record.offset < limit {
+                    kept.append(login)
+                    self.partitions[key.partition]?.gaps += 1
+                } else {
+                    self.release(login)
+                }
+            }
+            self.lanes[key] = kept.isEmpty ? nil : Lane(state: state, logins: kept)
         }
     }
 
@@ -170,8 +193,13 @@ struct DispatchState {
             guard let lane = self.lanes[key], case .ready = lane.state else { continue }
             self.lanes[key]?.state = .running
             self.running += 1
+            let login = lane.first
             self.partitions[key.partition]?.busy += 1
-            return lane.first
+            if let partition = self.partitions[key.partition] {
+                self.partitions[key.partition]?.highestBegun = max(partition.highestBegun, login.record.offset)
+                if partition.gaps > 0 { self.partitions[key.partition]?.gaps -= 1 }
+            }
+            return login
         }
         return nil
     }
@@ -206,6 +234,21 @@ struct DispatchState {
         self.advance(login.lane)
     }
 
+    /// It was not finished, and is not to be here: what stands behind it in its lane is given up as well, for nobody passes it.
+    mutating func givenUp(_ login: AdmittedLogin) {
+        let key = login.lane
+        if let lane = self.lanes[key] {
+            for behind in lane.logins[lane.head...].dropFirst() {
+                self.release(behind)
+                if let gaps = self.partitions[key.partition]?.gaps, gaps > 0 {
+                    self.partitions[key.partition]?.gaps -= 1
+                }
+            }
+            self.lanes[key] = Lane(state: .running, logins: [login])
+        }
+        self.abandoned(login, wasRunning: true)
+    }
+
     /// It is to be run again later; all of its user's logins wait behind it, and no slot is held.
     ///
     /// False when it was given up instead.
@@ -213,7 +256,7 @@ struct DispatchState {
         guard self.isCurrent(login), !self.isStopping,
             self.partitions[login.record.topicPartition]?.isRevoking == false
         else {
-            self.abandoned(login, wasRunning: true)
+            self.givenUp(login)
             return false
         }
         self.running -= 1

@@ -221,7 +221,7 @@ package final class Dispatcher: RecordReceiver {
         guard let event = login.event else { return }
         switch await self.pipeline.process(login.record, event, login.retry) {
         case .result(let result): await self.publish(result, login)
-        case .stopped: self.update { $0.dispatch.abandoned(login, wasRunning: true) }
+        case .stopped: self.update { $0.dispatch.givenUp(login) }
         case .retry(let retry, let pause, let reason):
             let due = self.clock.now.advanced(by: pause)
             guard let login = self.park(login, retry, reason, { $0.retries += 1 }) else { return }

@@ -129,6 +129,13 @@ package final class Metrics: Sendable {
         self.state.withLock { $0.numbers[Key(name: metric.name, labels: labels)] ?? 0 }
     }
 
+    /// A counter over all of its labels.
+    package func sum(_ metric: MetricDefinition) -> Int {
+        self.state.withLock { state in
+            Int(state.numbers.reduce(0) { $1.key.name == metric.name ? $0 + $1.value : $0 })
+        }
+    }
+
     package func histogram(_ metric: MetricDefinition, _ labels: String...) -> Histogram? {
         self.state.withLock { $0.histograms[Key(name: metric.name, labels: labels)] }
     }

@@ -2,7 +2,6 @@ import Afterlogin
 import FoundationEssentials
 import JSON
 import Kafka
-import RuleHost
 import Sandbox
 
 /// The whole path on one machine, with nothing to set up: an embedded cluster, a sandbox of slow APIs, a chain of rules.
@@ -84,7 +83,7 @@ enum DemoCommand: Command {
         // A tenth of a second is smooth enough for an eye.
         while worker.tally.finished < total, ContinuousClock.now - start < .seconds(300), !worker.isStopping {
             try await Task.sleep(for: .milliseconds(100))
-            progress.show(worker, egress)
+            progress.show(worker, egress, metrics)
         }
         _ = await audit.waitForResults(worker.tally.finished, patience: .seconds(20))
         _ = try await audit.readToEnd(patience: .seconds(20))
@@ -99,7 +98,7 @@ enum DemoCommand: Command {
             tally: tally,
             tokens: sandbox.statistics.tokensByAudience,
             work: progress.work ?? elapsed,
-            hostDeaths: chain.hostStatus().reduce(0) { $0 + $1.deaths }
+            callsSentAgain: metrics.sum(.callRetries)
         )
         await chain.shutdown()
         await egress.shutdown()

@@ -11,7 +11,7 @@ struct DemoProgress {
 
     init(total: Int) { self.total = total }
 
-    mutating func show(_ worker: Worker, _ egress: WorkerEgress) {
+    mutating func show(_ worker: Worker, _ egress: WorkerEgress, _ metrics: Metrics) {
         let status = worker.status()
         let finished = status.tally.finished
         let now = ContinuousClock.now
@@ -29,7 +29,7 @@ struct DemoProgress {
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
         let tokens = egress.tokenStatus().reduce(0) { $0 + $1.fetches }
         Terminal.redraw(
-            "\(bar) \(finished)/\(self.total)  \(rate)/s  in flight \(status.running)  retries \(status.tally.retries)  tokens \(tokens)"
+            "\(bar) \(finished)/\(self.total)  \(rate)/s  in flight \(status.running)  retries \(status.tally.retries + metrics.sum(.callRetries))  tokens \(tokens)"
         )
     }
 

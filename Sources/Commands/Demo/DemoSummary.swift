@@ -8,7 +8,8 @@ struct DemoSummary {
     var tally: Dispatcher.Tally
     var tokens: [String: Int]
     var work: Duration
-    var hostDeaths: Int
+    /// Inside of calls, after a 503 or the like.
+    var callsSentAgain: Int
 
     var isGood: Bool {
         self.report.lost == 0 && self.report.orderViolations == 0 && self.report.strangers == 0
@@ -27,7 +28,7 @@ struct DemoSummary {
                     ["reason": .string($0.key), "count": JSONValue($0.value)]
                 }
             ),
-            "retries": JSONValue(self.tally.retries),
+            "callsSentAgain": JSONValue(self.callsSentAgain), "rulesRunAgain": JSONValue(self.tally.retries),
             "tokensFetched": JSONValue(
                 self.tokens.sorted { $0.key < $1.key }.map { (name: $0.key, value: JSONValue($0.value)) }
             ),
@@ -49,7 +50,7 @@ struct DemoSummary {
             ("updates", "\(self.report.updates)"),
             ("denials", "\(self.report.denials)   (email not verified)"),
             ("failures", "\(self.report.failureCount)   (\(failures.joined(separator: ", ")))"),
-            ("rules run again", "\(self.tally.retries)   (a 503 of the loyalty API)"),
+            ("calls sent again", "\(self.callsSentAgain)   (a 503 of the loyalty API)"),
             ("tokens fetched", tokens.joined(separator: ", ")),
             (
                 "order violations",

@@ -261,6 +261,27 @@ struct DispatcherTests {
         _ = try await task.value
     }
 
+    /// Else everything after offset 1 would be done again by the next worker.
+    @Test
+    func aStopFinishesWhatIsOlderThanWhatHasBegun() async throws {
+        let gate = Gate()
+        let bench = Bench(.set(\.concurrency, 2)) { id, _ in
+            if id == "0" { await gate.wait() }
+            return .completed
+        }
+        let task = await bench.start()
+        // 1 waits behind 0, its user's first; 2 is done before, 3 and 4 are later than all that has begun.
+        bench.send([(0, "a"), (1, "a"), (2, "b")])
+        await bench.waitForResults(1)
+        await gate.waitForGuest()
+        bench.worker.stop()
+        bench.send([(3, "c"), (4, "a")])
+        gate.open()
+        _ = try await task.value
+        #expect(Set(try bench.publisher.results.map(Self.offset)) == [0, 1, 2])
+        #expect(bench.source.committed(Self.partition) == 3)
+    }
+
     @Test
     func aResultOfALostAssignmentIsDropped() async throws {
         let gate = Gate()
