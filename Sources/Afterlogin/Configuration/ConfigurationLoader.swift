@@ -310,9 +310,6 @@ package struct ConfigurationLoader {
         if let listen = configuration.admin.listen, (try? EgressAddress.split(Substring(listen)))?.port == nil {
             self.problem(self.place("admin.listen"), "admin.listen takes an address with its port: 127.0.0.1:8080")
         }
-        if let file = configuration.egress.caFile, FileManager.default.contents(atPath: file) == nil {
-            self.problem(self.place("egress.ca_file"), "egress.ca_file: \(file) can't be read")
-        }
     }
 
     private mutating func checkTenant() {
