@@ -24,6 +24,10 @@ struct EgressAddress: Sendable, Hashable {
         let rest = text[colon.upperBound...]
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
         var authority = rest[..<end]
+        // To some parsers a backslash is a slash, and what stands before it the host.
+        guard authority.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }) else {
+            throw Self.failure("the host has characters that no host name has")
+        }
         if let at = authority.lastIndex(of: "@") {
             self.credentials = Self.decoded(authority[..<at])
             authority = authority[authority.index(after: at)...]

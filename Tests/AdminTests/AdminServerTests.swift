@@ -1,0 +1,82 @@
+import Afterlogin
+import Foundation
+import HTTPClient
+import Synchronization
+import Testing
+
+@testable import Admin
+
+@Suite(.timeLimit(.minutes(1)))
+struct AdminServerTests {
+    private final class Switch: Sendable {
+        let isOn = Atomic(false)
+    }
+
+    private static func get(_ server: AdminServer, _ path: String, method: String = "GET") async throws -> HTTPResponse
+    {
+        let client = try HTTPClient()
+        var request = HTTPRequest(method, "http://127.0.0.1:\(server.port)\(path)")
+        request.allowsSpecialAddresses = true
+        let response = try await client.send(request)
+        await client.shutdown()
+        return response
+    }
+
+    private static func metrics() -> Metrics {
+        let metrics = Metrics()
+        metrics.add(.failures, 2, "limit \"quoted\"\nand \\ more")
+        metrics.set(.ready, 1)
+        for value in [0.003, 0.4, 9_999] { metrics.observe(.processDuration, value) }
+        return metrics
+    }
+
+    @Test
+    func readinessSaysWhy() async throws {
+        let readiness = Switch()
+        let source = AdminSource(
+            readiness: { readiness.isOn.load(ordering: .relaxed) ? .ready : .notReady("draining") },
+            status: { Array(#"{"ready":true}"#.utf8) },
+            metrics: { Metrics() }
+        )
+        let server = try AdminServer(listen: "127.0.0.1:0", source: source)
+        var response = try await Self.get(server, "/readyz")
+        #expect(response.status == 503)
+        #expect(String(decoding: response.body, as: UTF8.self) == "draining\n")
+        readiness.isOn.store(true, ordering: .relaxed)
+        response = try await Self.get(server, "/readyz")
+        #expect(response.status == 200)
+        #expect(try await Self.get(server, "/livez").status == 200)
+        #expect(try await Self.get(server, "/status").body == Array("{\"ready\":true}\n".utf8))
+        #expect(try await Self.get(server, "/nothing").status == 404)
+        #expect(try await Self.get(server, "/livez", method: "POST").status == 405)
+        await server.stop()
+    }
+
+    @Test
+    func histogramsAreCumulativeAndLabelsEscaped() {
+        let text = PrometheusText.render(Self.metrics().snapshot(), process: nil)
+        #expect(text.contains("afterlogin_logins_failures_total{reason=\"limit \\\"quoted\\\"\\nand \\\\ more\"} 2\n"))
+        #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"0.005\"} 1\n"))
+        #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"3600\"} 2\n"))
+        #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"+Inf\"} 3\n"))
+        #expect(text.contains("messaging_process_duration_seconds_count 3\n"))
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/promtool"), "needs promtool"))
+    func promtoolAcceptsTheMetrics() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/promtool")
+        process.arguments = ["check", "metrics"]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = PrometheusText.render(Self.metrics().snapshot(), process: .current)
+        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
+        let said = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        #expect(process.terminationStatus == 0, "\(said)")
+    }
+}

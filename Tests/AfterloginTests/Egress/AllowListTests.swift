@@ -1,0 +1,49 @@
+import HTTPClient
+import Testing
+
+@testable import Afterlogin
+
+@Suite(.timeLimit(.minutes(1)))
+struct AllowListTests {
+    @Test(arguments: [
+        ("https://api.example/x", AllowList.Verdict.allowed(special: false)),
+        ("https://API.Example./x", .allowed(special: false)),
+        ("http://api.example/x", .allowed(special: false)),
+        ("https://api.example:8443/x", .refused),
+        ("https://port.example:8443/x", .allowed(special: true)),
+        ("https://port.example/x", .refused),
+        ("https://a.wild.example/", .allowed(special: false)),
+        ("https://a.b.wild.example/", .allowed(special: false)),
+        ("https://wild.example/", .refused),
+        ("https://evilwild.example/", .refused),
+        ("https://10.0.0.1/", .allowed(special: true)),
+        ("https://10.0.0.2/", .refused),
+        ("http://[::1]:9000/", .allowed(special: true)),
+        // Other spellings of 10.0.0.1 are other hosts, and so are credentials that look like one.
+        ("https://012.0.0.1/", .refused),
+        ("https://167772161/", .refused),
+        ("https://api.example@evil.example/", .refused),
+        ("https://evil.example/?https://api.example", .refused),
+        ("https://evil.example#@api.example/", .refused),
+    ])
+    func onlyWhatIsNamedIsAllowed(url: String, expected: AllowList.Verdict) throws {
+        let list = try AllowList(["api.example", "port.example:8443", "*.wild.example", "10.0.0.1", "[::1]:9000"])
+        #expect(list.verdict(try EgressAddress(url)) == expected)
+    }
+
+    @Test(arguments: [
+        "ftp://api.example/", "https://", "https:///x", "//api.example/", "https://api.example\\@evil.example/",
+        "https://api%2eexample/", "https://api.example:99999/", "https://api.example:x/", "https://[api]/",
+        "https://exa mple/",
+    ])
+    func anAddressThatCouldBeReadInTwoWaysIsRefused(url: String) {
+        #expect(throws: HTTPFailure.self) { try EgressAddress(url) }
+    }
+
+    @Test
+    func credentialsOfAnAddressTravelInAHeader() throws {
+        let address = try EgressAddress("https://me:p%40ss@api.example/a?b#c")
+        #expect(address.url == "https://api.example:443/a?b")
+        #expect(address.authorization?.value == "Basic bWU6cEBzcw==")
+    }
+}

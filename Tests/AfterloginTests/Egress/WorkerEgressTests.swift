@@ -1,0 +1,184 @@
+import HTTPClient
+import JSON
+import Testing
+
+@testable import Afterlogin
+
+@Suite(.timeLimit(.minutes(1)))
+struct WorkerEgressTests {
+    private static func configuration() -> Configuration {
+        var configuration = Configuration()
+        configuration.tenant.domain = "tenant.example"
+        configuration.tenant.clientID = "me"
+        configuration.tenant.clientSecret = "the-secret"
+        configuration.egress.allow = ["api.example"]
+        configuration.egress.backoff = .init(base: .milliseconds(1), cap: .milliseconds(2))
+        configuration.tokens = [("profiles", .init(audience: "profiles"))]
+        return configuration
+    }
+
+    private static func egress(_ sender: ScriptedSender, waits: Bool = true, log: Log = .silent) throws -> WorkerEgress
+    {
+        try WorkerEgress(
+            configuration: self.configuration(),
+            sender: sender,
+            log: log,
+            metrics: Metrics(),
+            waitsForOutages: waits
+        )
+    }
+
+    private static func call(
+        _ method: String,
+        _ url: String,
+        body: String = "",
+        headers: [HTTPField] = []
+    ) -> EgressCall {
+        let request = HTTPRequest(method, url, headers: headers, body: Array(body.utf8))
+        return EgressCall(rule: "r", request: request, deadline: .now + .seconds(20))
+    }
+
+    private static let tokenURL = "https://tenant.example/oauth/token"
+    private static let grant =
+        #"{"grant_type":"client_credentials","client_id":"me","client_secret":"the-secret","audience":"profiles"}"#
+
+    private static func status(_ reply: EgressReply) -> Int? {
+        if case .response(let response, _) = reply { response.status } else { nil }
+    }
+
+    @Test
+    func aHostThatIsNotNamedIsRefusedWithoutASound() async throws {
+        let sender = ScriptedSender { _, _ in .status(200) }
+        let reply = try await Self.egress(sender).send(Self.call("GET", "https://evil.example/"))
+        guard case .failed(let failure, let outcome) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        #expect(failure.kind == .addressRefused)
+        #expect(!outcome.failedRetryably)
+        #expect(sender.requests.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("GET", 503, 3), ("GET", 429, 3), ("GET", 500, 1), ("POST", 503, 1), ("POST", 429, 3), ("GET", 404, 1),
+    ])
+    func whatMayBeRepeatedIsRepeated(method: String, status: Int, attempts: Int) async throws {
+        let sender = ScriptedSender { _, _ in .status(status) }
+        let reply = try await Self.egress(sender).send(Self.call(method, "https://api.example/"))
+        #expect(Self.status(reply) == status)
+        #expect(sender.requests.count == attempts)
+    }
+
+    @Test
+    func aPostThatWasNotSentIsSentAgain() async throws {
+        let refused = HTTPFailure(kind: .connectionRefused, message: "refused", code: "ECONNREFUSED", sentBytes: false)
+        let sender = ScriptedSender { _, number in number == 2 ? .status(201) : .failure(refused) }
+        #expect(Self.status(try await Self.egress(sender).send(Self.call("POST", "https://api.example/"))) == 201)
+    }
+
+    @Test
+    func fiveHundredRulesThatAskForATokenFetchOne() async throws {
+        let sender = ScriptedSender { _, _ in
+            for _ in 0..<100 { await Task.yield() }
+            return .status(200, #"{"access_token":"opaque-token-1","expires_in":3600}"#)
+        }
+        let egress = try Self.egress(sender)
+        let tokens = await withTaskGroup(of: String?.self) { group in
+            for _ in 0..<500 {
+                group.addTask {
+                    guard
+                        case .response(let response, _) = await egress.send(
+                            Self.call("POST", Self.tokenURL, body: Self.grant)
+                        )
+                    else { return nil }
+                    return try? JSONText(validating: response.body)["access_token"]?.string
+                }
+            }
+            return await group.reduce(into: Set<String?>()) { $0.insert($1) }
+        }
+        #expect(tokens == ["opaque-token-1"])
+        #expect(sender.requests.count == 1)
+        #expect(egress.tokenStatus().map(\.fetches) == [1])
+    }
+
+    @Test
+    func aNativeRuleSharesTheTokenOfAJavaScriptRule() async throws {
+        let sender = ScriptedSender { request, _ in
+            request.url.hasSuffix("/oauth/token")
+                ? .status(200, #"{"access_token":"opaque-token-1","expires_in":3600}"#) : .status(204)
+        }
+        let egress = try Self.egress(sender)
+        _ = await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant))
+        let reply = await egress.send(Self.call("GET", "https://api.example/"), token: "profiles")
+        #expect(Self.status(reply) == 204)
+        #expect(sender.requests.count == 2)
+        #expect(sender.requests.last?.headers.contains(HTTPField("Authorization", "Bearer opaque-token-1")) == true)
+    }
+
+    @Test
+    func aWrongSecretNeverGetsARightOnesToken() async throws {
+        let sender = ScriptedSender { request, _ in
+            String(decoding: request.body, as: UTF8.self).contains("the-secret")
+                ? .status(200, #"{"access_token":"opaque-token-1","expires_in":3600}"#)
+                : .status(401, #"{"error":"access_denied"}"#)
+        }
+        let egress = try Self.egress(sender, waits: false)
+        _ = await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant))
+        let wrong = Self.grant.replacing("the-secret", with: "another-one")
+        #expect(Self.status(await egress.send(Self.call("POST", Self.tokenURL, body: wrong))) == 401)
+    }
+
+    @Test
+    func anOutageOfTheTokenEndpointIsAnOutageAndEnds() async throws {
+        let answers = Counter()
+        let sender = ScriptedSender { _, _ in
+            answers.next() == 1 ? .status(503) : .status(200, #"{"access_token":"opaque-token-1","expires_in":60}"#)
+        }
+        let egress = try Self.egress(sender)
+        guard case .outage(let outage) = await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant)) else {
+            Issue.record("no outage")
+            return
+        }
+        #expect(outage.reason.contains("503"))
+        #expect(egress.outages().count == 1)
+        await outage.waitUntilOver()
+        #expect(Self.status(await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant))) == 200)
+        #expect(egress.outages().isEmpty)
+    }
+
+    @Test
+    func aTokenThatAnAPIRejectsIsRenewedOnce() async throws {
+        let fetches = Counter()
+        let sender = ScriptedSender { request, _ in
+            if request.url.hasSuffix("/oauth/token") {
+                return .status(200, #"{"access_token":"opaque-token-\#(fetches.next())","expires_in":3600}"#)
+            }
+            return .status(request.headers.contains { $0.value == "Bearer opaque-token-1" } ? 401 : 200)
+        }
+        let egress = try Self.egress(sender)
+        #expect(Self.status(await egress.send(Self.call("GET", "https://api.example/"), token: "profiles")) == 200)
+        #expect(fetches.count == 2)
+    }
+
+    @Test
+    func tokensAndSecretsAreNotInWhatIsSaidOfAFailure() async throws {
+        let log = Log(level: .error, redactor: Redactor(secrets: ["the-secret"]), format: .json) { _ in }
+        let message = "timed out with opaque-token-1 and the-secret"
+        let late = HTTPFailure(kind: .timeout, message: message, code: "ETIMEDOUT", sentBytes: true)
+        let sender = ScriptedSender { request, _ in
+            request.url.hasSuffix("/oauth/token")
+                ? .status(200, #"{"access_token":"opaque-token-1","expires_in":3600}"#) : .failure(late)
+        }
+        let reply = try await Self.egress(sender, log: log).send(
+            Self.call("POST", "https://api.example/"),
+            token: "profiles"
+        )
+        guard case .failed(let failure, let outcome) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        for text in [failure.message, outcome.summary] {
+            #expect(!text.contains("opaque-token-1") && !text.contains("the-secret"), "\(text)")
+        }
+    }
+}

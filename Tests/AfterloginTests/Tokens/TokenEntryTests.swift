@@ -1,0 +1,72 @@
+import Testing
+
+@testable import Afterlogin
+
+@Suite(.timeLimit(.minutes(1)))
+struct TokenEntryTests {
+    @Test
+    func aTokenIsRefreshedAheadAndNotUsedAtTheEdge() {
+        let start = ContinuousClock.now
+        var entry = TokenEntry()
+        let decision1 = entry.asked(start)
+        #expect(decision1 == .fetch)
+        let decision2 = entry.asked(start)
+        #expect(decision2 == .join)
+        entry.fetched("one", life: .seconds(1_000), now: start, fraction: 0)
+        let expires = start + .seconds(1_000)
+        let decision3 = entry.asked(start + .seconds(749))
+        #expect(decision3 == .use("one", expires: expires))
+        let decision4 = entry.asked(start + .seconds(751))
+        #expect(decision4 == .useAndRefresh("one", expires: expires))
+        let decision5 = entry.asked(start + .seconds(752))
+        #expect(decision5 == .use("one", expires: expires))
+        let decision6 = entry.asked(start + .seconds(941))
+        #expect(decision6 == .join)
+        entry.fetched("two", life: .seconds(1_000), now: start + .seconds(942), fraction: 0)
+        let decision7 = entry.asked(start + .seconds(943))
+        #expect(decision7 == .use("two", expires: start + .seconds(1_942)))
+    }
+
+    @Test
+    func aRejectedTokenIsFetchedAgainOnlyIfItIsStillTheOne() {
+        let start = ContinuousClock.now
+        var entry = TokenEntry()
+        _ = entry.asked(start)
+        entry.fetched("one", life: .seconds(1_000), now: start, fraction: 0)
+        let isOther = entry.rejected("zero")
+        #expect(!isOther)
+        let decision8 = entry.asked(start)
+        #expect(decision8 == .use("one", expires: start + .seconds(1_000)))
+        let isRejected = entry.rejected("one")
+        #expect(isRejected)
+        let decision9 = entry.asked(start)
+        #expect(decision9 == .fetch)
+    }
+
+    @Test
+    func anOutageWaitsForRetryAfterAndIsOverWithATokenInHand() {
+        let start = ContinuousClock.now
+        var entry = TokenEntry()
+        _ = entry.asked(start)
+        entry.failed("answers 429", retryAfter: .seconds(30), now: start, fraction: 0.5)
+        let decision10 = entry.asked(start + .seconds(29))
+        #expect(decision10 == .wait(until: start + .seconds(30), reason: "answers 429"))
+        let decision11 = entry.asked(start + .seconds(30))
+        #expect(decision11 == .fetch)
+        entry.fetched("one", life: .seconds(1_000), now: start + .seconds(31), fraction: 0)
+        #expect(entry.awaySince == nil)
+        #expect(entry.lastError == nil)
+    }
+
+    @Test
+    func aTokenWithAShortLifeIsUsedForThreeQuartersOfIt() {
+        let start = ContinuousClock.now
+        var entry = TokenEntry()
+        _ = entry.asked(start)
+        entry.fetched("one", life: .seconds(8), now: start, fraction: 0)
+        let decision12 = entry.asked(start + .seconds(5))
+        #expect(decision12 == .use("one", expires: start + .seconds(8)))
+        let decision13 = entry.asked(start + .seconds(6))
+        #expect(decision13 == .fetch)
+    }
+}
