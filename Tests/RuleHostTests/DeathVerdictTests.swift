@@ -1,0 +1,54 @@
+import Testing
+
+@testable import RuleHost
+
+@Suite("The verdict on a host's death", .timeLimit(.minutes(1)))
+struct DeathVerdictTests {
+    private func verdict(_ inFlight: [UInt32], suspect: UInt32? = nil, _ words: Host.LastWords?) -> DeathVerdict {
+        DeathVerdict(
+            inFlight: inFlight,
+            suspect: suspect,
+            lastWords: words,
+            limits: .init(turn: "1 s", memory: "300 MB"),
+            cause: "signal 9"
+        )
+    }
+
+    @Test func theOneThatTheWatchdogNamesIsTheCulprit() {
+        let verdict = self.verdict([1, 2, 3], .turn(evaluation: 2, rule: 4))
+        #expect(verdict.culprit == 2)
+        #expect(verdict.kill?.reason == .limit)
+        #expect(verdict.kill?.rule == 4)
+        #expect(verdict.innocent == [1, 3])
+        #expect(verdict.suspects.isEmpty)
+    }
+
+    @Test(arguments: [Host.LastWords.memory, .turn(evaluation: 9, rule: 0), nil])
+    func whereNobodyInFlightIsNamedAllAreSuspects(_ words: Host.LastWords?) {
+        let verdict = self.verdict([1, 2, 3], words)
+        #expect(verdict.culprit == nil)
+        #expect(verdict.kill == nil)
+        #expect(verdict.suspects == [1, 2, 3])
+        #expect(verdict.innocent.isEmpty)
+    }
+
+    @Test func oneInFlightThatWasNoSuspectBeforeGetsAnotherTry() {
+        #expect(self.verdict([1], nil).suspects == [1])
+    }
+
+    @Test func theSuspectThatKillsAloneIsTheCulprit() {
+        let crash = self.verdict([1], suspect: 1, nil)
+        #expect(crash.culprit == 1)
+        #expect(crash.kill?.reason == .crashed)
+        #expect(crash.kill?.message.contains("signal 9") == true)
+        let memory = self.verdict([1], suspect: 1, .memory)
+        #expect(memory.kill?.reason == .limit)
+        #expect(memory.kill?.message.contains("300 MB") == true)
+    }
+
+    @Test func aHostWithoutWorkHasNoCulprit() {
+        let verdict = self.verdict([], nil)
+        #expect(verdict.culprit == nil)
+        #expect(verdict.suspects.isEmpty)
+    }
+}

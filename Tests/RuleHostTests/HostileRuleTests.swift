@@ -1,0 +1,83 @@
+import RuleHost
+import Testing
+
+/// A rule that hurts its host when the user says so, and waits for an answer otherwise.
+struct HostileRule: CustomTestStringConvertible, Sendable {
+    var name: String
+    var body: String
+    /// The start of the culprit's outcome.
+    var outcome: String
+
+    var testDescription: String { self.name }
+
+    var source: String {
+        """
+        function (user, context, callback) {
+            if (user.hostile) { \(self.body); return; }
+            fetch('http://api.example/').then(() => callback(null, user, context), callback);
+        }
+        """
+    }
+}
+
+@Suite("Rules that hurt their host", .serialized, .timeLimit(.minutes(1)))
+struct HostileRuleTests {
+    static let killing = [
+        HostileRule(name: "endless loop", body: "while (true) {}", outcome: "limit: one turn"),
+        HostileRule(
+            name: "endless promises",
+            body: "(async () => { while (true) await 1; })()",
+            outcome: "limit: one turn"
+        ),
+        HostileRule(
+            name: "regular expression",
+            body: "/^(a+)+$/.test('a'.repeat(40) + '!')",
+            outcome: "limit: one turn"
+        ),
+        HostileRule(
+            name: "memory",
+            body: "const kept = []; (function grow() { kept.push(Buffer.alloc(8 << 20, 1)); setTimeout(grow, 0); })()",
+            outcome: "limit: used more than"
+        ),
+        HostileRule(
+            name: "nonsense on the frames' descriptor",
+            body: "require('fs').writeSync(3, 'this is no frame at all')",
+            outcome: "crashed: "
+        ),
+    ]
+
+    @Test(arguments: killing)
+    func theCulpritFailsAndTheOthersRunAgain(_ rule: HostileRule) async throws {
+        try await RunningHosts.with(rule.source) { hosts in
+            let clients = (0..<8).map { _ in HoldingClient() }
+            let others = await withTaskGroup(of: String.self) { group in
+                for client in clients { group.addTask { await hosts.evaluate(client: client).summary } }
+                for client in clients { await client.seen() }
+                let culprit = await hosts.evaluate(#"{"hostile":true}"#).summary
+                #expect(culprit.hasPrefix(rule.outcome), "\(culprit)")
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(others == Array(repeating: "completed", count: 8))
+            #expect(clients.allSatisfy { $0.restarts > 0 })
+            #expect(!hosts.witness.deaths.isEmpty)
+            #expect(hosts.witness.deaths.compactMap(\.culprit).count == 1)
+        }
+    }
+
+    @Test(arguments: [
+        "process.exit(1)", "process.abort()", "process.kill(process.ppid, 9)", "process.binding('tcp_wrap')",
+    ])
+    func endingTheProcessFailsTheRuleAndNothingElse(_ call: String) async throws {
+        let rule = HostileRule(name: call, body: call, outcome: "error: ")
+        try await RunningHosts.with(rule.source) { hosts in
+            let client = HoldingClient()
+            async let other = hosts.evaluate(client: client)
+            await client.seen()
+            let culprit = await hosts.evaluate(#"{"hostile":true}"#).summary
+            #expect(culprit.hasPrefix("error: ") && culprit.contains("not available to rules"), "\(culprit)")
+            client.letGo()
+            #expect(await other.summary == "completed")
+            #expect(hosts.witness.deaths.isEmpty)
+        }
+    }
+}

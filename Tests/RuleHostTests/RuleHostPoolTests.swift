@@ -1,0 +1,126 @@
+import Glibc
+import JSON
+import RuleHost
+import Testing
+
+@Suite("The pool of rule hosts", .timeLimit(.minutes(1)))
+struct RuleHostPoolTests {
+    private static let fetching = """
+        function (user, context, callback) {
+            fetch('http://api.example/').then(() => { user.seen = true; callback(null, user, context); }, callback);
+        }
+        """
+    private static let silent = "function (user, context, callback) { console.log('here'); }"
+
+    @Test func aRuleChangesTheUser() async throws {
+        try await RunningHosts.with(
+            "function (user, context, callback) { user.seen = true; callback(null, user, context); }"
+        ) {
+            let outcome = await $0.evaluate(#"{"name":"Ada"}"#)
+            #expect(outcome.summary == "completed")
+            #expect(outcome.user == #"{"name":"Ada","seen":true}"#)
+        }
+    }
+
+    @Test func manyInFlightOnOneHostGetTheirOwnResults() async throws {
+        try await RunningHosts.with(Self.fetching) { hosts in
+            let users = await withTaskGroup(of: (Int, String?).self) { group in
+                for number in 0..<256 {
+                    group.addTask {
+                        let client = HoldingClient()
+                        client.letGo()
+                        return (number, await hosts.evaluate(#"{"n":\#(number)}"#, client: client).user)
+                    }
+                }
+                return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            #expect(users == Dictionary(uniqueKeysWithValues: (0..<256).map { ($0, #"{"n":\#($0),"seen":true}"#) }))
+            #expect(hosts.witness.deaths.isEmpty)
+        }
+    }
+
+    @Test func allInFlightRunAgainWhenAHostIsKilledFromOutside() async throws {
+        try await RunningHosts.with(Self.fetching) { hosts in
+            let clients = (0..<32).map { _ in HoldingClient() }
+            let outcomes = await withTaskGroup(of: String.self) { group in
+                for client in clients { group.addTask { await hosts.evaluate(client: client).summary } }
+                for client in clients { await client.seen() }
+                if let process = hosts.witness.started.first?.process { kill(process, SIGKILL) }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outcomes == Array(repeating: "completed", count: 32))
+            #expect(clients.map(\.restarts) == Array(repeating: 1, count: 32))
+            #expect(hosts.witness.deaths.count == 1)
+            #expect(hosts.witness.deaths.first?.culprit == nil)
+        }
+    }
+
+    @Test func anEvaluationIsCancelled() async throws {
+        try await RunningHosts.with(Self.silent) { hosts in
+            let (client, token) = (HoldingClient(), EvaluationToken())
+            async let outcome = hosts.evaluate(client: client, token: token)
+            await client.seen()
+            hosts.pool.cancel(token)
+            #expect(await outcome.summary == "cancelled")
+            #expect(client.lines.first?.contains("here") == true)
+        }
+    }
+
+    @Test func theWorkersOwnDeadlineEndsWhatTheHostDoesNot() async throws {
+        try await RunningHosts.with(Self.silent) { hosts in
+            let outcome = await hosts.evaluate(deadline: .milliseconds(10))
+            #expect(outcome.summary.hasPrefix("timeout: "))
+            #expect(hosts.witness.deaths.isEmpty)
+        }
+    }
+
+    @Test func shutdownEndsProcessesAndEvaluations() async throws {
+        let process = try await RunningHosts.with(Self.silent) { hosts in
+            let client = HoldingClient()
+            async let outcome = hosts.evaluate(client: client)
+            await client.seen()
+            let process = try #require(hosts.witness.started.first?.process)
+            #expect(kill(process, 0) == 0)
+            await hosts.pool.shutdown()
+            #expect(await outcome.summary == "stopped")
+            #expect(await hosts.evaluate().summary == "stopped")
+            return process
+        }
+        #expect(kill(process, 0) == -1)
+    }
+
+    @Test func rulesThatCannotBeReadAreRefusedWithTheirPlace() async throws {
+        let refusal = await #expect(throws: RuleHostRefusal.self) {
+            try await RunningHosts.with("function (user, context, callback) {\n    let = ;\n}") { _ in }
+        }
+        let problem = try JSONText(validating: #require(refusal?.problems))["problems"]?.elements.first
+        #expect(problem?["rule"]?.string == "tested")
+        #expect(problem?["line"].map { String(decoding: $0.bytes, as: UTF8.self) } == "2")
+        #expect(problem?["column"]?.kind == .number)
+    }
+
+    @Test func whatIsPrintedBelowTheConsoleIsNoFrame() async throws {
+        let rule = """
+            function (user, context, callback) {
+                require('fs').writeSync(1, 'to standard output\\n');
+                callback(null, user, context);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            #expect(await hosts.evaluate().summary == "completed")
+            var lines = hosts.witness.printed.makeAsyncIterator()
+            #expect(await lines.next() == "to standard output")
+        }
+    }
+
+    @Test func aHostSaysWhatItIs() async throws {
+        try await RunningHosts.with(Self.silent, confinement: .required) { hosts in
+            let status = try #require(hosts.witness.started.first)
+            #expect(status.nodeVersion.hasPrefix("v"))
+            #expect(status.residentBytes > 10 << 20)
+            #expect(status.confinement.contains { $0.hasPrefix("landlock abi ") })
+            #expect(status.confinement.contains("seccomp"))
+            #expect(status.notEnforced.isEmpty)
+        }
+    }
+}

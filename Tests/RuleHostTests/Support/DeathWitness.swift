@@ -1,0 +1,34 @@
+import RuleHost
+import Synchronization
+
+/// Remembers what the pool says of its hosts.
+final class DeathWitness: RuleHostPoolDelegate {
+    struct Death: Sendable {
+        var process: Int32
+        var reason: String
+        var culprit: EvaluationOutcome.Kill?
+    }
+
+    private struct State {
+        var started: [RuleHostStatus] = []
+        var deaths: [Death] = []
+    }
+
+    private let state = Mutex(State())
+    /// What hosts printed below `console`.
+    let printed: AsyncStream<String>
+    private let printer: AsyncStream<String>.Continuation
+
+    init() { (self.printed, self.printer) = AsyncStream.makeStream() }
+
+    var started: [RuleHostStatus] { self.state.withLock(\.started) }
+    var deaths: [Death] { self.state.withLock(\.deaths) }
+
+    func hostStarted(_ host: RuleHostStatus) { self.state.withLock { $0.started.append(host) } }
+
+    func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {
+        self.state.withLock { $0.deaths.append(Death(process: host.process, reason: reason, culprit: culprit)) }
+    }
+
+    func hostPrinted(_ text: String) { self.printer.yield(text) }
+}

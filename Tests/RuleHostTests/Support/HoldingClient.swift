@@ -1,0 +1,78 @@
+import RuleHost
+import Synchronization
+
+/// Holds the first request of an evaluation until it is let go; after a restart every request is answered at once.
+final class HoldingClient: EvaluationClient {
+    private struct State {
+        var held: [HostRequest] = []
+        var isOpen = false
+        var restarts = 0
+        var lines: [String] = []
+        var wasSeen = false
+        var watcher: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    var restarts: Int { self.state.withLock(\.restarts) }
+    var lines: [String] { self.state.withLock(\.lines) }
+
+    /// Returns when the rule has made a request or printed a line.
+    func seen() async {
+        await withCheckedContinuation { continuation in
+            let isLate = self.state.withLock { state in
+                if !state.wasSeen { state.watcher = continuation }
+                return state.wasSeen
+            }
+            if isLate { continuation.resume() }
+        }
+    }
+
+    func letGo() {
+        let held = self.state.withLock { state in
+            state.isOpen = true
+            defer { state.held = [] }
+            return state.held
+        }
+        for request in held { Self.answer(request) }
+    }
+
+    func requestMade(_ request: HostRequest) {
+        let isOpen = self.state.withLock { state in
+            if !state.isOpen { state.held.append(request) }
+            return state.isOpen
+        }
+        if isOpen { Self.answer(request) }
+        self.noticed()
+    }
+
+    func consolePrinted(_ line: [UInt8]) {
+        self.state.withLock { $0.lines.append(String(decoding: line, as: UTF8.self)) }
+        self.noticed()
+    }
+
+    func requestCancelled(_ number: UInt32) {}
+    func warned(_ warning: [UInt8]) {}
+
+    func restarted() {
+        self.state.withLock { state in
+            state.restarts += 1
+            state.isOpen = true
+            state.held = []
+        }
+    }
+
+    private func noticed() {
+        let watcher = self.state.withLock { state in
+            state.wasSeen = true
+            return state.watcher.take()
+        }
+        watcher?.resume()
+    }
+
+    private static func answer(_ request: HostRequest) {
+        request.reply(
+            .response(head: Array(#"{"status":200,"reason":"OK","headers":[]}"#.utf8), body: Array("{}".utf8))
+        )
+    }
+}
