@@ -37,7 +37,7 @@ static inline struct MHD_Daemon *afterlogin_mhd_start(const struct afterlogin_mh
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     const int encrypted = options->private_key != NULL && options->certificate != NULL;
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (encrypted ? MHD_USE_TLS : 0), 0, NULL, NULL,
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (encrypted ? MHD_USE_TLS : 0), 0, NULL, NULL,
         options->request_arrived, options->context,
         MHD_OPTION_LISTEN_SOCKET, options->listen_socket,
         MHD_OPTION_CONNECTION_LIMIT, options->connection_limit,

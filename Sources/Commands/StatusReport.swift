@@ -91,7 +91,9 @@ struct StatusReport: Sendable {
         var counts: [(name: String, value: JSONValue)] = []
         var sum: Histogram?
         for outcome in ["completed", "denied", "failed"] {
-            guard let histogram = self.metrics.histogram(.ruleDuration, name, outcome) else { continue }
+            guard let histogram = self.metrics.histogram(.ruleDuration, name, outcome), histogram.count > 0 else {
+                continue
+            }
             counts.append((outcome, JSONValue(histogram.count)))
             if outcome == "completed" { sum = histogram }
         }

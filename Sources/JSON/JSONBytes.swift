@@ -51,6 +51,21 @@ enum JSONBytes {
         return length
     }
 
+    /// Whether both have the same bytes.
+    static func areEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
+        guard left.count == right.count else { return false }
+        var index = 0
+        while index + 8 <= left.count {
+            guard self.load(left, index) == self.load(right, index) else { return false }
+            index += 8
+        }
+        while index < left.count {
+            guard left[index] == right[index] else { return false }
+            index += 1
+        }
+        return true
+    }
+
     /// The value of four hexadecimal digits, or nil; there must be that many bytes.
     static func hexadecimal(_ bytes: Span<UInt8>, _ index: Int) -> UInt16? {
         var value: UInt16 = 0
@@ -66,5 +81,12 @@ enum JSONBytes {
             value = value << 4 | UInt16(digit)
         }
         return value
+    }
+}
+
+extension String {
+    /// By code point, not by Unicode equivalence.
+    func hasSameBytes(as other: String) -> Bool {
+        self.utf8.count == other.utf8.count && JSONBytes.areEqual(self.utf8.span, other.utf8.span)
     }
 }

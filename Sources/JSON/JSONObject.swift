@@ -6,7 +6,7 @@ struct UniqueMembers<Value> {
     private struct Key: Hashable {
         let name: String
 
-        static func == (left: Key, right: Key) -> Bool { left.name.utf8.elementsEqual(right.name.utf8) }
+        static func == (left: Key, right: Key) -> Bool { left.name.hasSameBytes(as: right.name) }
 
         func hash(into hasher: inout Hasher) {
             for byte in self.name.utf8 { hasher.combine(byte) }
@@ -21,7 +21,7 @@ struct UniqueMembers<Value> {
 
     func position(of name: String) -> Int? {
         guard self.entries.count <= Self.threshold else { return self.index[Key(name: name)] }
-        return self.entries.firstIndex { $0.name.utf8.elementsEqual(name.utf8) }
+        return self.entries.firstIndex { $0.name.hasSameBytes(as: name) }
     }
 
     mutating func set(_ name: String, _ value: Value) {

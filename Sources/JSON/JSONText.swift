@@ -88,6 +88,19 @@ public struct JSONText: Sendable, CustomStringConvertible {
         return found.map { JSONText(storage: self.storage, range: $0) }
     }
 
+    /// The last members of these names, in one walk; nil for those that there are not (and where this is no object).
+    public func members(_ names: [String]) -> [JSONText?] {
+        var found = [JSONText?](repeating: nil, count: names.count)
+        guard self.kind == .object else { return found }
+        let bytes = self.storage.span
+        JSONSkimmer.forEachMember(bytes, self.range) { name, value in
+            for index in names.indices where JSONSkimmer.string(bytes, name, is: names[index].utf8.span) {
+                found[index] = JSONText(storage: self.storage, range: value)
+            }
+        }
+        return found
+    }
+
     /// The element at that index, or nil (also where this is no array).
     public subscript(_ index: Int) -> JSONText? {
         let elements = self.elements

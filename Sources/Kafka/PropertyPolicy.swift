@@ -36,7 +36,7 @@ struct PropertyPolicy: Sendable {
             let queue =
                 self.version >= Self.fetchBackoffSince
                 ? ["queued.min.messages": "2000", "fetch.queue.backoff.ms": "5"]
-                : ["queued.min.messages": "50000"]
+                : ["queued.min.messages": "8000"]
             return self.common.merging(queue) { $1 }.merging([
                 "queued.max.messages.kbytes": "32768",
                 "enable.auto.commit": "false",

@@ -26,7 +26,7 @@ struct AdminServerTests {
         let metrics = Metrics()
         metrics.add(.failures, 2, "limit \"quoted\"\nand \\ more")
         metrics.set(.ready, 1)
-        for value in [0.003, 0.4, 9_999] { metrics.observe(.processDuration, value) }
+        for value in [0.003, 0.4, 9_999] { metrics.series(.processDuration).observe(value) }
         return metrics
     }
 

@@ -307,7 +307,7 @@ package struct ConfigurationLoader {
             }
         }
         self.checkTenant()
-        if let listen = configuration.admin.listen, (try? EgressAddress.split(Substring(listen)))?.port == nil {
+        if let listen = configuration.admin.listen, (try? EgressAddress.split(Array(listen.utf8)[...]))?.port == nil {
             self.problem(self.place("admin.listen"), "admin.listen takes an address with its port: 127.0.0.1:8080")
         }
     }

@@ -7,16 +7,53 @@ struct LaneKey: Hashable, Sendable {
 }
 
 /// A record on its way through the worker.
+///
+/// It is handed from place to place many times: what never changes is behind one reference.
 struct AdmittedLogin: Sendable {
-    var record: KafkaRecord
-    /// Of the assignment that it was read in; a completion of an older one counts for nothing.
-    var epoch: Int
-    var arrived: ContinuousClock.Instant
-    var event: Result<LoginEvent, DecodingFailure>?
+    private final class Content: Sendable {
+        let record: KafkaRecord
+        let epoch: Int
+        let arrived: ContinuousClock.Instant
+        let event: Result<LoginEvent, DecodingFailure>?
+
+        init(
+            _ record: KafkaRecord,
+            _ epoch: Int,
+            _ arrived: ContinuousClock.Instant,
+            _ event: Result<LoginEvent, DecodingFailure>?
+        ) {
+            self.record = record
+            self.epoch = epoch
+            self.arrived = arrived
+            self.event = event
+        }
+    }
+
+    private var content: Content
     var retry: RetryState
 
+    init(record: KafkaRecord, epoch: Int, arrived: ContinuousClock.Instant, retry: RetryState) {
+        self.content = Content(record, epoch, arrived, nil)
+        self.retry = retry
+    }
+
+    var record: KafkaRecord { self.content.record }
+    var offset: Int64 { self.content.record.offset }
+    var topicPartition: TopicPartition { self.content.record.topicPartition }
+    /// Of the assignment that it was read in; a completion of an older one counts for nothing.
+    var epoch: Int { self.content.epoch }
+    var arrived: ContinuousClock.Instant { self.content.arrived }
+    /// nil until it is decoded.
+    var event: Result<LoginEvent, DecodingFailure>? { self.content.event }
+
+    func decoded(_ event: Result<LoginEvent, DecodingFailure>) -> AdmittedLogin {
+        var login = self
+        login.content = Content(self.record, self.epoch, self.arrived, event)
+        return login
+    }
+
     /// What it weighs: its bytes, and a little for what is kept around them.
-    var byteCount: Int { Self.byteCount(of: self.record) }
+    var byteCount: Int { Self.byteCount(of: self.content.record) }
 
     static func byteCount(of record: KafkaRecord) -> Int {
         256 + (record.key?.count ?? 0) + (record.value?.count ?? 0)
@@ -24,12 +61,12 @@ struct AdmittedLogin: Sendable {
 
     var lane: LaneKey {
         let user: String
-        switch self.event {
+        switch self.content.event {
         case .success(let event): user = event.userID
         // Nobody knows whose login it is; the record's key is the best guess, and a record without one is alone.
         case .failure, nil:
             user = "\0" + (self.record.key.map { String(decoding: $0, as: UTF8.self) } ?? "\(self.record.offset)")
         }
-        return LaneKey(partition: self.record.topicPartition, user: user)
+        return LaneKey(partition: self.topicPartition, user: user)
     }
 }

@@ -126,7 +126,7 @@ struct DispatchState {
                 state = .ready
             }
             for login in queued {
-                if login.record.offset < limit {
+                if login.offset < limit {
                     kept.append(login)
                     self.partitions[key.partition]?.gaps += 1
                 } else {
@@ -149,7 +149,7 @@ struct DispatchState {
         self.admitted += 1
         self.undecoded += 1
         self.admittedBytes += AdmittedLogin.byteCount(of: record)
-        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now, event: nil, retry: retry)
+        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now, retry: retry)
     }
 
     /// Whether more may be read.
@@ -169,7 +169,7 @@ struct DispatchState {
     mutating func decoded(_ login: AdmittedLogin) {
         self.undecoded -= 1
         guard self.isCurrent(login), !self.isStopping,
-            self.partitions[login.record.topicPartition]?.isRevoking == false
+            self.partitions[login.topicPartition]?.isRevoking == false
         else { return self.release(login) }
         let key = login.lane
         if self.lanes[key] == nil {
@@ -196,7 +196,7 @@ struct DispatchState {
             let login = lane.first
             self.partitions[key.partition]?.busy += 1
             if let partition = self.partitions[key.partition] {
-                self.partitions[key.partition]?.highestBegun = max(partition.highestBegun, login.record.offset)
+                self.partitions[key.partition]?.highestBegun = max(partition.highestBegun, login.offset)
                 if partition.gaps > 0 { self.partitions[key.partition]?.gaps -= 1 }
             }
             return login
@@ -206,7 +206,7 @@ struct DispatchState {
 
     /// Whether a result of this login may still be published.
     func isCurrent(_ login: AdmittedLogin) -> Bool {
-        self.partitions[login.record.topicPartition]?.epoch == login.epoch
+        self.partitions[login.topicPartition]?.epoch == login.epoch
     }
 
     /// Its rules ended, and its result goes to the publisher: the lane moves on.
@@ -221,14 +221,14 @@ struct DispatchState {
     mutating func acknowledged(_ login: AdmittedLogin) -> Int {
         self.release(login)
         guard self.isCurrent(login) else { return 0 }
-        self.partitions[login.record.topicPartition]?.busy -= 1
-        return self.partitions[login.record.topicPartition]?.ledger.resolved(login.record.offset) ?? 0
+        self.partitions[login.topicPartition]?.busy -= 1
+        return self.partitions[login.topicPartition]?.ledger.resolved(login.offset) ?? 0
     }
 
     /// Its result counts for nothing: the partition is gone, or the worker stops.
     mutating func abandoned(_ login: AdmittedLogin, wasRunning: Bool) {
         self.release(login)
-        if self.isCurrent(login) { self.partitions[login.record.topicPartition]?.busy -= 1 }
+        if self.isCurrent(login) { self.partitions[login.topicPartition]?.busy -= 1 }
         guard wasRunning else { return }
         self.running -= 1
         self.advance(login.lane)
@@ -254,14 +254,14 @@ struct DispatchState {
     /// False when it was given up instead.
     mutating func retryLater(_ login: AdmittedLogin, reason: String) -> Bool {
         guard self.isCurrent(login), !self.isStopping,
-            self.partitions[login.record.topicPartition]?.isRevoking == false
+            self.partitions[login.topicPartition]?.isRevoking == false
         else {
             self.givenUp(login)
             return false
         }
         self.running -= 1
         self.waiting += 1
-        self.partitions[login.record.topicPartition]?.busy -= 1
+        self.partitions[login.topicPartition]?.busy -= 1
         let key = login.lane
         if let head = self.lanes[key]?.head { self.lanes[key]?.logins[head] = login }
         self.lanes[key]?.state = .waiting(reason)
@@ -272,7 +272,7 @@ struct DispatchState {
     mutating func retryDue(_ login: AdmittedLogin) {
         let key = login.lane
         guard let lane = self.lanes[key], case .waiting = lane.state, lane.first.epoch == login.epoch,
-            lane.first.record.offset == login.record.offset
+            lane.first.offset == login.offset
         else { return }
         self.waiting -= 1
         self.lanes[key]?.state = .ready

@@ -57,6 +57,8 @@ package final class Dispatcher: RecordReceiver {
     private let drain: Duration
     private let log: Log
     private let metrics: Metrics
+    private let processDuration: MetricSeries
+    private let finished: (updates: MetricSeries, denials: MetricSeries, failures: MetricSeries)
     let clock: any WorkerClock
     private let state: Mutex<State>
 
@@ -77,6 +79,12 @@ package final class Dispatcher: RecordReceiver {
         self.drain = configuration.drain
         self.log = log
         self.metrics = metrics
+        self.processDuration = metrics.series(.processDuration)
+        self.finished = (
+            metrics.series(.loginsFinished, ResultRecord.Kind.update.rawValue),
+            metrics.series(.loginsFinished, ResultRecord.Kind.denial.rawValue),
+            metrics.series(.loginsFinished, ResultRecord.Kind.failure.rawValue)
+        )
         self.clock = clock
         let limits = DispatchState.Limits(
             concurrency: configuration.concurrency,
@@ -157,9 +165,7 @@ package final class Dispatcher: RecordReceiver {
             // A part at a time: the first logins of a large batch need not wait for its last.
             for start in stride(from: 0, to: batch.count, by: 32) {
                 let decoded = batch[start..<min(start + 32, batch.count)].map { login in
-                    var login = login
-                    login.event = self.decoder.decode(login.record)
-                    return login
+                    login.decoded(self.decoder.decode(login.record))
                 }
                 self.update { state in for login in decoded { state.dispatch.decoded(login) } }
             }
@@ -211,31 +217,30 @@ package final class Dispatcher: RecordReceiver {
     /// One of the slots that `concurrency` gives: runs logins as long as there are any.
     private func work(_ first: AdmittedLogin) async {
         var next: AdmittedLogin? = first
-        while let login = next {
-            await self.process(login)
-            next = self.state.withLock { $0.dispatch.next() }
-        }
+        while let login = next { next = await self.process(login) }
     }
 
-    private func process(_ login: AdmittedLogin) async {
-        guard let event = login.event else { return }
+    /// Runs one login, and gives the one that takes over its slot.
+    private func process(_ login: AdmittedLogin) async -> AdmittedLogin? {
+        guard let event = login.event else { return nil }
         switch await self.pipeline.process(login.record, event, login.retry) {
-        case .result(let result): await self.publish(result, login)
+        case .result(let result): return await self.publish(result, login)
         case .stopped: self.update { $0.dispatch.givenUp(login) }
         case .retry(let retry, let pause, let reason):
             let due = self.clock.now.advanced(by: pause)
-            guard let login = self.park(login, retry, reason, { $0.retries += 1 }) else { return }
+            guard let login = self.park(login, retry, reason, { $0.retries += 1 }) else { return nil }
             Task {
                 try? await self.sleep(until: due)
                 self.update { $0.dispatch.retryDue(login) }
             }
         case .outage(let outage, let retry):
-            guard let login = self.park(login, retry, outage.reason, { $0.outages += 1 }) else { return }
+            guard let login = self.park(login, retry, outage.reason, { $0.outages += 1 }) else { return nil }
             Task {
                 await outage.waitUntilOver()
                 self.update { $0.dispatch.retryDue(login) }
             }
         }
+        return nil
     }
 
     private func park(
@@ -254,17 +259,23 @@ package final class Dispatcher: RecordReceiver {
         return isParked ? login : nil
     }
 
-    private func publish(_ result: ResultRecord, _ login: AdmittedLogin) async {
+    private func publish(_ result: ResultRecord, _ login: AdmittedLogin) async -> AdmittedLogin? {
         guard await self.mayPublish(login) else {
             self.metrics.add(.staleResults)
-            return self.update { state in
+            self.update { state in
                 state.tally.stale += 1
                 state.dispatch.abandoned(login, wasRunning: true)
             }
+            return nil
         }
         // Handed over before the lane moves on: the publisher keeps the order from here.
         self.handOver(result, login)
-        self.update { $0.dispatch.published(login) }
+        var next: AdmittedLogin?
+        self.update { state in
+            state.dispatch.published(login)
+            next = state.dispatch.next()
+        }
+        return next
     }
 
     private func mayPublish(_ login: AdmittedLogin) async -> Bool {
@@ -299,8 +310,12 @@ package final class Dispatcher: RecordReceiver {
             }
             state.schedule.advanced(state.dispatch.acknowledged(login))
         }
-        self.metrics.observe(.processDuration, (now - login.arrived) / .seconds(1))
-        self.metrics.add(.loginsFinished, 1, result.kind.rawValue)
+        self.processDuration.observe((now - login.arrived).inSeconds)
+        switch result.kind {
+        case .update: self.finished.updates.add()
+        case .denial: self.finished.denials.add()
+        case .failure: self.finished.failures.add()
+        }
         if let reason = result.reason { self.metrics.add(.failures, 1, reason) }
     }
 

@@ -38,7 +38,7 @@ package struct AllowList: Sendable {
 
     private static func entry(_ text: String) throws(HTTPFailure) -> Entry {
         let isWildcard = text.hasPrefix("*.")
-        let (host, port) = try EgressAddress.split(isWildcard ? text.dropFirst(2) : Substring(text))
+        let (host, port) = try EgressAddress.split(Array(text.utf8).dropFirst(isWildcard ? 2 : 0))
         let isNumeric = host.contains(":") || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
         return Entry(
             host: host,

@@ -5,41 +5,47 @@ import HTTPClient
 ///
 /// What is checked is what is sent: an address that two parsers could read differently (a backslash, an encoded host) is refused.
 struct EgressAddress: Sendable, Hashable {
-    var isSecure: Bool
+    let isSecure: Bool
     /// In lower case, without a trailing dot; an IPv6 address without its brackets.
-    var host: String
-    var port: Int
+    let host: String
+    let port: Int
     /// Path and query, from the first `/` or `?` on.
-    var target: String
+    let target: String
     /// `user:password` as it stood, percent-encoding undone.
-    var credentials: String?
+    let credentials: String?
+    /// `host:port`, with brackets around an IPv6 address.
+    let hostAndPort: String
 
     init(_ text: String) throws(HTTPFailure) {
-        guard let colon = text.firstRange(of: "://") else { throw Self.failure("no http or https address") }
-        switch text[..<colon.lowerBound].lowercased() {
+        let bytes = Array(text.utf8)
+        guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon <= 5, bytes[colon...].starts(with: "://".utf8)
+        else { throw Self.failure("no http or https address") }
+        switch Self.lowercased(bytes[..<colon]) {
         case "https": self.isSecure = true
         case "http": self.isSecure = false
         default: throw Self.failure("only http and https are spoken here")
         }
-        let rest = text[colon.upperBound...]
-        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
-        var authority = rest[..<end]
+        let rest = bytes[(colon + 3)...]
+        let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+        var authority = rest[..<(end ?? rest.endIndex)]
         // To some parsers a backslash is a slash, and what stands before it the host.
-        guard authority.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }) else {
+        guard authority.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }) else {
             throw Self.failure("the host has characters that no host name has")
         }
-        if let at = authority.lastIndex(of: "@") {
+        if let at = authority.lastIndex(of: UInt8(ascii: "@")) {
             self.credentials = Self.decoded(authority[..<at])
-            authority = authority[authority.index(after: at)...]
+            authority = authority[(at + 1)...]
+        } else {
+            self.credentials = nil
         }
         let (host, port) = try Self.split(authority)
         self.host = host
         self.port = port ?? (self.isSecure ? 443 : 80)
-        let target = rest[end...].prefix { $0 != "#" }
-        self.target = target.hasPrefix("/") ? String(target) : "/\(target)"
+        self.hostAndPort = "\(authority.first == UInt8(ascii: "[") ? "[\(host)]" : host):\(self.port)"
+        let target = rest[(end ?? rest.endIndex)...].prefix { $0 != UInt8(ascii: "#") }
+        let path = String(decoding: target, as: UTF8.self)
+        self.target = target.first == UInt8(ascii: "/") ? path : "/" + path
     }
-
-    var hostAndPort: String { "\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)" }
 
     /// Without credentials, which travel in a header.
     var url: String { "\(self.isSecure ? "https" : "http")://\(self.hostAndPort)\(self.target)" }
@@ -50,38 +56,44 @@ struct EgressAddress: Sendable, Hashable {
         return HTTPField("Authorization", "Basic \(Base64.encode(Array(credentials.utf8)))")
     }
 
-    static func split(_ authority: Substring) throws(HTTPFailure) -> (host: String, port: Int?) {
+    /// Reads `host`, `host:port` or `[address]:port`.
+    static func split(_ authority: ArraySlice<UInt8>) throws(HTTPFailure) -> (host: String, port: Int?) {
         var host = authority
         var port: Int?
-        let colon =
-            authority.hasPrefix("[")
-            ? authority.firstRange(of: "]:")?.upperBound : authority.firstIndex(of: ":").map(authority.index(after:))
-        if let colon {
-            let digits = authority[colon...]
-            host = authority[..<authority.index(before: colon)]
+        let isBracketed = authority.first == UInt8(ascii: "[")
+        let end = isBracketed ? authority.firstIndex(of: UInt8(ascii: "]")).map { $0 + 1 } : authority.startIndex
+        guard let end else { throw Self.failure("the host is no address") }
+        if let colon = authority[end...].firstIndex(of: UInt8(ascii: ":")) {
+            let digits = authority[(colon + 1)...]
+            host = authority[..<colon]
             // "host:" means the default.
             if !digits.isEmpty {
-                guard digits.utf8.count <= 5, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                    let number = Int(digits),
+                guard digits.count <= 5, digits.allSatisfy({ (0x30...0x39).contains($0) }),
+                    let number = Int(String(decoding: digits, as: UTF8.self)),
                     (1...65_535).contains(number)
                 else { throw Self.failure("the port is no number from 1 to 65535") }
                 port = number
             }
         }
-        if host.hasPrefix("[") {
-            guard host.hasSuffix("]"), host.count > 2 else { throw Self.failure("the host is no address") }
-            let inner = host.dropFirst().dropLast().lowercased()
+        if isBracketed {
+            guard host.endIndex == end, host.count > 2 else { throw Self.failure("the host is no address") }
+            let inner = self.lowercased(host.dropFirst().dropLast())
             guard inner.utf8.allSatisfy({ $0 == 0x3A || $0 == 0x2E || Self.isHexadecimal($0) }) else {
                 throw Self.failure("the host is no address")
             }
             return (inner, port)
         }
-        var name = host.lowercased()
-        if name.hasSuffix(".") { name.removeLast() }
+        if host.last == UInt8(ascii: ".") { host.removeLast() }
+        let name = self.lowercased(host)
         guard !name.isEmpty, name.utf8.count <= 253, name.utf8.allSatisfy(Self.isHostByte) else {
             throw Self.failure("the host has characters that no host name has")
         }
         return (name, port)
+    }
+
+    /// ASCII letters in lower case; whatever else is in it stays, and is looked at afterwards.
+    private static func lowercased(_ bytes: ArraySlice<UInt8>) -> String {
+        String(decoding: bytes.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
     private static func isHexadecimal(_ byte: UInt8) -> Bool {
@@ -96,12 +108,11 @@ struct EgressAddress: Sendable, Hashable {
         HTTPFailure(kind: .invalidRequest, message: message, code: "ERR_INVALID_URL")
     }
 
-    static func decoded(_ text: some StringProtocol, plusIsSpace: Bool = false) -> String {
+    static func decoded(_ source: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> String {
         var bytes: [UInt8] = []
-        let source = Array(text.utf8)
-        var index = 0
-        while index < source.count {
-            if source[index] == UInt8(ascii: "%"), index + 2 < source.count,
+        var index = source.startIndex
+        while index < source.endIndex {
+            if source[index] == UInt8(ascii: "%"), index + 2 < source.endIndex,
                 let value = UInt8(String(decoding: source[(index + 1)...(index + 2)], as: UTF8.self), radix: 16)
             {
                 bytes.append(value)

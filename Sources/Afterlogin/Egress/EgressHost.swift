@@ -7,7 +7,11 @@ final class EgressHost: Sendable {
         var line: [(id: UInt, continuation: CheckedContinuation<Bool, Never>)] = []
         var lastID: UInt = 0
         var circuit = HostCircuit()
+        var durations: [String: MetricSeries] = [:]
     }
+
+    /// Of the metric of calls, by the first digit of the status.
+    static let outcomes = ["1xx", "2xx", "3xx", "4xx", "5xx"]
 
     let name: String
     private let limit: Int
@@ -69,6 +73,16 @@ final class EgressHost: Sendable {
 
     func unreachable(_ now: ContinuousClock.Instant, _ reason: String) {
         self.state.withLock { $0.circuit.unreachable(now, reason, fraction: Backoff.random()) }
+    }
+
+    /// How long its calls take, by how they end.
+    func duration(_ outcome: String, _ metrics: Metrics) -> MetricSeries {
+        self.state.withLock { state in
+            if let series = state.durations[outcome] { return series }
+            let series = metrics.series(.callDuration, self.name, outcome)
+            state.durations[outcome] = series
+            return series
+        }
     }
 
     var outage: (since: ContinuousClock.Instant, reason: String)? { self.state.withLock { $0.circuit.outage } }

@@ -7,7 +7,7 @@ package enum RetryAfter {
     /// The longest of several waits counts. `wallClock`, seconds since 1970, turns a date into a wait.
     package static func duration(in headers: [HTTPField], wallClock: Double) -> Duration? {
         var longest: Duration?
-        for field in headers where field.name.count == 11 && field.name.lowercased() == "retry-after" {
+        for field in headers where field.name.utf8.count == 11 && field.name.lowercased() == "retry-after" {
             guard let wait = Self.duration(field.value, wallClock: wallClock) else { continue }
             longest = max(longest ?? .zero, wait)
         }

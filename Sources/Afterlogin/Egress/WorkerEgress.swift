@@ -211,16 +211,16 @@ package final class WorkerEgress: Egress {
         var hasRenewed = false
         while true {
             if self.opensCircuits, case .away(let until, let reason) = host.mayCall(self.clock.now) {
-                self.observe(address, start, "outage")
+                self.observe(host, start, "outage")
                 return .outage(TimedOutage(reason: "\(address.hostAndPort) \(reason)", until: until, clock: self.clock))
             }
             let remaining = call.deadline - self.clock.now
             guard remaining > .zero else {
-                return self.ended(.failure(Self.timeout(address)), call, address, start, attempt)
+                return self.ended(.failure(Self.timeout(address)), call, host, start, attempt)
             }
             request.timeout = min(self.configuration.egress.timeout, remaining)
             request.connectTimeout = min(request.connectTimeout, request.timeout)
-            guard await host.enter() else { return self.ended(.failure(Self.cancelled), call, address, start, attempt) }
+            guard await host.enter() else { return self.ended(.failure(Self.cancelled), call, host, start, attempt) }
             let result = await self.once(request)
             host.leave()
             self.note(result, host)
@@ -237,26 +237,23 @@ package final class WorkerEgress: Egress {
                 case .token, .refused, nil: break
                 }
             }
-            let retryAfter = (try? result.get()).flatMap {
-                RetryAfter.duration(in: $0.headers, wallClock: self.clock.wallClock)
-            }
             let decision = self.policy.decide(
                 result,
                 method: request.method,
                 attempt: attempt,
-                retryAfter: retryAfter,
+                retryAfter: self.retryAfter(result),
                 remaining: call.deadline - self.clock.now,
                 fraction: Backoff.random()
             )
             guard case .retry(let pause) = decision, !Task.isCancelled else {
-                return self.ended(result, call, address, start, attempt)
+                return self.ended(result, call, host, start, attempt)
             }
             self.metrics.add(.callRetries, 1, address.hostAndPort)
             attempt += 1
             do {
                 try await self.clock.sleep(until: self.clock.now.advanced(by: pause), tolerance: nil)
             } catch {
-                return self.ended(.failure(Self.cancelled), call, address, start, attempt)
+                return self.ended(.failure(Self.cancelled), call, host, start, attempt)
             }
         }
     }
@@ -289,36 +286,40 @@ package final class WorkerEgress: Egress {
     private func ended(
         _ result: Result<HTTPResponse, HTTPFailure>,
         _ call: EgressCall,
-        _ address: EgressAddress,
+        _ host: EgressHost,
         _ start: ContinuousClock.Instant,
         _ attempts: Int
     ) -> EgressReply {
-        let place = "\(call.request.method) \(address.hostAndPort)"
         switch result {
         case .success(let response):
-            self.observe(address, start, "\(response.status / 100)xx")
-            let outcome = CallOutcome(
-                failedRetryably: RetryPolicy.isRetryable(status: response.status),
-                retryAfter: RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock),
-                attempts: attempts,
-                summary: response.status < 400 ? "" : "\(place): \(response.status)"
-            )
+            self.observe(host, start, EgressHost.outcomes[min(max(response.status / 100, 1), 5) - 1])
+            var outcome = CallOutcome(attempts: attempts)
+            guard response.status >= 400 else { return .response(response, outcome) }
+            outcome.failedRetryably = RetryPolicy.isRetryable(status: response.status)
+            outcome.retryAfter = self.retryAfter(result)
+            outcome.summary = "\(call.request.method) \(host.name): \(response.status)"
             return .response(response, outcome)
         case .failure(let failure):
-            self.observe(address, start, "failed")
+            self.observe(host, start, "failed")
             var failure = failure
             failure.message = self.log.redactor.redact(failure.message, limit: 500)
             let outcome = CallOutcome(
                 failedRetryably: RetryPolicy.isRetryable(failure),
                 attempts: attempts,
-                summary: "\(place): \(failure.message)"
+                summary: "\(call.request.method) \(host.name): \(failure.message)"
             )
             return .failed(failure, outcome)
         }
     }
 
-    private func observe(_ address: EgressAddress, _ start: ContinuousClock.Instant, _ outcome: String) {
-        self.metrics.observe(.callDuration, (self.clock.now - start) / .seconds(1), address.hostAndPort, outcome)
+    private func observe(_ host: EgressHost, _ start: ContinuousClock.Instant, _ outcome: String) {
+        host.duration(outcome, self.metrics).observe((self.clock.now - start).inSeconds)
+    }
+
+    /// What an answer that asks for patience says, in time.
+    private func retryAfter(_ result: Result<HTTPResponse, HTTPFailure>) -> Duration? {
+        guard case .success(let response) = result, response.status >= 400 else { return nil }
+        return RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock)
     }
 
     /// A call that never left.
@@ -346,7 +347,6 @@ package final class WorkerEgress: Egress {
             code: "EACCES",
             port: address.port
         )
-        self.observe(address, self.clock.now, "refused")
         return .failed(
             failure,
             CallOutcome(summary: "\(call.request.method) \(address.hostAndPort): refused by egress.allow")

@@ -31,28 +31,33 @@ package struct NativeEventDecoder: EventDecoder {
             throw DecodingFailure(description: "the value has \(value.count) bytes, more than \(self.maxValueBytes)")
         }
         let document = try self.parse(value)
-        let isStructured = document["specversion"] != nil && document["user"] == nil
-        guard let login = isStructured ? document["data"] : document, login.kind == .object else {
-            throw DecodingFailure(
-                description: isStructured ? "the CloudEvent has no data object" : "the value is no object"
-            )
+        guard document.kind == .object else { throw DecodingFailure(description: "the value is no object") }
+        // One walk over the document: it is the larger part of decoding.
+        let attributes = document.members(["specversion", "data", "id", "time", "traceparent", "user", "context"])
+        var (user, context) = (attributes[5], attributes[6])
+        if attributes[0] != nil, user == nil {
+            guard let data = attributes[1], data.kind == .object else {
+                throw DecodingFailure(description: "the CloudEvent has no data object")
+            }
+            let login = data.members(["user", "context"])
+            (user, context) = (login[0], login[1])
         }
-        guard let user = login["user"], user.kind == .object else {
+        guard let user, user.kind == .object else {
             throw DecodingFailure(description: "there is no \"user\" object")
         }
-        let context = login["context"] ?? .emptyObject
-        guard context.kind == .object else { throw DecodingFailure(description: "\"context\" is no object") }
-        let attributes = isStructured ? document : login
-        let id = try self.text(attributes, "id") ?? self.header("ce_id", record) ?? Self.place(record)
-        let time = try self.text(attributes, "time") ?? self.header("ce_time", record)
+        guard context?.kind ?? .object == .object else {
+            throw DecodingFailure(description: "\"context\" is no object")
+        }
+        let id = try self.text(attributes[2], "id") ?? self.header("ce_id", record) ?? Self.place(record)
+        let time = try self.text(attributes[3], "time") ?? self.header("ce_time", record)
         return LoginEvent(
             id: id,
             time: time ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
             userID: try self.userID(user),
             user: user,
-            context: context,
+            context: context ?? .emptyObject,
             traceparent: self.header("traceparent", record) ?? self.header("ce_traceparent", record)
-                ?? attributes["traceparent"]?.string,
+                ?? attributes[4]?.string,
             record: record
         )
     }
@@ -75,8 +80,8 @@ package struct NativeEventDecoder: EventDecoder {
         return userID
     }
 
-    private func text(_ object: JSONText, _ name: String) throws(DecodingFailure) -> String? {
-        guard let member = object[name], member.kind != .null else { return nil }
+    private func text(_ member: JSONText?, _ name: String) throws(DecodingFailure) -> String? {
+        guard let member, member.kind != .null else { return nil }
         guard let text = member.string else { throw DecodingFailure(description: "\"\(name)\" is no string") }
         guard text.utf8.count <= Self.maxIDBytes else {
             throw DecodingFailure(description: "\"\(name)\" is longer than \(Self.maxIDBytes) bytes")

@@ -34,6 +34,9 @@ package struct MetricSnapshot: Sendable {
     package enum Value: Sendable {
         case number(Double)
         case histogram(Histogram)
+
+        var number: Double? { if case .number(let number) = self { number } else { nil } }
+        var histogram: Histogram? { if case .histogram(let histogram) = self { histogram } else { nil } }
     }
     package var definition: MetricDefinition
     package var series: [Series]
@@ -79,6 +82,36 @@ package struct Histogram: Sendable {
     }
 }
 
+/// One metric with one set of labels.
+package final class MetricSeries: Sendable {
+    private let state: Mutex<MetricSnapshot.Value>
+
+    fileprivate init(_ metric: MetricDefinition) {
+        switch metric.kind {
+        case .counter, .gauge: self.state = Mutex(.number(0))
+        case .histogram(let buckets): self.state = Mutex(.histogram(Histogram(bounds: buckets)))
+        }
+    }
+
+    var value: MetricSnapshot.Value { self.state.withLock { $0 } }
+
+    package func add(_ number: Double = 1) {
+        self.state.withLock { if case .number(let old) = $0 { $0 = .number(old + number) } }
+    }
+
+    package func set(_ number: Double) { self.state.withLock { $0 = .number(number) } }
+
+    package func observe(_ value: Double) {
+        self.state.withLock { state in
+            guard case .histogram(var histogram) = state else { preconditionFailure("this metric is no histogram") }
+            // Given back for a moment, so that the counts are not copied.
+            state = .number(0)
+            histogram.observe(value)
+            state = .histogram(histogram)
+        }
+    }
+}
+
 /// Values of all metrics; the definitions stand in `Metrics+Definitions.swift`.
 package final class Metrics: Sendable {
     private struct Key: Hashable {
@@ -88,18 +121,20 @@ package final class Metrics: Sendable {
 
     private struct State {
         var definitions: [String: MetricDefinition] = [:]
-        var numbers: [Key: Double] = [:]
-        var histograms: [Key: Histogram] = [:]
+        var series: [Key: MetricSeries] = [:]
 
         /// Known by its labels, or the one for all that came after too many.
-        mutating func key(_ metric: MetricDefinition, _ labels: [String]) -> Key {
-            if self.definitions[metric.name] == nil { self.definitions[metric.name] = metric }
-            let key = Key(name: metric.name, labels: labels)
-            guard !labels.isEmpty, self.numbers[key] == nil, self.histograms[key] == nil else { return key }
-            let known =
-                self.numbers.keys.count { $0.name == metric.name }
-                + self.histograms.keys.count { $0.name == metric.name }
-            return known < Metrics.maxSeries ? key : Key(name: metric.name, labels: labels.map { _ in "other" })
+        mutating func series(_ metric: MetricDefinition, _ labels: [String]) -> MetricSeries {
+            var key = Key(name: metric.name, labels: labels)
+            if let series = self.series[key] { return series }
+            self.definitions[metric.name] = metric
+            if !labels.isEmpty, self.series.keys.count(where: { $0.name == metric.name }) >= Metrics.maxSeries {
+                key.labels = labels.map { _ in "other" }
+                if let series = self.series[key] { return series }
+            }
+            let series = MetricSeries(metric)
+            self.series[key] = series
+            return series
         }
     }
 
@@ -109,46 +144,44 @@ package final class Metrics: Sendable {
 
     package init() {}
 
+    /// One series, for whoever counts at every login: looked up once, it is cheap from then on.
+    package func series(_ metric: MetricDefinition, _ labels: String...) -> MetricSeries {
+        self.state.withLock { $0.series(metric, labels) }
+    }
+
     package func add(_ metric: MetricDefinition, _ value: Double = 1, _ labels: String...) {
-        self.state.withLock { $0.numbers[$0.key(metric, labels), default: 0] += value }
+        self.state.withLock { $0.series(metric, labels) }.add(value)
     }
 
     package func set(_ metric: MetricDefinition, _ value: Double, _ labels: String...) {
-        self.state.withLock { $0.numbers[$0.key(metric, labels)] = value }
-    }
-
-    package func observe(_ metric: MetricDefinition, _ value: Double, _ labels: String...) {
-        guard case .histogram(let buckets) = metric.kind else { preconditionFailure("\(metric.name) is no histogram") }
-        self.state.withLock {
-            $0.histograms[$0.key(metric, labels), default: Histogram(bounds: buckets)].observe(value)
-        }
+        self.state.withLock { $0.series(metric, labels) }.set(value)
     }
 
     /// The present number of a counter or gauge.
     package func value(_ metric: MetricDefinition, _ labels: String...) -> Double {
-        self.state.withLock { $0.numbers[Key(name: metric.name, labels: labels)] ?? 0 }
+        self.present(metric, labels)?.number ?? 0
     }
 
     /// A counter over all of its labels.
     package func sum(_ metric: MetricDefinition) -> Int {
-        self.state.withLock { state in
-            Int(state.numbers.reduce(0) { $1.key.name == metric.name ? $0 + $1.value : $0 })
-        }
+        let series = self.state.withLock { $0.series.filter { $0.key.name == metric.name }.values }
+        return Int(series.reduce(0) { $0 + ($1.value.number ?? 0) })
     }
 
     package func histogram(_ metric: MetricDefinition, _ labels: String...) -> Histogram? {
-        self.state.withLock { $0.histograms[Key(name: metric.name, labels: labels)] }
+        self.present(metric, labels)?.histogram
+    }
+
+    private func present(_ metric: MetricDefinition, _ labels: [String]) -> MetricSnapshot.Value? {
+        self.state.withLock { $0.series[Key(name: metric.name, labels: labels)] }?.value
     }
 
     /// Everything that has a value, by name and labels.
     package func snapshot() -> [MetricSnapshot] {
         let state = self.state.withLock { $0 }
         var series: [String: [MetricSnapshot.Series]] = [:]
-        for (key, number) in state.numbers {
-            series[key.name, default: []].append(.init(labels: key.labels, value: .number(number)))
-        }
-        for (key, histogram) in state.histograms {
-            series[key.name, default: []].append(.init(labels: key.labels, value: .histogram(histogram)))
+        for (key, one) in state.series {
+            series[key.name, default: []].append(.init(labels: key.labels, value: one.value))
         }
         return series.compactMap { name, series in
             guard let definition = state.definitions[name] else { return nil }

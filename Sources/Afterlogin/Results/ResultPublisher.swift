@@ -28,7 +28,7 @@ package protocol ResultPublisher: Sendable {
 package final class KafkaResultPublisher: ResultPublisher {
     private let producer: KafkaProducer
     private let topics: Configuration.Results
-    private let metrics: Metrics
+    private let produced: (results: MetricSeries, failures: MetricSeries)
 
     package init(_ configuration: Configuration, log: Log, metrics: Metrics) throws(KafkaError) {
         // Properties that only a consumer knows would be refused by a producer.
@@ -40,23 +40,27 @@ package final class KafkaResultPublisher: ResultPublisher {
             )
         )
         self.topics = configuration.results
-        self.metrics = metrics
+        self.produced = (
+            metrics.series(.resultsProduced, configuration.results.updates),
+            metrics.series(.resultsProduced, configuration.results.failures)
+        )
     }
 
     package func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
-        let topic =
+        let (topic, produced) =
             switch result.kind {
-            case .update, .denial: self.topics.updates
-            case .failure: self.topics.failures
+            case .update, .denial: (self.topics.updates, self.produced.results)
+            case .failure: (self.topics.failures, self.produced.failures)
             }
         let message = KafkaMessage(topic: topic, key: result.key, value: result.value, headers: result.headers)
+        let size = result.byteCount
         self.producer.produce(message) { report in
             switch report {
             case .success:
-                self.metrics.add(.resultsProduced, 1, topic)
+                produced.add()
                 completion(.acknowledged)
             case .failure(let error) where error.isTooLarge:
-                completion(.tooLarge("\(topic) does not take a record of \(result.byteCount) bytes"))
+                completion(.tooLarge("\(topic) does not take a record of \(size) bytes"))
             case .failure(let error) where error.isDropped: completion(.dropped)
             case .failure(let error): completion(.failed(error))
             }

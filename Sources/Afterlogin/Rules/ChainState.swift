@@ -22,7 +22,7 @@ package struct ChainState: Sendable {
 
 /// What one rule did for one login.
 package struct RuleReport: Sendable {
-    package enum Outcome: String, Sendable { case completed, denied, failed }
+    package enum Outcome: String, Sendable, CaseIterable { case completed, denied, failed }
     package var name: String
     package var outcome: Outcome
     package var milliseconds: Double

@@ -8,14 +8,13 @@ struct NativeRun {
     let deadlines: DeadlineSweeper
 
     func evaluate(_ state: inout ChainState, id: String, time: String) async -> ChainVerdict {
-        let original = Login(
+        var login = Login(
             id: id,
             time: time,
             user: state.user.value,
             context: state.context.value,
             metadata: state.metadata
         )
-        var login = original
         var verdict = ChainVerdict.completed
         while state.next < self.chain.links.count, case .native(let rule) = self.chain.links[state.next].step {
             let services = NativeServices(chain: self.chain, rule: rule.name)
@@ -58,7 +57,9 @@ struct NativeRun {
             state.next += 1
             state.attempt = 1
         }
-        self.write(login, back: &state, original: original)
+        if login.userIsChanged { state.user = JSONText(login.user) }
+        if login.contextIsChanged { state.context = JSONText(login.context) }
+        state.metadata = login.metadata
         return verdict
     }
 
@@ -76,12 +77,6 @@ struct NativeRun {
             isRetryable: isRetryable,
             retryAfter: calls.retryAfter
         )
-    }
-
-    private func write(_ login: Login, back state: inout ChainState, original: Login) {
-        if login.user != original.user { state.user = JSONText(login.user) }
-        if login.context != original.context { state.context = JSONText(login.context) }
-        state.metadata = login.metadata
     }
 
     private enum Ending: Sendable {
@@ -194,7 +189,11 @@ private final class NativeServices: RuleServices {
 
 extension Duration {
     /// With the fraction.
-    var milliseconds: Double {
-        Double(self.components.seconds) * 1_000 + Double(self.components.attoseconds) / 1e15
+    var milliseconds: Double { self.inSeconds * 1_000 }
+
+    /// With the fraction.
+    var inSeconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
     }
 }

@@ -38,9 +38,12 @@ public struct Login: Sendable {
     /// When the login happened, as RFC 3339 text.
     public let time: String
     /// The user's profile, an object.
-    public var user: JSONValue
+    public var user: JSONValue { didSet { self.userIsChanged = true } }
     /// What is known of the login itself (client, connection, protocol, request), an object.
-    public var context: JSONValue
+    public var context: JSONValue { didSet { self.contextIsChanged = true } }
+    /// Whether a rule wrote to it; what was only read keeps its bytes.
+    private(set) var userIsChanged = false
+    private(set) var contextIsChanged = false
     package var metadata: MetadataChanges
 
     /// Creates a login, for tests of rules.

@@ -23,6 +23,8 @@ package final class RuleChain: ChainEvaluator {
     /// nil for a chain of native rules only: it starts no Node.
     let hosts: RuleHostPool?
     private let deadlines = DeadlineSweeper()
+    /// By rule, then by outcome.
+    private let durations: [String: [RuleReport.Outcome: MetricSeries]]
 
     init(
         links: [Link],
@@ -38,6 +40,13 @@ package final class RuleChain: ChainEvaluator {
         self.log = log
         self.metrics = metrics
         self.hosts = hosts
+        let durations = links.map { link in
+            let byOutcome = RuleReport.Outcome.allCases.map {
+                ($0, metrics.series(.ruleDuration, link.name, $0.rawValue))
+            }
+            return (link.name, Dictionary(uniqueKeysWithValues: byOutcome))
+        }
+        self.durations = Dictionary(durations) { $1 }
     }
 
     /// In order, for `/status` and the header `afterlogin-chain`.
@@ -73,7 +82,7 @@ package final class RuleChain: ChainEvaluator {
 
     private func observe(_ reports: ArraySlice<RuleReport>) {
         for report in reports {
-            self.metrics.observe(.ruleDuration, report.milliseconds / 1_000, report.name, report.outcome.rawValue)
+            self.durations[report.name]?[report.outcome]?.observe(report.milliseconds / 1_000)
         }
     }
 

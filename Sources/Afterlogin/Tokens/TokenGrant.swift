@@ -72,8 +72,8 @@ struct TokenGrant: Sendable {
         var members: [String: String] = [:]
         for pair in String(decoding: body, as: UTF8.self).split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let value = parts.count > 1 ? EgressAddress.decoded(parts[1], plusIsSpace: true) : ""
-            members[EgressAddress.decoded(parts[0], plusIsSpace: true)] = value
+            let value = parts.count > 1 ? EgressAddress.decoded(Array(parts[1].utf8)[...], plusIsSpace: true) : ""
+            members[EgressAddress.decoded(Array(parts[0].utf8)[...], plusIsSpace: true)] = value
         }
         return members
     }

@@ -19,6 +19,8 @@ final class Bench {
         var logins = 20_000
         var users = 5_000
         var concurrency = 256
+        /// Whose backlogs are measured.
+        var rules = BenchRule.allCases
         var steadySeconds = 20
         /// Of starts and deaths.
         var repetitions = 3
@@ -79,7 +81,7 @@ final class Bench {
 
     private func measureBacklogs() async throws -> [BenchRule: Double] {
         var rates: [BenchRule: Double] = [:]
-        for rule in BenchRule.allCases {
+        for rule in self.size.rules {
             let backlog = Backlog(rule: rule)
             let result = try await self.work(off: backlog)
             rates[rule] = result.rate
@@ -104,6 +106,7 @@ final class Bench {
             }
             self.reportMemory(backlog, result)
         }
+        guard self.size.rules.contains(.native) else { return rates }
         let plain = Backlog(rule: .native, isPlain: true)
         let result = try await self.work(off: plain)
         self.report(self.rate(plain, result, aim: nil))
@@ -150,7 +153,7 @@ final class Bench {
     }
 
     private func measureDelays(_ rates: [BenchRule: Double]) async throws {
-        for rule in [BenchRule.fetch, .axios] {
+        for rule in self.size.rules where rule != .native {
             let short = Backlog(rule: rule, delay: 10)
             self.report(self.rate(short, try await self.work(off: short), aim: rates[rule].map { $0 * 0.9 }))
             let long = Backlog(rule: rule, delay: 100)

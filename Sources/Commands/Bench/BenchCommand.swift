@@ -9,6 +9,7 @@ enum BenchCommand: Command {
     static let example = "KAFKA_HOME=/opt/kafka afterlogin bench --only backlog,steady"
     static let options: [CommandOption] = [
         .value("only", "GROUP,…", "of backlog, delay, steady, idle, start, host-death (default: all)"),
+        .value("rules", "RULE,…", "whose backlogs are measured, of native, fetch, axios (default: all)"),
         .value("brokers", "HOST:PORT,…", "a cluster that runs (default: one is started from KAFKA_HOME)"),
         .value("logins", "N", "of a backlog (default: 20000)"),
         .value("users", "N", "that log in (default: 5000)"),
@@ -24,12 +25,13 @@ enum BenchCommand: Command {
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
         if let url = arguments.value("worker") { return try await self.runWorker(arguments, url) }
         let isJSON = try arguments.wantsJSON()
-        let groups = try self.groups(arguments)
+        let groups = try self.list(arguments, "only", of: Bench.Group.self)
         var size = Bench.Size()
         size.logins = try arguments.integer("logins", 100...1_000_000, default: size.logins)
         size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
         size.concurrency = try arguments.integer("concurrency", 1...10_000, default: size.concurrency)
         size.steadySeconds = try arguments.integer("seconds", 1...600, default: size.steadySeconds)
+        size.rules = try self.list(arguments, "rules", of: BenchRule.self)
         size.repetitions = try arguments.integer("repeat", 1...100, default: size.repetitions)
         var figures: [BenchFigure] = []
         do {
@@ -64,17 +66,22 @@ enum BenchCommand: Command {
         return .done
     }
 
-    private static func groups(_ arguments: Arguments) throws(CommandFailure) -> [Bench.Group] {
-        guard let text = arguments.value("only") else { return Bench.Group.allCases }
-        var groups: [Bench.Group] = []
-        for name in text.split(separator: ",") {
-            guard let group = Bench.Group(rawValue: String(name)) else {
-                let known = Bench.Group.allCases.map(\.rawValue).joined(separator: ", ")
-                throw CommandFailure(message: "--only takes \(known), not \(name)", code: .usage)
+    /// The names of an option, or all that there are.
+    private static func list<Name: RawRepresentable<String> & CaseIterable>(
+        _ arguments: Arguments,
+        _ option: String,
+        of names: Name.Type
+    ) throws(CommandFailure) -> [Name] {
+        guard let text = arguments.value(option) else { return Array(Name.allCases) }
+        var chosen: [Name] = []
+        for word in text.split(separator: ",") {
+            guard let name = Name(rawValue: String(word)) else {
+                let known = Name.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CommandFailure(message: "--\(option) takes \(known), not \(word)", code: .usage)
             }
-            groups.append(group)
+            chosen.append(name)
         }
-        return groups
+        return chosen
     }
 
     private static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
