@@ -28,7 +28,7 @@ struct Arguments: Sendable {
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
             guard let option = command.options.first(where: { $0.name == name }) else {
-                let nearest = NearestName.find(name, among: command.options.map(\.name))
+                let nearest = NearestName.find(name, among: command.options.map(\.name) + ["help"])
                 let hint = nearest.map { "; did you mean --\($0)?" } ?? ""
                 throw CommandFailure(message: "there is no option --\(name)\(hint)", code: .usage)
             }

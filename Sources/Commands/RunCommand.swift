@@ -54,7 +54,11 @@ enum RunCommand: Command {
             let failures = tally.failures.values.reduce(0, +)
             setup.log.log(.info, "stopped: \(tally.updates) updates, \(tally.denials) denials, \(failures) failures")
             return .done
-        case .failure(let error): throw CommandFailure(message: setup.log.redactor.redact("\(error)"))
+        case .failure(let error):
+            throw CommandFailure(
+                message: setup.log.redactor.redact("\(error)"),
+                code: error is NDJSONSource.Unreadable ? .usage : .failed
+            )
         }
     }
 

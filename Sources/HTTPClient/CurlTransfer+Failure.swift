@@ -40,6 +40,9 @@ extension CurlTransfer {
         case CURLE_HTTP2, CURLE_HTTP2_STREAM: return (.badResponse, "ERR_HTTP2_STREAM_ERROR")
         case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL: return (.badResponse, "HPE_INVALID_CONSTANT")
         case CURLE_BAD_CONTENT_ENCODING, CURLE_WRITE_ERROR: return (.badResponse, "Z_DATA_ERROR")
+        // libcurl's own limit of one header line, for which older versions have no code of their own.
+        case CURLE_OUT_OF_MEMORY where sentBytes && !self.headersAreWhole:
+            return (.headersTooLarge, "HPE_HEADER_OVERFLOW")
         case CURLE_OUT_OF_MEMORY: return (.other, "ENOMEM")
         default: return (.other, "ERR_HTTP")
         }
@@ -48,7 +51,8 @@ extension CurlTransfer {
     /// OpenSSL's verdict, as Node names it; names that do not match are libcurl's own finding.
     private var certificateProblem: String {
         switch unsafe afterlogin_curl_get_number(self.easy, CURLINFO_SSL_VERIFYRESULT) {
-        case 0: "ERR_TLS_CERT_ALTNAME_INVALID"
+        // The name is compared before the verdict is read; until then it is 1, "unspecified".
+        case 0, 1: "ERR_TLS_CERT_ALTNAME_INVALID"
         case 2: "UNABLE_TO_GET_ISSUER_CERT"
         case 9: "CERT_NOT_YET_VALID"
         case 10: "CERT_HAS_EXPIRED"

@@ -15,6 +15,7 @@ struct AppliedOptions {
     var connectTimeout: Int?
     var verifiesCertificate: Bool?
     var decompresses: Bool?
+    var waitsForMultiplexing: Bool?
 }
 
 extension CurlTransfer {
@@ -57,6 +58,13 @@ extension CurlTransfer {
             self.options.decompresses = request.decompresses
             let encodings = request.decompresses ? "gzip, deflate, br" : nil
             unsafe afterlogin_curl_set_text(self.easy, CURLOPT_ACCEPT_ENCODING, encodings)
+        }
+        // Whether a connection is one of HTTP/2 is known after its handshake. Without TLS it is known after the first response only: if
+        // that one hangs, everything else would wait for it.
+        let isSecure = address.utf8.count > 8 && address.utf8.prefix(6).last == UInt8(ascii: ":")
+        if self.options.waitsForMultiplexing != isSecure {
+            self.options.waitsForMultiplexing = isSecure
+            unsafe afterlogin_curl_set_number(self.easy, CURLOPT_PIPEWAIT, isSecure ? 1 : 0)
         }
         self.allowsSpecialAddresses = request.allowsSpecialAddresses
         self.maxResponseBytes = request.maxResponseBytes
@@ -120,6 +128,7 @@ extension CurlTransfer {
         self.headerBytes.removeAll(keepingCapacity: true)
         self.headerBytesOfAllBlocks = 0
         self.headerLines = 0
+        self.headersAreWhole = false
         self.body = []
         unsafe self.errorText.pointee = 0
         if case .custom(_, sendsBody: true) = self.options.method { self.forgetBody() }

@@ -5,6 +5,7 @@ extension CurlTransfer {
     /// What became of the request.
     func result(_ code: CURLcode) -> Result<HTTPResponse, HTTPFailure> {
         guard code == CURLE_OK else { return .failure(self.failure(code)) }
+        guard self.headersAreWhole else { return .failure(self.failure(CURLE_PARTIAL_FILE)) }
         let status = unsafe afterlogin_curl_get_number(self.easy, CURLINFO_RESPONSE_CODE)
         var lines = self.headerBytes[...]
         let reason = Self.reason(of: Self.takeLine(&lines))

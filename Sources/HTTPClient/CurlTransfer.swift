@@ -36,6 +36,8 @@ import Glibc
     var headerBytes: [UInt8] = []
     var headerBytesOfAllBlocks = 0
     var headerLines = 0
+    /// Whether the empty line behind the latest header block has come: libcurl takes an end of the connection for it.
+    var headersAreWhole = false
     var body: [UInt8] = []
 
     init?(loop: CurlLoop, configuration: HTTPClient.Configuration, authorities: CertificateAuthorities) {
@@ -57,7 +59,6 @@ import Glibc
         unsafe afterlogin_curl_set_text(easy, CURLOPT_NOPROXY, "*")
         unsafe afterlogin_curl_set_number(easy, CURLOPT_NOSIGNAL, 1)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_PATH_AS_IS, 1)
-        unsafe afterlogin_curl_set_number(easy, CURLOPT_PIPEWAIT, 1)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         // With a second source beside the file, libcurl would parse all authorities anew for each connection.
@@ -84,7 +85,11 @@ import Glibc
             self.abort = .headersTooLarge
             return false
         }
-        if unsafe line.starts(with: "HTTP/".utf8) { self.headerBytes.removeAll(keepingCapacity: true) }
+        if unsafe line.starts(with: "HTTP/".utf8) {
+            self.headerBytes.removeAll(keepingCapacity: true)
+            self.headersAreWhole = false
+        }
+        if unsafe line.first == UInt8(ascii: "\r") || line.first == UInt8(ascii: "\n") { self.headersAreWhole = true }
         if self.body.isEmpty { unsafe self.headerBytes.append(contentsOf: line) }
         return true
     }

@@ -34,4 +34,210 @@ struct KafkaConsumerTests {
         await producer.close()
         await cluster.close()
     }
+
+    private func cluster(_ topic: String = "logins", partitions: Int = 2) throws -> (InProcessCluster, KafkaProducer) {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic(topic, partitions: partitions)
+        return (
+            cluster, try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        )
+    }
+
+    @Test func aCommitIsWhereTheNextMemberStarts() async throws {
+        let (cluster, producer) = try self.cluster()
+        _ = await producer.produceAll((0..<40).map { KafkaMessage("logins", partition: $0 % 2, "v\($0)") })
+        let first = RecordingMember()
+        let consumer = try first.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        await first.until { $0.records.count == 40 }
+        let zero = TopicPartition(topic: "logins", partition: 0)
+        let one = TopicPartition(topic: "logins", partition: 1)
+        let metadata = Array("map:1".utf8)
+        let answer = await consumer.commit([
+            OffsetCommit(topicPartition: zero, offset: 7, metadata: metadata),
+            OffsetCommit(topicPartition: one, offset: 20),
+        ])
+        #expect((try? answer.get()) != nil)
+        // Nothing that is not ours, and no metadata that would be stored empty.
+        let foreign = TopicPartition(topic: "logins", partition: 9)
+        guard case .failure(let error) = await consumer.commit([OffsetCommit(topicPartition: foreign, offset: 1)])
+        else {
+            Issue.record("a foreign partition was committed")
+            return
+        }
+        #expect(error.partitions == [foreign])
+        let large = OffsetCommit(topicPartition: zero, offset: 8, metadata: Array(repeating: 0x61, count: 4_097))
+        #expect((try? (await consumer.commit([large])).get()) == nil)
+        await consumer.close()
+        let second = RecordingMember()
+        let next = try second.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        let history = await second.until { $0.records.count == 13 }
+        #expect(history.assigned.first { $0.topicPartition == zero }?.committedOffset == 7)
+        #expect(history.assigned.first { $0.topicPartition == zero }?.committedMetadata == metadata)
+        #expect(history.records.map(\.offset) == Array(7..<20))
+        await next.close()
+        #expect((try? (await next.commit([OffsetCommit(topicPartition: zero, offset: 9)])).get()) == nil)
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func intakeStopsWhenToldAndGoesOnWithoutLoss() async throws {
+        let (cluster, producer) = try self.cluster(partitions: 1)
+        _ = await producer.produceAll((0..<100).map { KafkaMessage("logins", partition: 0, "v\($0)") })
+        let member = RecordingMember(appetite: 2)
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"], maxBatch: 10)
+        let before = await member.until { $0.batches.count == 2 }
+        #expect(before.batches.allSatisfy { $0 <= 10 })
+        _ = await producer.produceAll([KafkaMessage("logins", partition: 0, "last")])
+        #expect(member.history.batches.count == 2)
+        member.eat(nil)
+        consumer.resumeIntake()
+        let after = await member.until { $0.records.count == 101 }
+        #expect(after.records.map(\.offset) == Array(0..<101))
+        consumer.stopIntake()
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func aSecondMemberWaitsForTheDrainOfTheFirst() async throws {
+        let (cluster, producer) = try self.cluster(partitions: 2)
+        _ = await producer.produceAll((0..<20).map { KafkaMessage("logins", partition: $0 % 2, "v\($0)") })
+        let first = RecordingMember()
+        let consumer = try first.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        await first.until { $0.records.count == 20 }
+        let second = RecordingMember(onRevoke: { member, _ in member.consumer?.finishRevocation() })
+        let other = try second.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        let revoked = await first.until { !$0.revoked.isEmpty }
+        #expect(Set(revoked.revoked[0]).count == 2 && revoked.lost.isEmpty)
+        #expect(second.history.assigned.isEmpty)
+        // The in-process cluster takes no commit in a rebalance; the real broker does, and has a test of its own.
+        let commits = revoked.revoked[0].map { OffsetCommit(topicPartition: $0, offset: 10) }
+        _ = await consumer.commit(commits)
+        #expect(second.history.assigned.isEmpty)
+        consumer.finishRevocation()
+        await second.until { !$0.owned.isEmpty }
+        await first.until { $0.owned.count == 1 }
+        #expect(first.history.owned.isDisjoint(with: second.history.owned))
+        await consumer.close()
+        await other.close()
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func aBrokerThatComesBackIsFoundAgain() async throws {
+        let (cluster, producer) = try self.cluster(partitions: 1)
+        _ = await producer.produceAll([KafkaMessage("logins", partition: 0, "before")])
+        let member = RecordingMember()
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        await member.until { $0.records.count == 1 }
+        try cluster.setDown(broker: 1)
+        let waiting = Task { await producer.produceAll([KafkaMessage("logins", partition: 0, "during")]) }
+        await member.until { $0.problems.contains { $0 != nil } }
+        while producer.problem == nil { await Task.yield() }
+        try cluster.setUp(broker: 1)
+        #expect((try? await waiting.value[0].get()) == 1)
+        let after = await member.until { $0.records.count == 2 && $0.problems.last == .some(nil) }
+        #expect(after.failures.isEmpty)
+        #expect(producer.problem == nil)
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func membersCanBeMadeAndEndedAgainAndAgain() async throws {
+        let (cluster, producer) = try self.cluster()
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<20 {
+                group.addTask {
+                    let member = RecordingMember(onRevoke: { member, _ in member.consumer?.finishRevocation() })
+                    guard
+                        let consumer = try? member.join(
+                            cluster.bootstrapServers,
+                            group: "g\(number)",
+                            topics: ["logins"]
+                        )
+                    else {
+                        Issue.record("no consumer")
+                        return
+                    }
+                    await consumer.close()
+                    await consumer.close()
+                }
+            }
+        }
+        await producer.close()
+        #expect((try? await producer.produceAll([KafkaMessage("logins", "late")])[0].get()) == nil)
+        await cluster.close()
+    }
+}
+
+@Suite("A producer on the in-process cluster", .timeLimit(.minutes(1)))
+struct KafkaProducerTests {
+    /// Numbers of Kafka's protocol.
+    private let tooLarge: Int32 = 10
+    private let notEnoughReplicas: Int32 = 19
+
+    private func places() throws -> (InProcessCluster, KafkaProducer) {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic("results", partitions: 1)
+        return (
+            cluster, try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        )
+    }
+
+    @Test func troublesOfTheClusterAreSatOutInOrder() async throws {
+        let (cluster, producer) = try self.places()
+        cluster.push(errors: Array(repeating: self.notEnoughReplicas, count: 3), to: .produce)
+        let results = await producer.produceAll((0..<50).map { KafkaMessage("results", key: "k", "v\($0)") })
+        let offsets = try results.map { try $0.get() }
+        #expect(offsets == offsets.sorted() && Set(offsets).count == 50)
+        #expect(producer.pendingCount == 0 && producer.problem == nil)
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func aBatchThatIsTooLargeIsSentAgainOneByOne() async throws {
+        let (cluster, producer) = try self.places()
+        cluster.push(errors: [self.tooLarge], to: .produce)
+        let results = await producer.produceAll((0..<20).map { KafkaMessage("results", key: "k\($0)", "v") })
+        #expect(results.allSatisfy { (try? $0.get()) != nil })
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func aTopicThatIsMissingIsWaitedForAndTold() async throws {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic("other", partitions: 1)
+        let producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(
+                brokers: cluster.bootstrapServers,
+                properties: ["allow.auto.create.topics": "false"]
+            )
+        )
+        _ = await producer.produceAll([KafkaMessage("other", "v")])
+        #expect(await producer.flush(deadline: .seconds(5)) == 0)
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func whatWaitsIsDroppedByAPurgeAndByTheEnd() async throws {
+        let (cluster, producer) = try self.places()
+        _ = await producer.produceAll([KafkaMessage("results", "warm")])
+        try cluster.setDown(broker: 1)
+        let dropped = Task { await producer.produceAll((0..<5).map { KafkaMessage("results", key: "k", "v\($0)") }) }
+        while producer.pendingCount < 5 { await Task.yield() }
+        #expect(await producer.flush(deadline: .milliseconds(50)) == 5)
+        producer.purge()
+        let ended = Task { await producer.produceAll([KafkaMessage("results", "v")]) }
+        while producer.pendingCount == 0 { await Task.yield() }
+        await producer.close()
+        for result in await dropped.value + (await ended.value) {
+            guard case .failure(let error) = result else {
+                Issue.record("written while the broker was down")
+                continue
+            }
+            #expect(["_PURGE_QUEUE", "_PURGE_INFLIGHT", "_DESTROY"].contains(error.code), "\(error)")
+        }
+        await cluster.close()
+    }
 }

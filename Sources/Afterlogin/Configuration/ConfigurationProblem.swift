@@ -35,21 +35,24 @@ package enum NearestName {
         return best.name
     }
 
-    /// Levenshtein's: insertions, deletions and exchanges of bytes.
+    /// Levenshtein's with swaps: insertions, deletions and exchanges of bytes, and two neighbours that changed places.
     ///
     /// Names are short, but what people type need not be.
     private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
         guard left.count <= 64, right.count <= 64 else { return Int.max }
-        var row = Array(0...right.count)
+        var rows = [Array(0...right.count)]
         for (index, byte) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for column in 1..<(right.count + 1) {
-                let cost = min(row[column] + 1, row[column - 1] + 1, diagonal + (byte == right[column - 1] ? 0 : 1))
-                diagonal = row[column]
-                row[column] = cost
+            let above = rows[index]
+            var row = [index + 1]
+            for (column, other) in right.enumerated() {
+                var cost = min(above[column + 1] + 1, row[column] + 1, above[column] + (byte == other ? 0 : 1))
+                if index > 0, column > 0, byte == right[column - 1], left[index - 1] == other {
+                    cost = min(cost, rows[index - 1][column - 1] + 1)
+                }
+                row.append(cost)
             }
+            rows.append(row)
         }
-        return row[right.count]
+        return rows[left.count][right.count]
     }
 }

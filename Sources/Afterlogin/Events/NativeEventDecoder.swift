@@ -52,7 +52,9 @@ package struct NativeEventDecoder: EventDecoder {
         let time = try self.text(attributes[3], "time") ?? self.header("ce_time", record)
         return LoginEvent(
             id: id,
-            time: time ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
+            // CloudEvents wants RFC 3339; a time that is none would make the result one that its readers refuse.
+            time: time.flatMap { Timestamp.isValid($0) ? $0 : nil }
+                ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
             userID: try self.userID(user),
             user: user,
             context: context ?? .emptyObject,

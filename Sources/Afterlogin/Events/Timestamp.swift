@@ -13,6 +13,30 @@ package enum Timestamp {
             "\(self.padded(year, 4))-\(self.padded(month, 2))-\(self.padded(day, 2))T\(clock).\(self.padded(inDay % 1_000, 3))Z"
     }
 
+    /// Whether the text has the form of RFC 3339, section 5.6: `2026-11-24T10:00:00.5Z`, `…+01:00`.
+    package static func isValid(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        guard bytes.count >= 20, bytes.count <= 64 else { return false }
+        func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+        for (index, form) in "0000-00-00T00:00:00".utf8.enumerated() {
+            let byte = bytes[index]
+            switch form {
+            case UInt8(ascii: "0"): guard isDigit(byte) else { return false }
+            case UInt8(ascii: "T"): guard "Tt ".utf8.contains(byte) else { return false }
+            default: guard byte == form else { return false }
+            }
+        }
+        var rest = bytes[19...]
+        if rest.first == UInt8(ascii: ".") {
+            let fraction = rest.dropFirst().prefix(while: isDigit)
+            guard !fraction.isEmpty else { return false }
+            rest = rest[fraction.endIndex...]
+        }
+        if rest.count == 1 { return "Zz".utf8.contains(rest[rest.startIndex]) }
+        guard rest.count == 6, let sign = rest.first, "+-".utf8.contains(sign) else { return false }
+        return zip(rest.dropFirst(), "00:00".utf8).allSatisfy { $1 == UInt8(ascii: ":") ? $0 == $1 : isDigit($0) }
+    }
+
     /// Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years that begin on the first of March.
     private static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {
         let shifted = days + 719_468

@@ -86,19 +86,27 @@ package struct RuleChainLoader: Sendable {
     /// Names and orders that two rules share: whichever ran first would be an accident.
     private func clashes(_ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
         let rules =
-            entries.map { (file: $0.file, name: $0.name, order: $0.order) }
-            + self.nativeRules.map { (file: "native rule", name: $0.name, order: $0.order) }
+            entries.map { (place: $0.orderPlace, name: $0.name, order: $0.order) }
+            + self.nativeRules.map {
+                (place: (file: "native rule", line: 0, column: 0), name: $0.name, order: $0.order)
+            }
         var problems: [RuleProblem] = []
         for (index, rule) in rules.enumerated() {
             for other in rules[..<index] {
                 if other.order == rule.order {
-                    let reason = "has order \(rule.order), as \(other.name) has (\(other.file))"
-                    problems.append(RuleProblem(file: rule.file, reason: "\(rule.name) \(reason)"))
+                    let reason = "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file))"
+                    problems.append(
+                        RuleProblem(
+                            file: rule.place.file,
+                            line: rule.place.line,
+                            column: rule.place.column,
+                            reason: reason
+                        )
+                    )
                 }
                 if other.name == rule.name {
-                    problems.append(
-                        RuleProblem(file: rule.file, reason: "the name \(rule.name) is taken already (\(other.file))")
-                    )
+                    let reason = "the name \(rule.name) is taken already (\(other.place.file))"
+                    problems.append(RuleProblem(file: rule.place.file, reason: reason))
                 }
             }
         }

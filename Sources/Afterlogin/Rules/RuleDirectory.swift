@@ -9,6 +9,8 @@ package struct RuleDirectory: Sendable {
         /// The path of its source, as stack traces name it.
         package var file: String
         package var source: String
+        /// Where its order stands.
+        package var orderPlace: (file: String, line: Int, column: Int)
     }
 
     /// Bounds on what is read, per file and in number: far above any real tenant (Auth0 allowed 100 kB of code per tenant).
@@ -75,9 +77,17 @@ package struct RuleDirectory: Sendable {
             self.problems.append(RuleProblem(file: scriptFile, reason: "is not UTF-8"))
             return
         }
-        guard case .number(let number)? = sidecar["order"]?.value, let order = Int(number.text) else { return }
+        guard let member = sidecar["order"], case .number(let number) = member.value, let order = Int(number.text)
+        else { return }
+        let (line, column) = SourcePosition.of(offset: member.range.lowerBound, in: bytes)
         self.entries.append(
-            Entry(name: sidecar["name"]?.string ?? base, order: order, file: scriptFile, source: source)
+            Entry(
+                name: sidecar["name"]?.string ?? base,
+                order: order,
+                file: scriptFile,
+                source: source,
+                orderPlace: (sidecarFile, line, column)
+            )
         )
     }
 

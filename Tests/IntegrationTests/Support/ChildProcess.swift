@@ -22,7 +22,9 @@ final class ChildProcess {
         self.folder = try TemporaryFolder()
         self.process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         self.process.arguments = [program] + arguments
-        self.process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // What is for the tests is no configuration of the worker.
+        let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("AFTERLOGIN_") }
+        self.process.environment = inherited.merging(environment) { $1 }
         if let directory { self.process.currentDirectoryURL = URL(fileURLWithPath: directory) }
         self.process.standardOutput = try self.folder.handle(for: "stdout")
         self.process.standardError = try self.folder.handle(for: "stderr")

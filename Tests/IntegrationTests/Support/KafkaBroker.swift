@@ -98,4 +98,17 @@ final class KafkaBroker {
     deinit {
         self.process?.kill()
     }
+
+    /// By Kafka's own tool.
+    func deleteTopic(_ name: String) throws {
+        let tool = try self.java(
+            "org.apache.kafka.tools.TopicCommand",
+            "--bootstrap-server",
+            self.bootstrapServers,
+            "--delete",
+            "--topic",
+            name
+        )
+        try #require(tool.wait() == 0, "\(tool.standardErrorText)")
+    }
 }

@@ -1,5 +1,6 @@
 import Kafka
 import Synchronization
+import Testing
 
 /// A group member that remembers what happened to it, and lets a test wait for it.
 final class RecordingMember: KafkaConsumerDelegate {
@@ -189,4 +190,9 @@ private final class ResultCollector: Sendable {
         }
         onComplete?()
     }
+}
+
+/// As `#expect`, for calls that change a value, which that macro does not take.
+func check(_ isTrue: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
+    #expect(isTrue, sourceLocation: sourceLocation)
 }

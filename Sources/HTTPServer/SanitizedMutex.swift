@@ -1,0 +1,1 @@
+../Kafka/SanitizedMutex.swift

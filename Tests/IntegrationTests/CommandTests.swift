@@ -1,0 +1,186 @@
+import Foundation
+import JSON
+import Kafka
+import Testing
+
+@Suite("Commands, as processes", .timeLimit(.minutes(2)))
+struct CommandTests {
+    private func run(_ words: String..., input: String? = nil) throws -> (code: Int32, output: String, errors: String) {
+        let process = try ChildProcess(Executables.afterlogin, words, input: input)
+        let code = process.wait()
+        return (code, process.standardOutputText, process.standardErrorText)
+    }
+
+    @Test(arguments: ["run", "demo", "sandbox", "check", "doctor", "topics", "bench"])
+    func everyCommandSaysWhatItTakes(name: String) throws {
+        let help = try self.run(name, "--help")
+        #expect(help.code == 0 && help.output.hasPrefix("afterlogin \(name): ") && help.output.contains("Example:"))
+        let wrong = try self.run(name, "--hepl")
+        #expect(wrong.code == 2 && wrong.errors.contains("--help"))
+        #expect(try self.run("--help").output.contains("  \(name) "))
+        #expect(try self.run().code == 2)
+    }
+
+    @Test func anUnknownCommandNamesTheNearest() throws {
+        let result = try self.run("chekc")
+        #expect(result.code == 2 && result.errors.contains("check"))
+    }
+
+    @Test(arguments: ["check", "run"])
+    func everyProblemOfTheRulesIsToldAtOnce(command: String) throws {
+        let folder = try TemporaryFolder()
+        func rule(_ name: String, _ source: String, _ sidecar: String) throws {
+            try folder.write(source, to: "rules/\(name).js")
+            try folder.write(sidecar, to: "rules/\(name).json")
+        }
+        let good = "function (user, context, callback) { callback(null, user, context); }"
+        try rule("first", good, #"{"order": 1, "enabled": true, "stage": "login_success"}"#)
+        try rule("same-order", good, #"{"order": 1, "enabled": true, "stage": "login_success"}"#)
+        try rule(
+            "broken",
+            "function (user, context, callback) {\n    const a = ;\n}",
+            #"{"order": 3, "enabled": true, "stage": "login_success"}"#
+        )
+        try rule(
+            "unknown-module",
+            "function (user, context, callback) {\n  require('no-such-module-at-all');\n  callback(null, user, context);\n}",
+            #"{"order": 4, "enabled": true, "stage": "login_success"}"#
+        )
+        try rule("bad-sidecar", good, "{\n  \"order\": }")
+        try rule("disabled", "this is not JavaScript", #"{"order": 9, "enabled": false, "stage": "login_success"}"#)
+        let result = try self.run(
+            command,
+            "--set",
+            "rules.directory=\(folder.path)/rules",
+            "--set",
+            "admin.listen=none",
+            "--set",
+            "kafka.brokers=127.0.0.1:1"
+        )
+        #expect(result.code == 2)
+        let errors = result.errors
+        #expect(errors.contains("same-order.json:1:11: ") && errors.contains("order 1"), "\(errors)")
+        #expect(errors.contains("broken.js:2:15: "), "\(errors)")
+        #expect(errors.contains("unknown-module.js:2:") && errors.contains("no-such-module-at-all"), "\(errors)")
+        #expect(errors.contains("bad-sidecar.json:2:"), "\(errors)")
+        #expect(!errors.contains("disabled.js"))
+    }
+
+    @Test func goodRulesAreListedInOrder() throws {
+        let folder = try TemporaryFolder()
+        for (name, order) in [("zuerst", 1), ("dann", 20), ("danach", 3)] {
+            try folder.write("(user, context, callback) => callback(null, user, context)", to: "\(name).js")
+            try folder.write(#"{"order": \#(order), "enabled": true, "stage": "login_success"}"#, to: "\(name).json")
+        }
+        let result = try self.run("check", "--set", "rules.directory=\(folder.path)", "--format", "json")
+        #expect(result.code == 0, "\(result.errors)")
+        let report = try JSONValue(parsing: Array(result.output.utf8))
+        #expect(report["rules"] == ["zuerst", "danach", "dann"])
+        #expect(report["problems"] == [])
+    }
+
+    @Test(arguments: ["check", "run", "doctor", "topics"])
+    func everyProblemOfTheConfigurationIsToldAtOnce(command: String) throws {
+        let folder = try TemporaryFolder()
+        let text = """
+            kafka:
+              broker: localhost:9092
+            rules:
+              timeout: soon
+              attempts: many
+            tenant:
+              client_secret: ${file:/no/such/secret}
+              client_id: ${AFTERLOGIN_NO_SUCH_VARIABLE}
+            concurrency: 0
+            """
+        try folder.write(text, to: "a.yaml")
+        let result = try self.run(command, "--config", "\(folder.path)/a.yaml")
+        #expect(result.code == 2)
+        for (place, words) in [
+            ("a.yaml:2:3: ", "kafka.brokers"), ("a.yaml:4:12: ", "timeout"), ("a.yaml:5:13: ", "attempts"),
+            ("a.yaml:7:18: ", "/no/such/secret"), ("a.yaml:8:14: ", "AFTERLOGIN_NO_SUCH_VARIABLE"),
+            ("a.yaml:9:14: ", "concurrency"),
+        ] {
+            let line = result.errors.split(separator: "\n").first { $0.contains(place) }
+            #expect(line?.contains(words) == true, "\(place)\(words): \(result.errors)")
+        }
+        let missing = try self.run(command, "--config", "\(folder.path)/none.yaml")
+        #expect(missing.code == 2 && missing.errors.contains("none.yaml"))
+    }
+
+    @Test func linesComeAndGoWithoutKafka() throws {
+        let chain = try HostileChain()
+        let fine = HostileChain.event("fine", user: "a")
+        // Windows line ends, empty lines, no line feed at the end.
+        let process = try chain.run("\(fine)\r\n\n\r\n\(HostileChain.event("fine", user: "b"))")
+        let lines = try ResultLines(process.standardOutputText)
+        #expect(Set(lines.updates.compactMap { $0["subject"]?.string }) == ["a", "b"] && lines.all.count == 2)
+        let nothing = try chain.run("")
+        #expect(nothing.wait() == 0 && nothing.standardOutputText.isEmpty)
+        let many = (0..<500).map { HostileChain.event("fine", user: "u\($0 % 7)", id: "e\($0)") }
+        let ordered = try ResultLines(try chain.run(many.joined(separator: "\n")).standardOutputText)
+        #expect(ordered.updates.count == 500)
+        for user in 0..<7 {
+            let offsets = ordered.updates.filter { $0["subject"]?.string == "u\(user)" }
+                .compactMap { $0["data"]?["login"]?["offset"]?.int }
+            #expect(offsets == offsets.sorted() && offsets.count > 70)
+        }
+        let unreadable = try self.run(
+            "run",
+            "--config",
+            "\(chain.folder.path)/afterlogin.yaml",
+            "--input",
+            "/no/such/file"
+        )
+        #expect(unreadable.code == 2 && unreadable.errors.contains("/no/such/file"))
+    }
+
+    @Test func doctorHasALineForEachPartAndSaysWhatToDo() async throws {
+        let cluster = try InProcessCluster()
+        for topic in ["logins", "user-updates"] { try cluster.createTopic(topic, partitions: 2) }
+        let chain = try HostileChain()
+        let sandbox = try ChildProcess(
+            Executables.afterlogin,
+            [
+                "sandbox", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--format", "json", "--ca-file",
+                "\(chain.folder.path)/ca.pem",
+            ]
+        )
+        try sandbox.waitUntil("the sandbox is up") { sandbox.standardOutputText.hasSuffix("\n") }
+        let url = try #require(try JSONValue(parsing: Array(sandbox.standardOutputText.utf8))["url"]?.string)
+        let host = url.replacingOccurrences(of: "https://", with: "")
+        func doctor(_ settings: String...) throws -> (code: Int32, lines: [String: String]) {
+            let base = [
+                "doctor", "--format", "json", "--config", "\(chain.folder.path)/afterlogin.yaml", "--set",
+                "tenant.domain=\(host)", "--set", "tenant.client_id=sandbox-client", "--set",
+                "egress.ca_file=\(chain.folder.path)/ca.pem", "--set", "egress.allow=\(host)", "--set",
+                "tokens.profiles.audience=https://profiles.example/api",
+            ]
+            let process = try ChildProcess(Executables.afterlogin, base + settings.flatMap { ["--set", $0] })
+            let code = process.wait()
+            let report = try JSONValue(parsing: Array(process.standardOutputText.utf8))
+            let lines = (report.array ?? []).map { line in
+                (line["what"]?.string ?? "", "\(line["verdict"]?.string ?? ""): \(line["finding"]?.string ?? "")")
+            }
+            return (code, Dictionary(lines) { $1 })
+        }
+        let good = try doctor("kafka.brokers=\(cluster.bootstrapServers)", "tenant.client_secret=sandbox-secret")
+        #expect(good.code == 0)
+        #expect(good.lines["brokers"]?.hasPrefix("ok: ") == true, "\(good.lines)")
+        #expect(good.lines["topic logins"] == "ok: 2 partitions")
+        #expect(good.lines["token endpoint"]?.hasPrefix("ok: ") == true, "\(good.lines)")
+        #expect(good.lines["host \(host)"]?.hasPrefix("ok: ") == true, "\(good.lines)")
+        #expect(good.lines["rules"] == "ok: 1 in order")
+        #expect(good.lines["Node"]?.hasPrefix("ok: v") == true && good.lines["confinement"] != nil)
+        let bad = try doctor("kafka.brokers=127.0.0.1:1", "tenant.client_secret=wrong", "rules.host.node=/no/such/node")
+        #expect(bad.code == 1)
+        #expect(
+            bad.lines["brokers"]?.contains("127.0.0.1:1") == true && bad.lines["brokers"]?.hasPrefix("problem") == true
+        )
+        #expect(bad.lines["token endpoint"]?.hasPrefix("problem: ") == true, "\(bad.lines)")
+        #expect(bad.lines["token endpoint"]?.contains("401") == true, "\(bad.lines)")
+        #expect(bad.lines["Node"]?.hasPrefix("problem: ") == true)
+        sandbox.kill()
+        await cluster.close()
+    }
+}

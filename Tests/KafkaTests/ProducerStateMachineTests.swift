@@ -1,0 +1,190 @@
+import Testing
+
+@testable import Kafka
+
+@Suite("What a producer sends again, and in which order")
+struct ProducerStateMachineTests {
+    private typealias Machine = KafkaProducer.StateMachine
+    private let zero = BootTime(nanoseconds: 0)
+
+    private func send(_ sequence: UInt, _ key: String, alone: Bool = false) -> Machine.Send {
+        Machine.Send(sequence: sequence, message: KafkaMessage("t", key: key, "v\(sequence)"), isAlone: alone)
+    }
+
+    @Test func whatFailsHoldsItsKeyAndNoOther() {
+        var machine = Machine()
+        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        check(machine.failed(self.send(1, "a"), .transient, now: self.zero) == .sendAgain)
+        check(machine.submitted(2, self.send(2, "a").message) == .hold)
+        check(machine.submitted(3, self.send(3, "b").message) == .send)
+        check(machine.due(self.zero) == [])
+        let later = self.zero.advanced(by: Machine.firstBackoff)
+        check(machine.nextDue == later)
+        check(machine.due(later) == [self.send(1, "a")])
+        check(machine.due(later) == [])
+        machine.delivered(1)
+        check(machine.due(later) == [self.send(2, "a")])
+        machine.delivered(2)
+        check(!machine.isHolding && machine.nextDue == nil)
+    }
+
+    @Test func whatIsTooLargeGoesAloneAndOnlyThenFails() {
+        var machine = Machine()
+        _ = machine.submitted(1, self.send(1, "a").message)
+        check(machine.failed(self.send(1, "a"), .tooLarge, now: self.zero) == .sendAgain)
+        check(machine.due(self.zero) == [self.send(1, "a", alone: true)])
+        check(machine.failed(self.send(1, "a", alone: true), .tooLarge, now: self.zero) == .fail)
+        check(!machine.isHolding)
+    }
+
+    @Test func theWaitGrowsUpToItsLimit() {
+        var machine = Machine()
+        _ = machine.submitted(1, self.send(1, "a").message)
+        var now = self.zero
+        var waits: [Duration] = []
+        for _ in 0..<8 {
+            check(machine.failed(self.send(1, "a"), .transient, now: now) == .sendAgain)
+            guard let due = machine.nextDue else { break }
+            waits.append(now.until(due))
+            now = due
+            check(machine.due(now).count == 1)
+        }
+        #expect(waits.prefix(3) == [.milliseconds(100), .milliseconds(200), .milliseconds(400)])
+        #expect(waits.last == Machine.longestBackoff && waits == waits.sorted())
+    }
+
+    @Test func aFullQueueKeepsTheOrder() {
+        var machine = Machine()
+        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        machine.queueWasFull(self.send(1, "a"))
+        check(machine.submitted(2, self.send(2, "b").message) == .hold)
+        check(machine.firstOverflow?.sequence == 1)
+        machine.firstOverflowSent()
+        check(machine.firstOverflow?.sequence == 2)
+        machine.firstOverflowSent()
+        check(machine.firstOverflow == nil && machine.submitted(3, self.send(3, "a").message) == .send)
+    }
+
+    /// A cluster that fails at random: every message ends once, and what is sent again keeps the order of its key.
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func anyFailuresEndEveryMessageOnce(seed: UInt64) {
+        var random = SeededGenerator(seed)
+        var machine = Machine()
+        var inFlight: [Machine.Send] = []
+        var ended: [UInt: Int] = [:]
+        var purged = Set<UInt>()
+        var againByKey: [[UInt8]: [UInt]] = [:]
+        var now = self.zero
+        var last: UInt = 0
+        func turn() {
+            now = now.advanced(by: .milliseconds(Int.random(in: 0...300, using: &random)))
+            for send in machine.due(now) {
+                // Of a held key one at a time.
+                let others = inFlight.filter {
+                    $0.message.key == send.message.key
+                        && againByKey[send.message.key ?? []]?.contains($0.sequence) == true
+                }
+                #expect(others.isEmpty)
+                againByKey[send.message.key ?? [], default: []].append(send.sequence)
+                inFlight.append(send)
+            }
+            while let send = machine.firstOverflow, inFlight.count < 20 {
+                machine.firstOverflowSent()
+                inFlight.append(send)
+            }
+        }
+        func answer() {
+            guard let index = inFlight.indices.randomElement(using: &random) else { return }
+            let send = inFlight.remove(at: index)
+            againByKey[send.message.key ?? []]?.removeAll { $0 == send.sequence }
+            let kind: KafkaProducer.DeliveryFailure? =
+                switch Int.random(in: 0..<10, using: &random) {
+                case 0, 1: .transient
+                case 2: .tooLarge
+                case 3: .permanent
+                default: nil
+                }
+            guard let kind else {
+                machine.delivered(send.sequence)
+                ended[send.sequence, default: 0] += 1
+                return
+            }
+            switch machine.failed(send, kind, now: now) {
+            case .fail:
+                #expect(kind == .permanent || kind == .tooLarge && send.isAlone)
+                ended[send.sequence, default: 0] += 1
+            case .sendAgain: #expect(kind != .permanent)
+            }
+        }
+        for _ in 0..<1_500 {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0..<4:
+                last += 1
+                let send = self.send(last, "k\(Int.random(in: 0..<5, using: &random))")
+                guard machine.submitted(last, send.message) == .send else { break }
+                if inFlight.count >= 20 { machine.queueWasFull(send) } else { inFlight.append(send) }
+            case 4..<8: answer()
+            case 8: turn()
+            default:
+                guard Int.random(in: 0..<50, using: &random) == 0 else { break }
+                let dropped = machine.purged()
+                #expect(dropped == dropped.sorted())
+                for sequence in dropped { ended[sequence, default: 0] += 1 }
+                purged.formUnion(dropped)
+            }
+        }
+        while machine.isHolding || !inFlight.isEmpty {
+            now = now.advanced(by: .seconds(3))
+            turn()
+            answer()
+        }
+        #expect(ended.count == Int(last) && ended.values.allSatisfy { $0 == 1 })
+    }
+}
+
+@Suite("Properties of librdkafka that may be set")
+struct PropertyPolicyTests {
+    @Test(arguments: [
+        "security.protocol", "sasl.mechanisms", "sasl.password", "ssl.ca.location", "session.timeout.ms", "linger.ms",
+        "socket.timeout.ms",
+    ])
+    func whateverBreaksNoPromisePasses(name: String) throws {
+        for role in [PropertyPolicy.Role.consumer, .producer, .admin] {
+            #expect(try PropertyPolicy(role: role, version: 0x0200_02ff).merged(with: [name: "7"])[name] == "7")
+        }
+    }
+
+    @Test(
+        arguments: [
+            (.consumer, "enable.auto.commit", "true"), (.consumer, "auto.commit.enable", "true"),
+            (.consumer, "group.protocol", "consumer"), (.consumer, "group.id", "x"),
+            (.consumer, "partition.assignment.strategy", "cooperative-sticky"), (.consumer, "bootstrap.servers", "x"),
+            (.consumer, "metadata.broker.list", "x"), (.producer, "acks", "1"),
+            (.producer, "request.required.acks", "0"),
+            (.producer, "enable.idempotence", "FALSE"), (.producer, "transactional.id", "x"),
+            (.admin, "log.queue", "false"),
+        ] as [(PropertyPolicy.Role, String, String)]
+    )
+    func whatWouldBreakAPromiseIsRefusedByName(role: PropertyPolicy.Role, name: String, value: String) throws {
+        let error = #expect(throws: KafkaError.self) {
+            try PropertyPolicy(role: role, version: 0x0200_02ff).merged(with: [name: value])
+        }
+        #expect(error?.message.contains(name) == true)
+    }
+
+    @Test func anAliasTakesThePlaceOfItsName() throws {
+        let merged = try PropertyPolicy(role: .producer, version: 0x0200_02ff).merged(with: [
+            "queue.buffering.max.ms": "9"
+        ])
+        #expect(merged["linger.ms"] == nil && merged["queue.buffering.max.ms"] == "9")
+    }
+
+    @Test func aPropertyThatLibrdkafkaDoesNotKnowIsToldByName() {
+        let error = #expect(throws: KafkaError.self) {
+            try KafkaProducer(
+                configuration: KafkaProducerConfiguration(brokers: "127.0.0.1:1", properties: ["no.such.property": "1"])
+            )
+        }
+        #expect(error?.message.contains("no.such.property") == true)
+    }
+}
