@@ -10,7 +10,7 @@ package final class NDJSONSource: RecordSource {
         var isStopped = false
     }
 
-    /// Longer lines are cut here; they are undecodable for their length. Memory stays bounded whatever is read.
+    /// Longer lines are cut here, and are undecodable for their length: memory stays bounded whatever is read.
     package static let maxLineBytes = 32 << 20
 
     private let path: String
