@@ -53,7 +53,11 @@ let package = Package(
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "KafkaTests", dependencies: ["Kafka"]),
-        .testTarget(name: "HTTPClientTests", dependencies: ["HTTPClient", "HTTPServer", "Cryptography"]),
+        .testTarget(
+            name: "HTTPClientTests",
+            dependencies: ["HTTPClient", "HTTPServer"],
+            exclude: ["Fixtures"]
+        ),
         .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography"]),
         .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON"]),
         .testTarget(

@@ -18,6 +18,7 @@ extension CurlTransfer {
         case .headersTooLarge: return (.headersTooLarge, "HPE_HEADER_OVERFLOW")
         case .responseTooLarge: return (.responseTooLarge, "ERR_RESPONSE_TOO_LARGE")
         case .addressRefused: return (.addressRefused, "EACCES")
+        case .protocolSwitched: return (.badResponse, "HPE_INVALID_CONSTANT")
         case nil: break
         }
         let number = Int32(truncatingIfNeeded: unsafe afterlogin_curl_get_number(self.easy, CURLINFO_OS_ERRNO))
@@ -31,6 +32,9 @@ extension CurlTransfer {
             default: return (.other, Self.name(of: number) ?? "ECONNREFUSED")
             }
         case CURLE_OPERATION_TIMEDOUT: return (sentBytes ? .timeout : .connectTimeout, "ETIMEDOUT")
+        // The only word of libcurl's about bad chunks is its text.
+        case CURLE_RECV_ERROR where self.detail(code).hasSuffix("in chunked-encoding"):
+            return (.badResponse, "HPE_INVALID_CHUNK_SIZE")
         case CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
             return (.connectionReset, number == EPIPE ? "EPIPE" : "ECONNRESET")
         case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:

@@ -129,6 +129,7 @@ extension CurlTransfer {
         self.headerBytesOfAllBlocks = 0
         self.headerLines = 0
         self.headersAreWhole = false
+        self.blockIsWhole = false
         self.body = []
         unsafe self.errorText.pointee = 0
         if case .custom(_, sendsBody: true) = self.options.method { self.forgetBody() }

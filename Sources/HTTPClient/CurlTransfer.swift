@@ -13,6 +13,8 @@ import Glibc
         case headersTooLarge
         case responseTooLarge
         case addressRefused
+        /// The server talks another protocol from here on, though nobody asked for that.
+        case protocolSwitched
     }
 
     let easy: UnsafeMutableRawPointer
@@ -36,8 +38,10 @@ import Glibc
     var headerBytes: [UInt8] = []
     var headerBytesOfAllBlocks = 0
     var headerLines = 0
-    /// Whether the empty line behind the latest header block has come: libcurl takes an end of the connection for it.
+    /// Whether the empty line behind the headers of the response has come: libcurl takes an end of the connection for it.
     var headersAreWhole = false
+    /// The same of the latest header block, which may be one that only announces the response (1xx).
+    var blockIsWhole = false
     var body: [UInt8] = []
 
     init?(loop: CurlLoop, configuration: HTTPClient.Configuration, authorities: CertificateAuthorities) {
@@ -58,6 +62,8 @@ import Glibc
         unsafe afterlogin_curl_set_text(easy, CURLOPT_PROXY, "")
         unsafe afterlogin_curl_set_text(easy, CURLOPT_NOPROXY, "*")
         unsafe afterlogin_curl_set_number(easy, CURLOPT_NOSIGNAL, 1)
+        // Without it, ending a transfer whose name is being resolved blocks the thread until the resolver answers.
+        unsafe afterlogin_curl_set_number(easy, CURLOPT_QUICK_EXIT, 1)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_PATH_AS_IS, 1)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
@@ -85,19 +91,27 @@ import Glibc
             self.abort = .headersTooLarge
             return false
         }
-        if unsafe line.starts(with: "HTTP/".utf8) {
+        guard !self.headersAreWhole else { return true }
+        if self.blockIsWhole {
             self.headerBytes.removeAll(keepingCapacity: true)
-            self.headersAreWhole = false
+            self.blockIsWhole = false
         }
-        if unsafe line.first == UInt8(ascii: "\r") || line.first == UInt8(ascii: "\n") { self.headersAreWhole = true }
-        if self.body.isEmpty { unsafe self.headerBytes.append(contentsOf: line) }
+        unsafe self.headerBytes.append(contentsOf: line)
+        guard unsafe line.first == UInt8(ascii: "\r") || line.first == UInt8(ascii: "\n") else { return true }
+        self.blockIsWhole = true
+        let status = unsafe afterlogin_curl_get_number(self.easy, CURLINFO_RESPONSE_CODE)
+        guard status != 101 else {
+            self.abort = .protocolSwitched
+            return false
+        }
+        self.headersAreWhole = status >= 200
         return true
     }
 
     func bodyArrived(_ bytes: UnsafeRawBufferPointer) -> Bool {
         if self.body.isEmpty {
             let length = unsafe Int(afterlogin_curl_get_large(self.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T))
-            guard length <= self.maxResponseBytes else {
+            guard length <= self.maxResponseBytes || self.isDecoding else {
                 self.abort = .responseTooLarge
                 return false
             }
@@ -110,6 +124,12 @@ import Glibc
         }
         unsafe self.body.append(contentsOf: bytes)
         return true
+    }
+
+    /// The announced length of an encoded body says nothing about that of the decoded one.
+    private var isDecoding: Bool {
+        guard self.options.decompresses == true else { return false }
+        return String(decoding: self.headerBytes, as: UTF8.self).lowercased().contains("content-encoding:")
     }
 
     /// A new connection is about to be made.
@@ -136,6 +156,8 @@ import Glibc
 
     /// The request is about to be sent, perhaps on a connection that another request opened with more rights.
     func requestReady(address: UnsafePointer<CChar>) -> Bool {
+        // Another address of the same host may have been refused while this one connected.
+        self.abort = nil
         guard !self.allowsSpecialAddresses else { return true }
         guard let peer = unsafe PeerAddress(numeric: address), !peer.isSpecial else {
             self.abort = .addressRefused

@@ -36,7 +36,8 @@ public struct HTTPRequest: Sendable {
     package var verifiesCertificate = true
     /// Whether an encoded body (gzip, deflate, br) is offered and decoded here.
     ///
-    /// Off for rules, whose libraries decode themselves.
+    /// Off for rules, whose libraries decode themselves. (libcurl does not notice an encoded body that ends too early
+    /// where its length or its last chunk says that it is whole.)
     package var decompresses = true
 
     /// A request with the usual limits.

@@ -1,0 +1,69 @@
+import HTTPClient
+import Testing
+
+/// One connection, many streams, against Node's server.
+@Suite(.timeLimit(.minutes(1)))
+struct HTTP2Tests {
+    private let server: TLSServer
+    private let client: HTTPClient
+
+    init() async throws {
+        let certificates = try await TestCertificates()
+        let pem = try await certificates.makeServer(names: "IP:127.0.0.1")
+        self.server = try await TLSServer(pem: pem, http2: true)
+        var configuration = HTTPClient.Configuration()
+        configuration.caFile = certificates.authority
+        self.client = try HTTPClient(configuration: configuration)
+    }
+
+    private func end() async {
+        await self.client.shutdown()
+        self.server.stop()
+    }
+
+    @Test func aServerWithoutItIsSpokenToInHTTP1() async throws {
+        let certificates = try await TestCertificates()
+        let plain = try await TLSServer(pem: certificates.makeServer(names: "IP:127.0.0.1"))
+        defer { plain.stop() }
+        let request = HTTPRequest.local(plain.url("/echo")).with { $0.verifiesCertificate = false }
+        #expect(try await self.client.send(request).values(of: "x-version") == ["1.1"])
+        await self.end()
+    }
+
+    @Test func requestsAtOnceShareOneConnection() async throws {
+        let client = self.client
+        let url = self.server.url("/together/50")
+        // None is answered before all are there.
+        let texts = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<50 { group.addTask { try await client.send(.local(url)).text } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(texts == Array(repeating: "together", count: 50))
+        #expect(self.server.count("connection") == 1)
+        await self.end()
+    }
+
+    @Test func repeatedHeadersAreKept() async throws {
+        let response = try await self.client.send(.local(self.server.url("/cookies")))
+        #expect(response.values(of: "set-cookie") == ["a=1", "b=2", "c=3"])
+        await self.end()
+    }
+
+    @Test(arguments: ["/fail", "/cut"])
+    func aStreamThatTheServerBreaksOffIsAFailure(path: String) async throws {
+        let failure = try #require(await self.client.failure(of: .local(self.server.url(path))))
+        #expect(failure.kind == .badResponse)
+        #expect(failure.code == "ERR_HTTP2_STREAM_ERROR")
+        #expect(failure.sentBytes)
+        #expect(try await self.client.send(.local(self.server.url("/bytes/3"))).text == "xxx")
+        await self.end()
+    }
+
+    @Test func aConnectionThatTheServerEndsPolitelyIsReplaced() async throws {
+        for _ in 0..<3 {
+            #expect(try await self.client.send(.local(self.server.url("/goaway"))).text == "bye")
+            #expect(try await self.client.send(.local(self.server.url("/bytes/3"))).text == "xxx")
+        }
+        await self.end()
+    }
+}
