@@ -21,6 +21,28 @@ struct HTTP2Tests {
         self.server.stop()
     }
 
+    @Test func itIsUsedWhereItIsOffered() async throws {
+        let fields = [
+            HTTPField("X-Mixed", "a, b"), HTTPField("Connection", "close"), HTTPField("TE", "gzip"),
+            HTTPField("Transfer-Encoding", "chunked"), HTTPField("Upgrade", "h2c"), HTTPField("Empty", ""),
+        ]
+        for count in [0, 1, 16_384, 65_535, 65_536, 200_000] {
+            let body = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let response = try await self.client.send(
+                .local("PATCH", self.server.url("/echo?a=b"), headers: fields, body: body)
+            )
+            #expect(response.status == 200)
+            #expect(response.reason == "")
+            #expect(response.values(of: "x-version") == ["2.0"])
+            #expect(response.body == body)
+            let seen = try #require(response.values(of: "x-seen").first)
+            #expect(seen.contains(#""x-mixed":"a, b""#) && seen.contains(#""empty":"""#))
+            #expect(!seen.contains("h2c") && !seen.contains("close"))
+        }
+        #expect(self.server.count("connection") == 1)
+        await self.end()
+    }
+
     @Test func aServerWithoutItIsSpokenToInHTTP1() async throws {
         let certificates = try await TestCertificates()
         let plain = try await TLSServer(pem: certificates.makeServer(names: "IP:127.0.0.1"))

@@ -66,7 +66,7 @@ server.on('request', (request, response) => {
         if (!response.writableFinished) print(`aborted ${request.url}`);
     });
     response.on('error', () => {});
-    const [, name, argument] = request.url.split('/');
+    const [, name, argument] = request.url.split('?')[0].split('/');
     answers[name](request, response, argument);
 });
 server.listen(0, '127.0.0.1', () => print(server.address().port));
