@@ -25,12 +25,13 @@ package final class KafkaAdmin: Sendable {
 
     /// nil for a topic that does not exist.
     ///
-    /// `configuration` is empty where the cluster has no admin API (the in-process one), or does not allow it to be
-    /// read.
+    /// `configuration` is empty unless it is asked for, and where the cluster does not allow it to be read. The in-process cluster has no admin
+    /// API: asking it takes the whole timeout.
     ///
     /// - Throws: `TOPIC_AUTHORIZATION_FAILED` with the topic's name, or when no broker answers.
     package func describe(
         topics: [String],
+        withConfiguration: Bool = false,
         timeout: Duration
     ) async throws(KafkaError) -> [String: TopicDescription?] {
         try await self.call(timeout) { (client, deadline) throws(KafkaError) in
@@ -38,6 +39,7 @@ package final class KafkaAdmin: Sendable {
             for topic in topics {
                 found[topic] = .some(try client.describe(topic, until: deadline))
             }
+            guard withConfiguration else { return found }
             let existing = found.values.compactMap { $0?.name }
             for (topic, configuration) in client.configurations(of: existing, until: deadline) {
                 found[topic]??.configuration = configuration

@@ -4,7 +4,7 @@ package struct TopicDescription: Sendable, Hashable {
     package var partitions: Int
     /// By name, as effective.
     ///
-    /// Empty where the cluster has no admin API, and where this client may not read configurations.
+    /// Empty where it was not asked for, where the cluster has no admin API, and where this client may not read configurations.
     package var configuration: [String: String]
 
     package init(name: String, partitions: Int, configuration: [String: String] = [:]) {

@@ -122,11 +122,46 @@ struct BadInputTests {
         #expect(log.contains("callback was called again"))
     }
 
+    @Test func aTokenOfARuleAppearsNowhere() throws {
+        let chain = try HostileChain()
+        let sandbox = try SandboxProcess(in: chain.folder)
+        let process = try chain.run(
+            HostileChain.event("token", user: "a"),
+            "--set",
+            "tenant.domain=\(sandbox.host)",
+            "--set",
+            "egress.allow=\(sandbox.host)",
+            "--set",
+            "egress.ca_file=\(sandbox.certificate)",
+            "--set",
+            "configuration.TOKEN_URL=\(sandbox.url)/oauth/token"
+        )
+        sandbox.kill()
+        let data = try #require(
+            try ResultLines(process.standardOutputText).update(of: "a")?["data"],
+            "\(process.standardOutputText)\(process.standardErrorText)"
+        )
+        let token = String(try #require(data["user"]?["reversed"]?.string).reversed())
+        #expect(token.count > 40)
+        #expect(
+            data["rules"]?.array?.first?["warnings"]?.array?.first?.string?.contains("late [redacted]") == true,
+            "\(data)"
+        )
+        #expect(process.standardErrorText.contains("got [redacted]"))
+        for text in [process.standardOutputText, process.standardErrorText] {
+            #expect(!text.contains(token) && !text.contains(token.suffix(20)))
+        }
+    }
+
     @Test func secretsAppearNowhere() throws {
         let chain = try HostileChain()
-        let process = try chain.run(HostileChain.event("secret", user: "a"))
+        let modes = ["secret", "denied with a secret", "late secret"]
+        let process = try chain.run(modes.map { HostileChain.event($0, user: $0) }.joined(separator: "\n"))
         let lines = try ResultLines(process.standardOutputText)
-        #expect(lines.failure(of: "a")?["reason"]?.string == "rule-error")
+        #expect(lines.failure(of: "secret")?["reason"]?.string == "rule-error")
+        #expect(lines.denials.first?["data"]?["denial"]?["message"]?.string == "not with [redacted]")
+        let late = lines.update(of: "late secret")?["data"]?["rules"]?.array?.first?["warnings"]?.array?.first?.string
+        #expect(late?.contains("late [redacted]") == true, "\(lines.updates)")
         for text in [process.standardOutputText, process.standardErrorText] {
             #expect(text.contains("[redacted]"))
             for secret in [HostileChain.secret, "pass-in-url", "token-in-query", "ijklmnop"] {

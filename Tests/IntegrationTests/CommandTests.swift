@@ -26,6 +26,18 @@ struct CommandTests {
         #expect(result.code == 2 && result.errors.contains("check"))
     }
 
+    @Test(arguments: [
+        ["run", "--output", "results"], ["run", "--input"], ["check", "rules"], ["check", "--format", "xml"],
+        ["check", "--set", "rules.directory"], ["check", "--help=yes"], ["topics", "--partitions", "0"],
+        ["topics", "--create=yes"], ["run", "--set", "kafka.broker=localhost"],
+    ])
+    func whatCannotBeMeantIsSaidAndEndsWith2(words: [String]) throws {
+        let process = try ChildProcess(Executables.afterlogin, words)
+        #expect(process.wait() == 2)
+        #expect(process.standardOutputText.isEmpty)
+        #expect(process.standardErrorText.hasPrefix("afterlogin \(words[0]): "), "\(process.standardErrorText)")
+    }
+
     @Test(arguments: ["check", "run"])
     func everyProblemOfTheRulesIsToldAtOnce(command: String) throws {
         let folder = try TemporaryFolder()
@@ -135,25 +147,92 @@ struct CommandTests {
         #expect(unreadable.code == 2 && unreadable.errors.contains("/no/such/file"))
     }
 
+    @Test func resultsGoToAFile() throws {
+        let chain = try HostileChain()
+        let process = try chain.run(
+            HostileChain.event("fine", user: "a") + "\n{",
+            "--output",
+            "\(chain.folder.path)/results"
+        )
+        #expect(process.wait() == 0 && process.standardOutputText.isEmpty)
+        let lines = try ResultLines(chain.folder.text("results"))
+        #expect(lines.updates.count == 1 && lines.failures.count == 1)
+        let nowhere = try chain.run(HostileChain.event("fine", user: "a"), "--output", "/no/such/folder/results")
+        #expect(nowhere.wait() == 2 && nowhere.standardErrorText.contains("/no/such/folder/results"))
+    }
+
+    @Test func aBrokerThatIsAwayIsNamedAndTheWorkerIsNotReady() throws {
+        let chain = try HostileChain()
+        let port = try FreePort.take()
+        let worker = try chain.start("kafka.brokers=127.0.0.1:1", "admin.listen=127.0.0.1:\(port)")
+        try worker.waitUntil("the broker is named") {
+            worker.standardErrorText.contains("no broker of 127.0.0.1:1 answers")
+        }
+        let ready = try ChildProcess("curl", ["--silent", "--write-out", " %{http_code}", "127.0.0.1:\(port)/readyz"])
+        let answer = ready.waitForOutput()
+        #expect(answer.hasSuffix(" 503") && answer.count > 10, "\(answer)")
+        worker.send(SIGTERM)
+        #expect(worker.wait() == 0, "\(worker.standardErrorText)")
+    }
+
+    @Test(.enabled(if: KafkaBroker.isAvailable))
+    func topicsThatAreMissingAreNamedAndCreatedOnARealBroker() throws {
+        let broker = try KafkaBroker()
+        let set = ["--set", "kafka.brokers=\(broker.bootstrapServers)"]
+        func run(_ words: [String]) throws -> (code: Int32, output: String) {
+            let process = try ChildProcess(Executables.afterlogin, words + set)
+            let code = process.wait()
+            return (code, process.standardOutputText)
+        }
+        let names = ["logins", "user-updates", "user-update-failures"]
+        let missing = try run(["topics"])
+        #expect(missing.code == 1)
+        let examined = try run(["doctor"])
+        #expect(examined.code == 1)
+        for name in names {
+            let advice = "\(name): does not exist; run: afterlogin topics --create"
+            #expect(missing.output.contains("no  \(advice)\n"), "\(missing.output)")
+            #expect(examined.output.contains("problem  topic \(advice)\n"), "\(examined.output)")
+        }
+        for line in examined.output.split(separator: "\n") {
+            #expect(["ok ", "warning ", "problem "].contains { line.hasPrefix($0) }, "\(line)")
+        }
+        let created = try run(["topics", "--create", "--partitions", "3"])
+        #expect(created.code == 0, "\(created.output)")
+        let found = try run(["topics", "--format", "json"])
+        #expect(found.code == 0)
+        let report = try JSONValue(parsing: Array(found.output.utf8))
+        #expect(report.array?.compactMap { $0["state"]?.string } == ["3 partitions", "3 partitions", "3 partitions"])
+        #expect(report.array?.compactMap { $0["topic"]?.string } == names)
+    }
+
+    @Test func topicsFindsThoseOfTheInProcessCluster() async throws {
+        let cluster = try InProcessCluster()
+        for topic in ["logins", "user-updates", "user-update-failures"] {
+            try cluster.createTopic(topic, partitions: 2)
+        }
+        let found = try self.run("topics", "--set", "kafka.brokers=\(cluster.bootstrapServers)")
+        #expect(found.code == 0)
+        #expect(
+            found.output
+                == "ok  logins: 2 partitions\nok  user-updates: 2 partitions\nok  user-update-failures: 2 partitions\n"
+        )
+        await cluster.close()
+        let away = try self.run("topics", "--set", "kafka.brokers=127.0.0.1:1")
+        #expect(away.code == 1 && away.errors.contains("no broker of 127.0.0.1:1 answers"))
+    }
+
     @Test func doctorHasALineForEachPartAndSaysWhatToDo() async throws {
         let cluster = try InProcessCluster()
         for topic in ["logins", "user-updates"] { try cluster.createTopic(topic, partitions: 2) }
         let chain = try HostileChain()
-        let sandbox = try ChildProcess(
-            Executables.afterlogin,
-            [
-                "sandbox", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--format", "json", "--ca-file",
-                "\(chain.folder.path)/ca.pem",
-            ]
-        )
-        try sandbox.waitUntil("the sandbox is up") { sandbox.standardOutputText.hasSuffix("\n") }
-        let url = try #require(try JSONValue(parsing: Array(sandbox.standardOutputText.utf8))["url"]?.string)
-        let host = url.replacingOccurrences(of: "https://", with: "")
+        let sandbox = try SandboxProcess(in: chain.folder)
+        let host = sandbox.host
         func doctor(_ settings: String...) throws -> (code: Int32, lines: [String: String]) {
             let base = [
                 "doctor", "--format", "json", "--config", "\(chain.folder.path)/afterlogin.yaml", "--set",
                 "tenant.domain=\(host)", "--set", "tenant.client_id=sandbox-client", "--set",
-                "egress.ca_file=\(chain.folder.path)/ca.pem", "--set", "egress.allow=\(host)", "--set",
+                "egress.ca_file=\(sandbox.certificate)", "--set", "egress.allow=\(host)", "--set",
                 "tokens.profiles.audience=https://profiles.example/api",
             ]
             let process = try ChildProcess(Executables.afterlogin, base + settings.flatMap { ["--set", $0] })

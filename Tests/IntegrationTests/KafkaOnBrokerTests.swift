@@ -19,7 +19,11 @@ struct KafkaOnBrokerTests {
         #expect(again["new"]??.code == "TOPIC_ALREADY_EXISTS")
         let wrong = TopicSpecification(name: "wrong", partitions: 1, configuration: ["no.such.setting": "1"])
         #expect(try await admin.create([wrong], timeout: .seconds(20))["wrong"]??.code == "INVALID_CONFIG")
-        let found = try await admin.describe(topics: ["new", "missing"], timeout: .seconds(20))
+        let found = try await admin.describe(
+            topics: ["new", "missing"],
+            withConfiguration: true,
+            timeout: .seconds(20)
+        )
         #expect(found["new"]??.partitions == 3)
         #expect(found["new"]??.configuration["max.message.bytes"] == "12345")
         #expect(found["missing"] == .some(nil))

@@ -34,28 +34,80 @@ struct ResultSchemaTests {
         #expect(data["unsupported"] == ["redirect", "multifactor"])
         let denial = try #require(lines.denials.first)
         #expect(denial["data"]?["denial"] == ["name": "hostile", "message": "not today"])
-        try self.expectRefusals(of: denial, "login.denied.json")
-        try self.expectRefusals(of: try #require(lines.failures.first), "failure.line.json")
         // One kind is not the other.
         #expect(try self.validator.problems(denial, "user.enriched.json") != [])
+        let update = try #require(lines.update(of: "user-writes"))
+        for place in [[], ["data"], ["data", "login"], ["data", "rules", "0"], ["data", "changes", "app_metadata"]] {
+            try self.expectRefusals(of: update, at: place, "user.enriched.json")
+            try self.expectRefusals(
+                of: denial,
+                at: place.filter { _ in !place.contains("changes") },
+                "login.denied.json"
+            )
+        }
+        try self.expectRefusals(of: denial, at: ["data", "denial"], "login.denied.json")
+        let failure = try #require(lines.failures.first { $0["failure"]?["rule"] != nil })
+        for place in [[], ["failure"]] { try self.expectRefusals(of: failure, at: place, "failure.line.json") }
+    }
+
+    @Test func aLoginThatIsTooOldSaysSo() throws {
+        let process = try HostileChain().run(
+            HostileChain.event("call", user: "a"),
+            "--set",
+            "rules.attempts=3",
+            "--set",
+            "rules.max_age=1ms"
+        )
+        let lines = try ResultLines(process.standardOutputText)
+        #expect(lines.failure(of: "a")?["reason"]?.string == "too-old", "\(lines.failures)")
+        for value in lines.failures { #expect(try self.validator.problems(value, "failure.line.json") == []) }
+    }
+
+    @Test func aKeywordThatTheValidatorDoesNotKnowIsAnError() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"type": "number", "multipleOf": 2}"#, to: "even.json")
+        let validator = try SchemaValidator(folder: folder.path)
+        #expect(throws: SchemaValidator.UnknownKeyword.self) { try validator.problems(4, "even.json") }
     }
 
     /// Each member taken away or made a number must be noticed, but for those that may be missing.
-    private func expectRefusals(of value: JSONValue, _ schema: String) throws {
-        let optional: Set = ["traceparent", "key", "key_base64", "value_base64", "warnings", "rule"]
-        for (name, _) in value.object?.members ?? [] {
-            var without = value
-            without[name] = nil
-            if !optional.contains(name) {
-                #expect(try self.validator.problems(without, schema) != [], "without \(name)")
+    ///
+    /// - Parameters:
+    ///   - value: What fits the schema as it is.
+    ///   - place: The object in it whose members are changed.
+    ///   - schema: The document.
+    ///   - isOpen: Whether members that the schema does not name are let pass.
+    /// - Throws: Where the value has no such object.
+    private func expectRefusals(
+        of value: JSONValue,
+        at place: [String],
+        _ schema: String,
+        isOpen: Bool = false
+    ) throws {
+        let optional: Set = [
+            "traceparent", "key", "warnings", "rule", "afterlogin-rule", "afterlogin-first-attempt",
+            "afterlogin-last-attempt", "afterlogin-timestamp",
+        ]
+        let object = try #require(value.member(at: place))
+        let members = try #require(object.object?.members)
+        #expect(!members.isEmpty)
+        for (name, member) in members {
+            func problems(_ change: (inout JSONValue) -> Void) throws -> [String] {
+                var changed = object
+                change(&changed)
+                return try self.validator.problems(value.replacing(place[...], by: changed), schema)
             }
-            var wrong = value
-            wrong[name] = 5
-            #expect(try self.validator.problems(wrong, schema) != [], "\(name) as a number")
-            wrong[name] = value[name]
-            wrong["\(name)-unknown"] = true
-            #expect(try self.validator.problems(wrong, schema) != [], "something more")
+            if !optional.contains(name) {
+                #expect(try problems { $0[name] = nil } != [], "\(schema): without \(name) in \(place)")
+            }
+            // No member takes both a truth value and an array.
+            let wrong: JSONValue = member.bool == nil ? true : []
+            #expect(try problems { $0[name] = wrong } != [], "\(schema): \(name) in \(place) of another type")
         }
+        var more = object
+        more["unknown"] = true
+        let problems = try self.validator.problems(value.replacing(place[...], by: more), schema)
+        #expect(problems.isEmpty == isOpen, "\(schema): something more in \(place)")
     }
 
     @Test func recordsOnTopicsFitTheirSchemas() async throws {
@@ -64,14 +116,18 @@ struct ResultSchemaTests {
             try cluster.createTopic(topic, partitions: 2)
         }
         let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
-        for mode in ["writes", "denied", "rejects"] {
+        for mode in ["writes", "denied", "rejects", "large"] {
             let value = Array(HostileChain.event(mode, user: "user-\(mode)").utf8)
             let headers = [KafkaHeader(name: "trace", value: [1, 2]), KafkaHeader(name: "empty", value: nil)]
             _ = try await producer.produce(KafkaMessage(topic: "logins", key: [9], value: value, headers: headers))
         }
         _ = try await producer.produce(KafkaMessage(topic: "logins", key: [7], value: nil))
         let chain = try HostileChain()
-        let worker = try chain.start("kafka.brokers=\(cluster.bootstrapServers)", "kafka.group=schemas")
+        let worker = try chain.start(
+            "kafka.brokers=\(cluster.bootstrapServers)",
+            "kafka.group=schemas",
+            "kafka.properties.message.max.bytes=1000000"
+        )
         let reader = RecordReader()
         let consumer = try KafkaConsumer(
             configuration: KafkaConsumerConfiguration(
@@ -84,11 +140,11 @@ struct ResultSchemaTests {
             delegate: reader
         )
         consumer.start()
-        try worker.waitUntil("four results") { reader.records.count >= 4 }
+        try worker.waitUntil("five results") { reader.records.count >= 5 }
         worker.send(SIGTERM)
         #expect(worker.wait() == 0)
         let records = reader.records
-        #expect(records.count == 4)
+        #expect(records.count == 5)
         for record in records where record.topicPartition.topic == "user-updates" {
             #expect(
                 record.headers == [
@@ -101,15 +157,23 @@ struct ResultSchemaTests {
             #expect(try self.validator.problems(value, schema) == [])
         }
         let failures = records.filter { $0.topicPartition.topic == "user-update-failures" }
-        #expect(failures.count == 2)
+        #expect(failures.count == 3)
         for record in failures {
             let ours = record.headers.filter { $0.name.hasPrefix("afterlogin-") }
             let members = ours.map { ($0.name, JSONValue.string(String(decoding: $0.value ?? [], as: UTF8.self))) }
-            #expect(try self.validator.problems(JSONValue(members), "failure.headers.json") == [])
+            let headers = JSONValue(members)
+            #expect(try self.validator.problems(headers, "failure.headers.json") == [])
+            try self.expectRefusals(of: headers, at: [], "failure.headers.json", isOpen: true)
         }
         let tombstone = try #require(failures.first { $0.value == nil })
         #expect(tombstone.key == [7])
-        let failed = try #require(failures.first { $0.value != nil })
+        func failure(_ reason: String) -> KafkaRecord? {
+            let header = KafkaHeader(name: "afterlogin-reason", value: Array(reason.utf8))
+            return failures.first { $0.headers.contains(header) }
+        }
+        // What the topic does not take leaves the original, which it does take.
+        #expect(failure("result-too-large")?.value == Array(HostileChain.event("large", user: "user-large").utf8))
+        let failed = try #require(failure("rule-error"))
         #expect(failed.key == [9] && failed.value == Array(HostileChain.event("rejects", user: "user-rejects").utf8))
         #expect(
             failed.headers.prefix(2) == [
@@ -134,6 +198,24 @@ struct ResultSchemaTests {
                 #expect(self.validator.resolve(reference, in: name) != nil, "\(name): \(reference)")
             }
         }
+    }
+}
+
+extension JSONValue {
+    /// Names of members, and numbers of elements.
+    fileprivate func member(at place: [String]) -> JSONValue? {
+        place.reduce(self) { value, step in value?[step] ?? Int(step).flatMap { value?.array?[$0] } }
+    }
+
+    fileprivate func replacing(_ place: ArraySlice<String>, by other: JSONValue) -> JSONValue {
+        guard let step = place.first else { return other }
+        if let index = Int(step), var elements = self.array {
+            elements[index] = elements[index].replacing(place.dropFirst(), by: other)
+            return .array(elements)
+        }
+        var copy = self
+        copy[step] = self[step]?.replacing(place.dropFirst(), by: other)
+        return copy
     }
 }
 

@@ -22,7 +22,7 @@ final class HostileChain {
             case 'rejects': throw new Error('rejected');
             case 'exit': return attempt(() => process.exit(3));
             case 'socket': return attempt(() => new (process.binding('tcp_wrap').TCP)(0));
-            case 'file': return attempt(() => require('fs').readFileSync('/etc/hostname', 'utf8'));
+            case 'file': return attempt(() => require('fs').readFileSync('/etc/passwd', 'utf8'));
             case 'program': return attempt(() => {
                 const run = require('child_process').spawnSync('/bin/true');
                 if (run.error) throw run.error;
@@ -37,6 +37,27 @@ final class HostileChain {
             case 'secret':
                 console.log(`${configuration.CLIENT_SECRET} Bearer abcdefgh.ijklmnop`);
                 throw new Error(`https://me:pass-in-url@api.example/?access_token=token-in-query ${configuration.CLIENT_SECRET}`);
+            case 'denied with a secret':
+                return callback(new UnauthorizedError(`not with ${configuration.CLIENT_SECRET}`));
+            case 'late secret':
+                setTimeout(() => { throw new Error(`late ${configuration.CLIENT_SECRET}`); }, 10);
+                return callback(null, user, context);
+            case 'token': {
+                const reply = await fetch(configuration.TOKEN_URL, {
+                    method: 'POST',
+                    headers: { 'content-type': 'application/json' },
+                    body: JSON.stringify({
+                        grant_type: 'client_credentials', client_id: 'sandbox-client', client_secret: 'sandbox-secret',
+                        audience: 'https://profiles.example/api',
+                    }),
+                });
+                const token = (await reply.json()).access_token;
+                console.log(`got ${token}`, { authorization: `Bearer ${token}` });
+                setTimeout(() => { throw new Error(`late ${token}`); }, 10);
+                user.reversed = [...token].reverse().join('');
+                return callback(null, user, context);
+            }
+            case 'large': user.large = 'x'.repeat(3e6); return callback(null, user, context);
             case 'denied': return callback(new UnauthorizedError('not today'));
             case 'call': {
                 try { await fetch(configuration.CLOSED); } catch (error) { return callback(error); }
@@ -75,6 +96,7 @@ final class HostileChain {
             egress: { allow: ["127.0.0.1:\(self.closedPort)"], attempts: 1 }
             configuration:
               CLIENT_SECRET: ${file:\(self.folder.path)/secret}
+              TOKEN_URL: https://127.0.0.1/oauth/token
               CLOSED: http://127.0.0.1:\(self.closedPort)/
             admin: { listen: none }
             """
