@@ -59,14 +59,15 @@ struct WorkerOnBrokerTests {
         let staging = try await Staging(KafkaBroker(), delayMilliseconds: 20)
         defer { staging.close() }
         try await staging.produce(10_000)
-        let first = try staging.worker()
+        // Long enough for the hottest user's lane on a machine with much else to do: a drain that misses its deadline gives up, and says so.
+        let first = try staging.worker("drain=30s")
         let audit = try staging.audit()
         try self.wait(first, "some results") { audit.resultCount > 2_000 }
         let asked = ContinuousClock.now
         first.send(SIGTERM)
         #expect(first.wait() == 0, "\(first.standardErrorText.suffix(2_000))")
-        // The drain deadline is 5 s; leaving the group and ending the rule hosts come after it.
-        #expect(ContinuousClock.now - asked < .seconds(15))
+        // Leaving the group and ending the rule hosts come after the drain.
+        #expect(ContinuousClock.now - asked < .seconds(45))
         #expect(audit.resultCount < 10_000)
         let second = try staging.worker()
         try self.wait(second, "all results") { audit.resultCount == 10_000 }
