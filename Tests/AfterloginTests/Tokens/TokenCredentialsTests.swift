@@ -95,7 +95,8 @@ struct TokenCredentialsTests {
     }
 
     @Test func whatIsMissingIsToldByItsKey() throws {
-        #expect(try TokenCredentials(Configuration.Tenant()) == nil as TokenCredentials?)
+        let none = try TokenCredentials(Configuration.Tenant())
+        if none != nil { Issue.record("credentials out of nothing") }
         for (change, key) in [
             ({ $0.clientSecret = nil }, "tenant.client_secret"),
             ({ $0.clientAuth = .privateKeyJWT }, "tenant.private_key"),
