@@ -42,7 +42,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography",
+                "Cryptography", "CLinux",
             ],
             resources: [.copy("Demo/rules")]
         ),

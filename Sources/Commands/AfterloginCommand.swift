@@ -1,4 +1,5 @@
 public import Afterlogin
+import CLinux
 import Glibc
 
 /// The command line, with your own native rules.
@@ -17,6 +18,7 @@ public enum AfterloginCommand {
     public static func main(rules: [any Rule] = []) async -> Never {
         // A reader of our output that went away must not end the worker.
         signal(SIGPIPE, SIG_IGN)
+        shim_share_memory_among_threads()
         let code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
         exit(code.rawValue)
     }

@@ -33,10 +33,10 @@ extension CurlTransfer {
     /// Takes what stands before the next line feed.
     private static func takeLine(_ lines: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let end = lines.firstIndex(of: UInt8(ascii: "\n")) ?? lines.endIndex
-        var line = lines[..<end]
+        let line = lines[..<end]
         lines = lines[min(end + 1, lines.endIndex)...]
-        if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        return line
+        // `removeLast` would copy them.
+        return line.last == UInt8(ascii: "\r") ? line.dropLast() : line
     }
 
     /// `HTTP/1.1 200 All right` says "All right".
@@ -47,8 +47,8 @@ extension CurlTransfer {
 
     private static func trim(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var line = line
-        while let first = line.first, first == 0x20 || first == 0x09 { line.removeFirst() }
-        while let last = line.last, last == 0x20 || last == 0x09 { line.removeLast() }
+        while let first = line.first, first == 0x20 || first == 0x09 { line = line.dropFirst() }
+        while let last = line.last, last == 0x20 || last == 0x09 { line = line.dropLast() }
         return line
     }
 

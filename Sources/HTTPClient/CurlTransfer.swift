@@ -65,6 +65,8 @@ import Glibc
         // Without it, ending a transfer whose name is being resolved blocks the thread until the resolver answers.
         unsafe afterlogin_curl_set_number(easy, CURLOPT_QUICK_EXIT, 1)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_PATH_AS_IS, 1)
+        // Each transfer over TLS takes this much for what it sends (the default is 64 KB), and 16 KB for what it receives.
+        unsafe afterlogin_curl_set_number(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
         unsafe afterlogin_curl_set_number(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         // With a second source beside the file, libcurl would parse all authorities anew for each connection.

@@ -61,7 +61,9 @@ import Glibc
             unsafe text += 1
             count += 1
         }
-        for (index, line) in Self.suppressed.enumerated() where ![hasAccept, hasContentType, false][index] {
+        // `Expect` is added to large bodies only; every line costs, for libcurl walks them again and again.
+        let isWanted = [!hasAccept, !hasContentType, sendsBody]
+        for (index, line) in Self.suppressed.enumerated() where isWanted[index] {
             unsafe list[count].data = text
             unsafe memcpy(text, line.utf8Start, line.utf8CodeUnitCount)
             unsafe text += line.utf8CodeUnitCount

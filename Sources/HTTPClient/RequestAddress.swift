@@ -56,18 +56,26 @@ enum RequestAddress {
 
     /// Encodes path and query; the host is left to libcurl (IDN, or an error).
     private static func encode(_ address: String, from authority: Int) -> String {
-        let hexadecimal = Array("0123456789ABCDEF".utf8)
+        let hexadecimal: StaticString = "0123456789ABCDEF"
         var bytes: [UInt8] = []
         bytes.reserveCapacity(address.utf8.count + 32)
-        var isInPath = false
-        for (index, byte) in address.utf8.enumerated() {
-            if index >= authority, byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") {
-                isInPath = true
-            }
-            if isInPath, byte <= 0x20 || byte >= 0x7f || Self.isRaw(byte) {
-                bytes += [UInt8(ascii: "%"), hexadecimal[Int(byte >> 4)], hexadecimal[Int(byte & 15)]]
-            } else {
-                bytes.append(byte)
+        var address = address
+        address.withUTF8 { text in
+            var isInPath = false
+            for index in text.indices {
+                let byte = unsafe text[index]
+                if index >= authority,
+                    byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#")
+                {
+                    isInPath = true
+                }
+                if isInPath, byte <= 0x20 || byte >= 0x7f || Self.isRaw(byte) {
+                    bytes.append(UInt8(ascii: "%"))
+                    bytes.append(unsafe hexadecimal.utf8Start[Int(byte >> 4)])
+                    bytes.append(unsafe hexadecimal.utf8Start[Int(byte & 15)])
+                } else {
+                    bytes.append(byte)
+                }
             }
         }
         return String(decoding: bytes, as: UTF8.self)

@@ -58,73 +58,110 @@ struct UniqueMembers<Value> {
 extension UniqueMembers: Sendable where Value: Sendable {}
 
 /// The members of a JSON object, in order; equality ignores the order.
+///
+/// A small one that was parsed stays text until it is changed: most of what a rule is given it only looks at, or hands on.
 public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
-    private var storage = UniqueMembers<JSONValue>()
+    private enum Storage: Sendable {
+        case text(JSONText)
+        case members(UniqueMembers<JSONValue>)
+    }
+
+    /// Each look at a longer text would cost more than its members do at once.
+    private static let maxTextBytes = 2_048
+
+    private var storage: Storage
 
     /// An object without members.
-    public init() {}
+    public init() { self.storage = .members(UniqueMembers()) }
 
     /// These members in this order; of equal names the last value, at the place of the first.
     public init(_ members: [(name: String, value: JSONValue)]) {
-        for member in members { self.storage.set(member.name, member.value) }
+        var storage = UniqueMembers<JSONValue>()
+        for member in members { storage.set(member.name, member.value) }
+        self.storage = .members(storage)
     }
 
     /// `["plan": "gold", "logins": 3]`.
     public init(dictionaryLiteral elements: (String, JSONValue)...) {
-        for (name, value) in elements { self.storage.set(name, value) }
+        self.init(elements.map { (name: $0, value: $1) })
     }
 
     /// The members of validated text that is an object.
     init(_ text: JSONText) {
-        self.storage = text.mapMembers(\.value)
+        self.storage = text.range.count <= Self.maxTextBytes ? .text(text) : .members(text.mapMembers(\.value))
+    }
+
+    /// The text, where it is one still.
+    var text: JSONText? {
+        guard case .text(let text) = self.storage else { return nil }
+        return text
+    }
+
+    private var uniqueMembers: UniqueMembers<JSONValue> {
+        switch self.storage {
+        case .text(let text): text.mapMembers(\.value)
+        case .members(let members): members
+        }
+    }
+
+    /// Changes the members where they are, so that they are not copied as a whole.
+    private mutating func withMembers<Result>(_ body: (inout UniqueMembers<JSONValue>) -> Result) -> Result {
+        var members = self.uniqueMembers
+        self.storage = .text(.emptyObject)
+        defer { self.storage = .members(members) }
+        return body(&members)
     }
 
     /// The members in order.
-    public var members: [(name: String, value: JSONValue)] { self.storage.entries }
+    public var members: [(name: String, value: JSONValue)] { self.uniqueMembers.entries }
 
     /// How many members there are.
-    public var count: Int { self.storage.entries.count }
+    public var count: Int { self.uniqueMembers.entries.count }
 
     /// Whether there are none.
-    public var isEmpty: Bool { self.storage.entries.isEmpty }
+    public var isEmpty: Bool {
+        switch self.storage {
+        case .text(let text): text.isEmptyObject
+        case .members(let members): members.entries.isEmpty
+        }
+    }
 
     /// The value of a member, nil where there is none; assigning nil removes the member, `.null` stores a null.
     public subscript(_ name: String) -> JSONValue? {
-        get { self.storage.position(of: name).map { self.storage.entries[$0].value } }
+        get {
+            switch self.storage {
+            case .text(let text): text[name]?.value
+            case .members(let members): members.position(of: name).map { members.entries[$0].value }
+            }
+        }
         set {
-            if let newValue {
-                self.storage.set(name, newValue)
-            } else {
-                self.storage.remove(name)
+            self.withMembers { members in
+                if let newValue { members.set(name, newValue) } else { members.remove(name) }
             }
         }
         _modify {
-            guard let position = self.storage.position(of: name) else {
-                var value: JSONValue?
-                yield &value
-                if let value { self.storage.set(name, value) }
-                return
-            }
             // Taken out while it is changed: it would be copied as a whole otherwise.
-            var value: JSONValue? = self.storage.modify(at: position) { stored in
-                let taken = stored
-                stored = .null
-                return taken
-            }
-            defer {
-                if let value {
-                    self.storage.modify(at: position) { $0 = value }
-                } else {
-                    self.storage.remove(name)
+            var value: JSONValue? = self.withMembers { members in
+                guard let position = members.position(of: name) else { return nil }
+                return members.modify(at: position) { stored in
+                    let taken = stored
+                    stored = .null
+                    return taken
                 }
             }
+            defer { self[name] = value }
             yield &value
         }
     }
 
     /// Whether both have the same names with equal values, in any order.
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
-        left.count == right.count && left.members.allSatisfy { right[$0.name] == $0.value }
+        if let left = left.text, let right = right.text, left.hasSameBytes(as: right) { return true }
+        let (left, right) = (left.uniqueMembers, right.uniqueMembers)
+        return left.entries.count == right.entries.count
+            && left.entries.allSatisfy { entry in
+                right.position(of: entry.name).map { right.entries[$0].value == entry.value } ?? false
+            }
     }
 
     /// Hashes names and values, in any order the same.

@@ -93,22 +93,29 @@ enum JSONSkimmer {
     @inline(__always)
     static func string(_ bytes: Span<UInt8>, _ range: Range<Int>, is name: Span<UInt8>) -> Bool {
         if range.count - 2 == name.count {
-            var isEqual = true
-            for index in 0..<name.count where bytes[range.lowerBound + 1 + index] != name[index] {
-                isEqual = false
-                break
-            }
+            let inner = bytes.extracting((range.lowerBound + 1)..<(range.upperBound - 1))
             // A name that contains a backslash is never equal to its own escaped form.
-            if isEqual { return !self.hasEscape(name) }
+            return JSONBytes.areEqual(inner, name) && !self.hasEscape(inner)
         }
         // An escaped form is always longer.
-        guard range.count - 2 > name.count, self.hasEscape(bytes.extracting(range)) else { return false }
+        guard range.count - 2 > name.count,
+            self.hasEscape(bytes.extracting((range.lowerBound + 1)..<(range.upperBound - 1)))
+        else { return false }
         let text = self.unescape(bytes, range)
         return text.count == name.count && text.indices.allSatisfy { text[$0] == name[$0] }
     }
 
-    private static func hasEscape(_ bytes: Span<UInt8>) -> Bool {
-        for index in bytes.indices where bytes[index] == UInt8(ascii: "\\") { return true }
+    /// Of a string without its quotes: one that is still in it has a backslash in front.
+    private static func hasEscape(_ inner: Span<UInt8>) -> Bool {
+        var index = 0
+        while index + 8 <= inner.count {
+            guard JSONBytes.quoteOrBackslash(in: JSONBytes.load(inner, index)) == 0 else { return true }
+            index += 8
+        }
+        while index < inner.count {
+            if inner[index] == UInt8(ascii: "\\") { return true }
+            index += 1
+        }
         return false
     }
 

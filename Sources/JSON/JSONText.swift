@@ -180,7 +180,15 @@ public struct JSONText: Sendable, CustomStringConvertible {
 
     /// Whether both say the same: order of members and white space do not count, numbers are compared by value.
     public func isEquivalent(to other: JSONText) -> Bool {
-        self.bytes == other.bytes || self.kind == other.kind && self.value == other.value
+        self.hasSameBytes(as: other) || self.kind == other.kind && self.value == other.value
+    }
+
+    /// Whether both are the same text, to the byte.
+    public func hasSameBytes(as other: JSONText) -> Bool {
+        JSONBytes.areEqual(
+            self.storage.span.extracting(self.range),
+            other.storage.span.extracting(other.range)
+        )
     }
 }
 

@@ -81,10 +81,30 @@ public struct JSONWriter: Sendable {
             for element in elements { self.append(element) }
             self.endArray()
         case .object(let object):
+            if let text = object.text { return self.appendCompact(text) }
             self.beginObject()
             for (name, value) in object.members { self.member(name, value) }
             self.endObject()
         }
+    }
+
+    /// Validated text without the white space between its tokens.
+    private mutating func appendCompact(_ text: JSONText) {
+        self.separate()
+        let bytes = text.storage.span
+        var copied = text.range.lowerBound
+        var index = copied
+        while index < text.range.upperBound {
+            switch bytes[index] {
+            case UInt8(ascii: "\""): index = JSONSkimmer.endOfString(bytes, index)
+            case 0x20, 0x0A, 0x0D, 0x09:
+                self.bytes.append(contentsOf: text.storage[copied..<index])
+                index = JSONGrammar.skipWhitespace(bytes, index)
+                copied = index
+            default: index += 1
+            }
+        }
+        self.bytes.append(contentsOf: text.storage[copied..<index])
     }
 
     /// A whole number.
@@ -179,9 +199,13 @@ public struct JSONWriter: Sendable {
     }
 
     private static func needsEscape(_ bytes: Span<UInt8>) -> Bool {
-        for index in bytes.indices {
+        var index = 0
+        // Eight at a time; a word that holds something beyond ASCII is looked at byte by byte as well.
+        while index + 8 <= bytes.count, JSONBytes.special(in: JSONBytes.load(bytes, index)) == 0 { index += 8 }
+        while index < bytes.count {
             let byte = bytes[index]
             if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return true }
+            index += 1
         }
         return false
     }

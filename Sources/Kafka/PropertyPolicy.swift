@@ -36,9 +36,11 @@ struct PropertyPolicy: Sendable {
             let queue =
                 self.version >= Self.fetchBackoffSince
                 ? ["queued.min.messages": "2000", "fetch.queue.backoff.ms": "5"]
-                : ["queued.min.messages": "8000"]
+                : ["queued.min.messages": "4000"]
             return self.common.merging(queue) { $1 }.merging([
                 "queued.max.messages.kbytes": "32768",
+                // Of one partition in one response: what a full local queue may be over its limit, times the partitions.
+                "fetch.message.max.bytes": "262144",
                 "enable.auto.commit": "false",
                 "enable.auto.offset.store": "false",
                 "auto.offset.reset": "error",
@@ -64,7 +66,7 @@ struct PropertyPolicy: Sendable {
     private static let aliases = [
         "metadata.broker.list": "bootstrap.servers", "request.required.acks": "acks",
         "auto.commit.enable": "enable.auto.commit", "delivery.timeout.ms": "message.timeout.ms",
-        "queue.buffering.max.ms": "linger.ms",
+        "queue.buffering.max.ms": "linger.ms", "max.partition.fetch.bytes": "fetch.message.max.bytes",
     ]
 
     /// Our defaults with the user's properties over them.

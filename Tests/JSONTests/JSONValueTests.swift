@@ -36,6 +36,37 @@ struct JSONValueTests {
         #expect(self.string(user) == #"{"email":null}"#)
     }
 
+    @Test(arguments: [0, 3_000])
+    func whatWasParsedIsWrittenCompactWhetherItWasChangedOrNot(padding: Int) throws {
+        // Padded, it is beyond what stays text.
+        let blank = String(repeating: " ", count: padding)
+        let text = "{\(blank) \"a\" : { \"b\\\" c\" :\t[ 1 , { } ] } ,\r\n \"d\" : \" e \" }"
+        var value = try JSONValue(parsing: Array(text.utf8))
+        #expect(self.string(value) == #"{"a":{"b\" c":[1,{}]},"d":" e "}"#)
+        value["d"] = "f"
+        #expect(self.string(value) == #"{"a":{"b\" c":[1,{}]},"d":"f"}"#)
+        value["a"]?["g"] = true
+        #expect(self.string(value) == #"{"a":{"b\" c":[1,{}],"g":true},"d":"f"}"#)
+    }
+
+    @Test
+    func anObjectThatWasParsedIsLikeOneThatWasBuilt() throws {
+        let parsed = try JSONValue(parsing: Array(#"{"a":1,"b":{"c":null},"a":2.0}"#.utf8))
+        let built: JSONValue = ["b": ["c": .null], "a": 2]
+        #expect(parsed == built)
+        #expect(parsed.hashValue == built.hashValue)
+        #expect(parsed.object?.count == 2)
+        #expect(parsed.object?.members.map(\.name) == ["a", "b"])
+        #expect(parsed["a"]?.int == 2)
+        #expect(parsed["b"]?["c"]?.isNull == true)
+        #expect(parsed.object?.isEmpty == false)
+        #expect(try JSONValue(parsing: Array("{ }".utf8)).object?.isEmpty == true)
+        var changed = parsed
+        changed["b"]?["c"] = nil
+        #expect(changed == ["a": 2, "b": [:]])
+        #expect(parsed == built)
+    }
+
     @Test
     func aMemberOfNullMakesAnObjectAndOneOfAScalarIsIgnored() {
         var value: JSONValue = ["a": .null, "b": "text"]

@@ -29,12 +29,22 @@ struct AdmittedLogin: Sendable {
         }
     }
 
-    private var content: Content
-    var retry: RetryState
+    private final class Retry: Sendable {
+        let state: RetryState
+        init(_ state: RetryState) { self.state = state }
+    }
 
-    init(record: KafkaRecord, epoch: Int, arrived: ContinuousClock.Instant, retry: RetryState) {
+    private var content: Content
+    /// nil before the first attempt: what most logins are.
+    private var latest: Retry?
+
+    init(record: KafkaRecord, epoch: Int, arrived: ContinuousClock.Instant) {
         self.content = Content(record, epoch, arrived, nil)
-        self.retry = retry
+    }
+
+    var retry: RetryState {
+        get { self.latest?.state ?? RetryState() }
+        set { self.latest = Retry(newValue) }
     }
 
     var record: KafkaRecord { self.content.record }

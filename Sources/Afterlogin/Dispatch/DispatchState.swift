@@ -47,6 +47,8 @@ struct DispatchState {
         var concurrency: Int
         var logins: Int
         var bytes: Int
+        /// Results that the broker has not acknowledged: nothing more is begun at this many.
+        var unacknowledged = 1_000
         /// Records that a restart would read again, in all partitions: bounds the ledgers while one login waits for long.
         var span = 200_000
     }
@@ -60,6 +62,8 @@ struct DispatchState {
     private var ready: [LaneKey] = []
     private var readyHead = 0
     private(set) var running = 0
+    /// Results handed to the publisher and not acknowledged.
+    private(set) var unacknowledged = 0
     private(set) var waiting = 0
     private(set) var admitted = 0
     private(set) var admittedBytes = 0
@@ -142,14 +146,14 @@ struct DispatchState {
     /// A record was read.
     ///
     /// Returns what is to be decoded, or nil for one that is not wanted.
-    mutating func received(_ record: KafkaRecord, now: ContinuousClock.Instant, retry: RetryState) -> AdmittedLogin? {
+    mutating func received(_ record: KafkaRecord, now: ContinuousClock.Instant) -> AdmittedLogin? {
         guard !self.isStopping, let partition = self.partitions[record.topicPartition], !partition.isRevoking,
             self.partitions[record.topicPartition]?.ledger.received(record.offset) == true
         else { return nil }
         self.admitted += 1
         self.undecoded += 1
         self.admittedBytes += AdmittedLogin.byteCount(of: record)
-        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now, retry: retry)
+        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now)
     }
 
     /// Whether more may be read.
@@ -182,7 +186,9 @@ struct DispatchState {
 
     /// The next login to run, if there is room for it.
     mutating func next() -> AdmittedLogin? {
-        guard self.running < self.limits.concurrency else { return nil }
+        guard self.running < self.limits.concurrency, self.unacknowledged < self.limits.unacknowledged else {
+            return nil
+        }
         while self.readyHead < self.ready.count {
             let key = self.ready[self.readyHead]
             self.readyHead += 1
@@ -212,6 +218,7 @@ struct DispatchState {
     /// Its rules ended, and its result goes to the publisher: the lane moves on.
     mutating func published(_ login: AdmittedLogin) {
         self.running -= 1
+        self.unacknowledged += 1
         self.advance(login.lane)
     }
 
@@ -220,6 +227,7 @@ struct DispatchState {
     /// Returns how many offsets became committable.
     mutating func acknowledged(_ login: AdmittedLogin) -> Int {
         self.release(login)
+        self.unacknowledged -= 1
         guard self.isCurrent(login) else { return 0 }
         self.partitions[login.topicPartition]?.busy -= 1
         return self.partitions[login.topicPartition]?.ledger.resolved(login.offset) ?? 0
@@ -229,7 +237,10 @@ struct DispatchState {
     mutating func abandoned(_ login: AdmittedLogin, wasRunning: Bool) {
         self.release(login)
         if self.isCurrent(login) { self.partitions[login.topicPartition]?.busy -= 1 }
-        guard wasRunning else { return }
+        guard wasRunning else {
+            self.unacknowledged -= 1
+            return
+        }
         self.running -= 1
         self.advance(login.lane)
     }

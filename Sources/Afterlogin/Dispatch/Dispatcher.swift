@@ -89,7 +89,8 @@ package final class Dispatcher: RecordReceiver {
         let limits = DispatchState.Limits(
             concurrency: configuration.concurrency,
             logins: configuration.admitted.logins,
-            bytes: configuration.admitted.bytes
+            bytes: configuration.admitted.bytes,
+            unacknowledged: configuration.maxUncommitted
         )
         self.state = Mutex(
             State(
@@ -140,7 +141,7 @@ package final class Dispatcher: RecordReceiver {
         var decodes = false
         let isOpen = self.state.withLock { state in
             for record in records {
-                guard let login = state.dispatch.received(record, now: now, retry: RetryState()) else { continue }
+                guard let login = state.dispatch.received(record, now: now) else { continue }
                 state.inbox.append(login)
             }
             decodes = !state.isDecoding && !state.inbox.isEmpty
@@ -288,49 +289,49 @@ package final class Dispatcher: RecordReceiver {
     }
 
     private func handOver(_ result: ResultRecord, _ login: AdmittedLogin) {
+        // The publisher has its bytes; only a failure may have to be handed over again as it is.
+        let (kind, failure) = (result.kind, result.kind == .failure ? result : nil)
         self.publisher.publish(result) { outcome in
             switch outcome {
-            case .acknowledged: self.acknowledged(result, login)
-            case .tooLarge(let reason): self.refused(result, login, reason)
+            case .acknowledged: self.acknowledged(kind, failure?.reason, login)
+            case .tooLarge(let reason): self.refused(failure, login, reason)
             case .dropped: self.update { $0.dispatch.abandoned(login, wasRunning: false) }
             case .failed(let error): self.end(.failure(error))
             }
         }
     }
 
-    private func acknowledged(_ result: ResultRecord, _ login: AdmittedLogin) {
+    private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {
         let now = self.clock.now
         self.update { state in
             state.lastProgress = now
             state.refusal = nil
-            switch result.kind {
+            switch kind {
             case .update: state.tally.updates += 1
             case .denial: state.tally.denials += 1
-            case .failure: state.tally.failures[result.reason ?? "", default: 0] += 1
+            case .failure: state.tally.failures[reason ?? "", default: 0] += 1
             }
             state.schedule.advanced(state.dispatch.acknowledged(login))
         }
         self.processDuration.observe((now - login.arrived).inSeconds)
-        switch result.kind {
+        switch kind {
         case .update: self.finished.updates.add()
         case .denial: self.finished.denials.add()
         case .failure: self.finished.failures.add()
         }
-        if let reason = result.reason { self.metrics.add(.failures, 1, reason) }
+        if let reason { self.metrics.add(.failures, 1, reason) }
     }
 
-    private func refused(_ result: ResultRecord, _ login: AdmittedLogin, _ reason: String) {
-        switch result.kind {
-        case .update, .denial: self.handOver(self.pipeline.tooLarge(login.record, reason), login)
-        case .failure:
-            // Dropping it would lose a login. It waits until the topic takes it, and says so.
-            self.log.log(.error, "\(reason): raise max.message.bytes of the failures topic; trying again in 10 s")
-            self.state.withLock { $0.refusal = reason }
-            let due = self.clock.now.advanced(by: .seconds(10))
-            Task {
-                try? await self.sleep(until: due)
-                self.handOver(result, login)
-            }
+    /// `failure` is the record that was refused, where it was a failure already.
+    private func refused(_ failure: ResultRecord?, _ login: AdmittedLogin, _ reason: String) {
+        guard let failure else { return self.handOver(self.pipeline.tooLarge(login.record, reason), login) }
+        // Dropping it would lose a login. It waits until the topic takes it, and says so.
+        self.log.log(.error, "\(reason): raise max.message.bytes of the failures topic; trying again in 10 s")
+        self.state.withLock { $0.refusal = reason }
+        let due = self.clock.now.advanced(by: .seconds(10))
+        Task {
+            try? await self.sleep(until: due)
+            self.handOver(failure, login)
         }
     }
 

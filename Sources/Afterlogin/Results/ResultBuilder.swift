@@ -149,9 +149,10 @@ package struct ResultBuilder: Sendable {
         set: [(name: String, value: JSONText)], removed: [String]
     ) {
         // A chain that left the user alone hands on the very bytes that it was given.
-        guard !before.bytes.elementsEqual(after.bytes) else { return ([], []) }
-        let old = Dictionary(before.members.map { ($0.name, $0.value) }) { $1 }
+        guard !before.hasSameBytes(as: after) else { return ([], []) }
         let new = after.members
+        guard !before.isEmptyObject else { return (new, []) }
+        let old = Dictionary(before.members.map { ($0.name, $0.value) }) { $1 }
         let names = Set(new.map(\.name))
         let set = new.filter { member in !(old[member.name]?.isEquivalent(to: member.value) ?? false) }
         return (set, before.members.map(\.name).filter { !names.contains($0) })
@@ -161,11 +162,15 @@ package struct ResultBuilder: Sendable {
     private func writeClaims(_ event: LoginEvent, _ state: ChainState, _ writer: inout JSONWriter) {
         writer.name("claims")
         writer.beginObject()
-        for name in ["idToken", "accessToken"] {
-            guard let after = state.context[name], after.kind == .object else { continue }
-            let (set, _) = Self.difference(from: event.context[name] ?? .emptyObject, to: after)
+        let tokens = ["idToken", "accessToken"]
+        let isUnchanged = event.context.hasSameBytes(as: state.context)
+        let before = isUnchanged ? [] : event.context.members(tokens)
+        let after = isUnchanged ? [] : state.context.members(tokens)
+        for (index, after) in after.enumerated() {
+            guard let after, after.kind == .object else { continue }
+            let (set, _) = Self.difference(from: before[index] ?? .emptyObject, to: after)
             guard !set.isEmpty else { continue }
-            writer.name(name)
+            writer.name(tokens[index])
             writer.beginObject()
             for (name, value) in set {
                 writer.member(name, value)

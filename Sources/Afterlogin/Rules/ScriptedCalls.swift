@@ -29,15 +29,17 @@ final class ScriptedCalls: EvaluationClient {
     }
 
     func requestMade(_ request: HostRequest) {
-        guard let head = try? JSONText(validating: request.head), let rule = head["rule"]?.integer,
-            let name = self.names[rule], let method = head["method"]?.string, let url = head["url"]?.string
+        let head = try? JSONText(validating: request.head)
+        guard let parts = head?.members(["rule", "method", "url", "headers", "remaining"]),
+            let rule = parts[0]?.integer, let name = self.names[rule], let method = parts[1]?.string,
+            let url = parts[2]?.string
         else {
             request.reply(.failed(Self.failure("EPROTO", "the rule host asked for nonsense")))
             return
         }
-        var outgoing = HTTPRequest(method, url, headers: Self.fields(head["headers"]), body: request.body)
+        var outgoing = HTTPRequest(method, url, headers: Self.fields(parts[3]), body: request.body)
         outgoing.decompresses = false
-        let remaining = head["remaining"]?.integer.map { Duration.milliseconds($0) } ?? self.chain.timeout
+        let remaining = parts[4]?.integer.map { Duration.milliseconds($0) } ?? self.chain.timeout
         let call = EgressCall(rule: name, request: outgoing, deadline: .now + min(remaining, self.chain.timeout))
         self.calls.started(rule: rule)
         self.state.withLock { state in

@@ -26,31 +26,33 @@ struct ScriptedReply {
     let unsupported: [String]
 
     init(_ head: JSONText, firstIndex: Int, count: Int) throws(Nonsense) {
-        guard let outcome = head["outcome"]?.string.flatMap(Outcome.init(rawValue:)) else {
+        let parts = head.members(["outcome", "rule", "error", "rules", "userMetadata", "appMetadata", "unsupported"])
+        guard let outcome = parts[0]?.string.flatMap(Outcome.init(rawValue:)) else {
             throw Nonsense(description: "the outcome is unknown")
         }
         self.outcome = outcome
         if outcome == .completed {
             self.endedBy = nil
         } else {
-            guard let rule = head["rule"]?.integer, (firstIndex..<firstIndex + count).contains(rule) else {
+            guard let rule = parts[1]?.integer, (firstIndex..<firstIndex + count).contains(rule) else {
                 throw Nonsense(description: "the rule is unknown")
             }
             self.endedBy = rule - firstIndex
         }
-        self.message = Self.message(head["error"])
+        self.message = Self.message(parts[2])
         var rules: [Int: RuleTimes] = [:]
-        for entry in head["rules"]?.elements ?? [] {
-            guard let rule = entry["rule"]?.integer else { continue }
+        for entry in parts[3]?.elements ?? [] {
+            let entry = entry.members(["rule", "ms", "late"])
+            guard let rule = entry[0]?.integer else { continue }
             rules[rule] = RuleTimes(
-                milliseconds: entry["ms"]?.double ?? 0,
-                late: (entry["late"]?.elements ?? []).prefix(Self.maxLate).compactMap(\.string)
+                milliseconds: entry[1]?.double ?? 0,
+                late: (entry[2]?.elements ?? []).prefix(Self.maxLate).compactMap(\.string)
             )
         }
         self.rules = rules
-        self.userMetadata = head["userMetadata"]
-        self.appMetadata = head["appMetadata"]
-        self.unsupported = (head["unsupported"]?.elements ?? []).compactMap(\.string).filter {
+        self.userMetadata = parts[4]
+        self.appMetadata = parts[5]
+        self.unsupported = (parts[6]?.elements ?? []).compactMap(\.string).filter {
             $0 == "redirect" || $0 == "multifactor"
         }
     }

@@ -106,7 +106,7 @@ package final class Worker: Sendable {
                 admitted: state.dispatch.admitted,
                 admittedBytes: state.dispatch.admittedBytes,
                 uncommitted: state.dispatch.partitions.values.reduce(0) { $0 + $1.ledger.resolvedBeyond },
-                oldest: state.dispatch.lanes.values.map(\.first.arrived).min().map { now - $0 },
+                oldest: state.dispatch.lanes.values.lazy.map(\.first.arrived).min().map { now - $0 },
                 intakeIsOpen: !state.dispatch.intakeIsClosed,
                 tally: state.tally,
                 problem: state.problem?.description
@@ -166,6 +166,7 @@ package struct WorkerStatus: Sendable {
 extension DispatchState {
     /// How many logins wait, by reason; the first 20 reasons.
     var waitingReasons: [String: Int] {
+        guard self.waiting > 0 else { return [:] }
         var reasons: [String: Int] = [:]
         for lane in self.lanes.values {
             guard case .waiting(let reason) = lane.state else { continue }

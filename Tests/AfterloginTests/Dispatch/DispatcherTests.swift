@@ -321,6 +321,28 @@ struct DispatcherTests {
     }
 
     @Test
+    func nothingMoreIsBegunWhileTooManyResultsAreNotAcknowledged() async throws {
+        let bench = Bench(
+            Change { configuration in
+                configuration.concurrency = 1
+                configuration.maxUncommitted = 3
+            }
+        ) { _, _ in .completed }
+        bench.publisher.hold()
+        let task = await bench.start()
+        bench.send((0..<10).map { (Int64($0), "user-\($0)") })
+        await bench.waitForResults(3)
+        // A fourth would have been begun by the very call that handed over the third.
+        bench.send([(10, "user-10")])
+        #expect(bench.chain.order == ["0", "1", "2"])
+        bench.publisher.release()
+        await bench.waitForCommit(11)
+        #expect(bench.chain.order.count == 11)
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    @Test
     func aResultThatIsTooLargeBecomesAFailure() async throws {
         let bench = Bench { _, _ in .completed }
         bench.publisher.hold()
