@@ -25,6 +25,8 @@ struct TokenEntry: Sendable {
     /// Between attempts after a refusal: someone has to change something first.
     static let refusalBackoff = Backoff(base: .seconds(30), cap: .seconds(300))
     static let longestRetryAfter = Duration.seconds(3_600)
+    /// Between renewals that a 401 forces: an API that refuses whatever token it is shown must not cost one for each call.
+    static let renewalBackoff = Backoff(base: .seconds(5), cap: .seconds(600))
 
     private var token: String?
     private var expires = ContinuousClock.now
@@ -37,6 +39,9 @@ struct TokenEntry: Sendable {
     private(set) var awaySince: ContinuousClock.Instant?
     private(set) var isRefused = false
     private var nextAttempt: ContinuousClock.Instant?
+    /// Renewals that a 401 forced, since a token last came in the ordinary way.
+    private var renewals = 0
+    private var nextRenewal: ContinuousClock.Instant?
 
     mutating func asked(_ now: ContinuousClock.Instant) -> Decision {
         if let token = self.token, now < self.usableUntil {
@@ -53,6 +58,8 @@ struct TokenEntry: Sendable {
     }
 
     mutating func fetched(_ token: String, life: Duration, now: ContinuousClock.Instant, fraction: Double) {
+        // One that was not taken away by a 401 lived to its refresh.
+        if self.token != nil { self.renewals = 0 }
         self.token = token
         self.expires = now + life
         self.usableUntil = now + life - min(Self.skew, life / 4)
@@ -89,10 +96,12 @@ struct TokenEntry: Sendable {
 
     /// An API answered 401 to this token.
     ///
-    /// False when it is another one by now.
-    mutating func rejected(_ token: String) -> Bool {
-        guard self.token == token else { return false }
+    /// False when it is another one by now, or when new ones have been refused as well.
+    mutating func rejected(_ token: String, now: ContinuousClock.Instant) -> Bool {
+        guard self.token == token, now >= self.nextRenewal ?? now else { return false }
         self.token = nil
+        self.renewals += 1
+        self.nextRenewal = now + Self.renewalBackoff.ceiling(failures: self.renewals)
         return true
     }
 

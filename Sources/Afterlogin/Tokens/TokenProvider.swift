@@ -89,9 +89,10 @@ final class TokenProvider: Sendable {
 
     /// An API said 401 to a token of ours: a new one, fetched once however many calls say so; nil when the token is not ours.
     func renewed(_ token: String) async -> TokenReply? {
+        let now = self.clock.now
         let grant = self.state.withLock { state -> TokenGrant? in
             guard let grant = state.origins[token] else { return nil }
-            _ = state.entries[grant.key]?.rejected(token)
+            _ = state.entries[grant.key]?.rejected(token, now: now)
             return grant
         }
         guard let grant else { return nil }

@@ -161,6 +161,20 @@ struct WorkerEgressTests {
     }
 
     @Test
+    func anAPIThatRefusesEveryTokenCostsNoTokenForEachCall() async throws {
+        let fetches = Counter()
+        let sender = ScriptedSender { request, _ in
+            request.url.hasSuffix("/oauth/token")
+                ? .status(200, #"{"access_token":"opaque-token-\#(fetches.next())","expires_in":3600}"#) : .status(401)
+        }
+        let egress = try Self.egress(sender)
+        for _ in 0..<20 {
+            #expect(Self.status(await egress.send(Self.call("GET", "https://api.example/"), token: "profiles")) == 401)
+        }
+        #expect(fetches.count == 2)
+    }
+
+    @Test
     func tokensAndSecretsAreNotInWhatIsSaidOfAFailure() async throws {
         let log = Log(level: .error, redactor: Redactor(secrets: ["the-secret"]), format: .json) { _ in }
         let message = "timed out with opaque-token-1 and the-secret"

@@ -33,14 +33,39 @@ struct TokenEntryTests {
         var entry = TokenEntry()
         _ = entry.asked(start)
         entry.fetched("one", life: .seconds(1_000), now: start, fraction: 0)
-        let isOther = entry.rejected("zero")
+        let isOther = entry.rejected("zero", now: start)
         #expect(!isOther)
         let decision8 = entry.asked(start)
         #expect(decision8 == .use("one", expires: start + .seconds(1_000)))
-        let isRejected = entry.rejected("one")
+        let isRejected = entry.rejected("one", now: start)
         #expect(isRejected)
         let decision9 = entry.asked(start)
         #expect(decision9 == .fetch)
+    }
+
+    @Test
+    func renewalsThatDoNotHelpComeLessAndLessOften() {
+        let start = ContinuousClock.now
+        var entry = TokenEntry()
+        _ = entry.asked(start)
+        entry.fetched("0", life: .seconds(10_000), now: start, fraction: 0)
+        var renewals: [Int] = []
+        for second in 0..<80 {
+            let now = start + .seconds(second)
+            guard entry.rejected("\(renewals.count)", now: now) else { continue }
+            renewals.append(second)
+            _ = entry.asked(now)
+            entry.fetched("\(renewals.count)", life: .seconds(10_000), now: now, fraction: 0)
+        }
+        #expect(renewals == [0, 5, 15, 35, 75])
+        // A token that lived to its refresh shows that tokens are taken again.
+        let refresh = start + .seconds(7_600)
+        _ = entry.asked(refresh)
+        entry.fetched("6", life: .seconds(10_000), now: refresh, fraction: 0)
+        let isFirst = entry.rejected("6", now: refresh)
+        entry.fetched("7", life: .seconds(10_000), now: refresh, fraction: 0)
+        let isSecond = entry.rejected("7", now: refresh + .seconds(5))
+        #expect(isFirst && isSecond)
     }
 
     @Test
