@@ -4,7 +4,7 @@
 
 const test = require('node:test');
 const assert = require('node:assert');
-const { Worker, host } = require('./support/worker');
+const { Worker, host, kinds } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
@@ -80,4 +80,120 @@ test('a host whose worker goes away ends by itself', limit, async () => {
     worker.socket.destroy();
     const { code, signal } = await worker.closed;
     assert.ok(code !== 0 || signal !== null);
+});
+
+test('a loop in a turn that begins nowhere of ours is blamed on nobody', limit, async (context) => {
+    // The message arrives just after a timer of the innocent.
+    const worker = await host(context, [
+        `function (user, context, callback) {
+            if (!user.bad) { setTimeout(() => global.port.postMessage(0), 5); return; }
+            const { port1, port2 } = new MessageChannel();
+            port1.onmessage = () => { for (;;) {} };
+            global.port = port2;
+        }`,
+    ], { load: { limits: { turn: 200 } } });
+    worker.evaluate({ user_id: 'b', bad: true }, {}).catch(() => {});
+    worker.evaluate({ user_id: 'a' }, {}).catch(() => {});
+    await worker.closed;
+    assert.match(worker.lastWords, /^turn 0 -1$/m);
+});
+
+test('a rule that goes on without a pause when its time is over has its result, and its host ends', limit, async (context) => {
+    const worker = await host(context, [
+        'function (user, context, callback) { fetch("https://api.example/").catch(() => { for (;;) {} }); }',
+    ], { answer: () => null, load: { limits: { turn: 200 } } });
+    const done = await worker.evaluate({ user_id: 'a' }, {}, { timeout: 100 });
+    assert.equal(done.outcome, 'timeout');
+    const { signal } = await worker.closed;
+    assert.equal(signal, 'SIGKILL');
+    assert.match(worker.lastWords, /^turn 0 -1$/m);
+});
+
+test('a rule that tries again for ever does not hold up others when it is over', limit, async (context) => {
+    const worker = await host(context, [
+        `async function (user, context, callback) {
+            if (!user.bad) return callback(null, user, context);
+            for (;;) { try { await fetch('https://api.example/'); } catch (error) { continue; } }
+        }`,
+    ], { answer: () => ({ code: 'ECONNREFUSED' }), load: { limits: { turn: 200 } } });
+    assert.equal((await worker.evaluate({ user_id: 'a', bad: true }, {}, { timeout: 100 })).outcome, 'timeout');
+    assert.equal((await worker.evaluate({ user_id: 'b' }, {})).outcome, 'completed');
+    assert.equal(worker.closedWith, undefined);
+});
+
+test('one that runs alone names its rules before they run', limit, async (context) => {
+    const worker = await host(context, [
+        'function (user, context, callback) { callback(null); }',
+        'function (user, context, callback) { require("fs").writeSync(3, Buffer.alloc(64)); }',
+    ]);
+    worker.handle = () => worker.process.kill('SIGKILL');
+    worker.evaluate({ user_id: 'a' }, {}, {}, kinds.evaluateAlone).catch(() => {});
+    await worker.closed;
+    assert.match(worker.lastWords, /^rules 0\nrules\nrules 1\n$/);
+});
+
+test('a context that cannot be written to, or throws, ends the rule at once', limit, async (context) => {
+    const worker = await host(context, [
+        `function (user, context, callback) {
+            const made = { frozen: Object.freeze({}), proxy: new Proxy({}, { set() { throw new Error('no'); } }) };
+            callback(null, user, made[user.kind] || Object.freeze(context));
+        }`,
+        'function (user, context, callback) { user.second = true; callback(null, user, context); }',
+    ]);
+    for (const kind of ['frozen', 'given']) {
+        const done = await worker.evaluate({ user_id: 'a', kind }, {}, { timeout: 60_000 });
+        assert.equal(done.user?.second, true, kind);
+    }
+    const done = await worker.evaluate({ user_id: 'a', kind: 'proxy' }, {}, { timeout: 60_000 });
+    assert.deepEqual([done.outcome, done.rule, done.error.message], ['error', 0, 'no']);
+});
+
+test('metadata that cannot be sent on is refused, and what is too large together fails the last rule', limit, async (context) => {
+    const worker = await host(context, [
+        `async function (user, context, callback) {
+            const deep = {};
+            for (let at = deep, level = 0; level < 600; level += 1) at = at.x = {};
+            const text = '\\u20ac'.repeat(6 << 20);
+            const write = (patch) => auth0.users.updateAppMetadata(user.user_id, patch).then(() => '', ({ name }) => name);
+            user.refused = [await write({ deep }), await write({ text }), await write({ text })];
+            callback(null, user, context);
+        }`,
+        `function (user, context, callback) {
+            if (!user.large) return callback(null, user, context);
+            user.text = context.text = '\u20ac'.repeat(9 << 20);
+            callback(null, user, context);
+        }`,
+    ], { load: { limits: { memory: 2 ** 31 } } });
+    const done = await worker.evaluate({ user_id: 'a' }, {});
+    assert.deepEqual(done.user.refused, ['LimitError', '', 'LimitError']);
+    const large = await worker.evaluate({ user_id: 'a', large: true }, {});
+    assert.deepEqual([large.outcome, large.rule], ['limit', 1]);
+    assert.match(large.error.message, /too large together/);
+    assert.equal(worker.closedWith, undefined);
+});
+
+test('warnings of one rule are few, and domains end nothing', limit, async (context) => {
+    const worker = await host(context, [
+        `function (user, context, callback) {
+            require('domain').create().run(() => {});
+            process.on('uncaughtException', () => {});
+            for (let count = 0; count < 1000; count += 1) setImmediate(() => { throw new Error('again'); });
+            for (let count = 0; count < 1000; count += 1) callback(null, user, context);
+        }`,
+    ]);
+    assert.equal((await worker.evaluate({ user_id: 'a' }, {})).outcome, 'completed');
+    await worker.ping();
+    assert.equal(worker.warnings.length, 20);
+    assert.equal(worker.closedWith, undefined);
+});
+
+test('an address or headers without end are refused', limit, async (context) => {
+    const worker = await host(context, [
+        `async function (user, context, callback) {
+            await fetch('https://api.example/' + 'x'.repeat(1 << 20)).catch((error) => { user.cause = error.cause.message; });
+            callback(null, user, context);
+        }`,
+    ]);
+    assert.match((await worker.evaluate({ user_id: 'a' }, {})).user.cause, /too large/);
+    assert.equal(worker.requests.length, 0);
 });

@@ -5,7 +5,9 @@
 // A rule's callback hands over to the next rule, but is not its end: the rule is complete when its requests and timers
 // are done too, or its deadline has passed. The evaluation is done when no further rule starts and all are complete.
 
-const { now, parse, stringify, apply, promiseThen, Promise, die, PrivateMap, PrivateSet } = require('./intrinsics');
+const {
+    now, parse, stringify, apply, promiseThen, Promise, die, lastWords, PrivateMap, PrivateSet,
+} = require('./intrinsics');
 const { kinds } = require('./frames');
 const { within } = require('./attribution');
 const { UnauthorizedError, describe } = require('./errors');
@@ -16,6 +18,8 @@ const turns = require('./turns');
 
 /** Late warnings that one rule may leave in its result. */
 const maxLate = 5;
+/** Warnings that one rule may leave in the log. */
+const maxWarnings = 20;
 
 /** What all evaluations of this host share; set once, by `configure`. */
 const host = {
@@ -53,12 +57,18 @@ class RuleRun {
         /** When it last had only timers left. */
         this.quietSince = 0;
         this.late = null;
+        this.warnings = 0;
         this.writes = null;
     }
 
-    /** Tells the watchdog that this rule's work begins. */
+    /** Tells the watchdog that this rule's work begins, in a turn that the tail ends (see turns.js). */
     mark() {
         pulse.mark(this.evaluation.number, this.index);
+    }
+
+    /** The same in a turn of another kind: one of a timer, or of the thread pool. */
+    markTurn() {
+        pulse.markTurn(this.evaluation.number, this.index);
     }
 
     exchangeBegan(exchange) {
@@ -105,12 +115,15 @@ class RuleRun {
     complete() {
         if (this.isComplete) return;
         this.isComplete = true;
+        this.evaluation.tell();
         this.evaluation.ruleCompleted();
     }
 
     /** Something that was not counted went on, while other rules keep the evaluation open. */
     reopen() {
-        if (!this.evaluation.isOver) this.isComplete = false;
+        if (this.evaluation.isOver || !this.isComplete) return;
+        this.isComplete = false;
+        this.evaluation.tell();
     }
 
     /** Ends what is still under way. */
@@ -164,8 +177,9 @@ class RuleRun {
 
 /** A run of rules for one login. */
 class Evaluation {
-    constructor(number, head, userText, contextText) {
+    constructor(number, head, userText, contextText, isAlone) {
         this.number = number;
+        this.isAlone = isAlone;
         this.next = head.from;
         this.to = head.to;
         this.timeout = head.timeout;
@@ -205,34 +219,51 @@ class Evaluation {
         this.next += 1;
         this.runs[this.runs.length] = run;
         run.mark();
+        this.tell();
         within(run, call, run, this.user, this.context);
+    }
+
+    /** One that runs alone may end this process: the worker learns beforehand which rules are at work. */
+    tell() {
+        if (!this.isAlone) return;
+        let text = 'rules';
+        for (let index = 0; index < this.runs.length; index += 1) {
+            if (!this.runs[index].isComplete) text += ` ${this.runs[index].index}`;
+        }
+        lastWords(`${text}\n`);
     }
 
     ruleFinished(run, user, context) {
         const nextUser = user === undefined || user === null ? this.user : user;
         const nextContext = context === undefined || context === null ? this.context : context;
+        const isLast = this.next >= this.to;
+        let userText;
+        let contextText;
+        let redirect;
+        let multifactor;
+        let containers;
+        // Whatever touches the rule's objects may throw, and comes before anything is decided.
         try {
-            const { userText } = this;
-            const newUserText = textOf('user', nextUser, userText);
+            userText = textOf('user', nextUser, this.userText);
             if (this.containers !== null) removeUnusedContainers(nextContext, this.containers);
-            this.contextText = textOf('context', nextContext, this.contextText);
-            this.userText = newUserText;
+            contextText = textOf('context', nextContext, this.contextText);
+            ({ redirect, multifactor } = nextContext);
+            containers = isLast ? null : addContainers(nextContext);
         } catch (error) {
             const isLimit = error instanceof UnsendableError;
             this.ruleFailed(run, isLimit ? 'limit' : 'error', error);
             return;
         }
-        this.noteUnsupported('redirect', nextContext.redirect, this.givenRedirect);
-        this.noteUnsupported('multifactor', nextContext.multifactor, this.givenMultifactor);
+        this.userText = userText;
+        this.contextText = contextText;
+        this.noteUnsupported('redirect', redirect, this.givenRedirect);
+        this.noteUnsupported('multifactor', multifactor, this.givenMultifactor);
         this.user = nextUser;
         this.context = nextContext;
+        this.containers = containers;
         this.decided(run);
-        if (this.next >= this.to) {
-            this.end();
-        } else {
-            this.containers = addContainers(nextContext);
-            turns.startNextRule(this);
-        }
+        if (isLast) this.end();
+        else turns.startNextRule(this);
     }
 
     noteUnsupported(name, value, given) {
@@ -308,7 +339,16 @@ class Evaluation {
             userText === this.givenUserText ? '' : userText,
             contextText === this.givenContextText ? '' : contextText,
         );
-        if (!isSent) die('the result of an evaluation is larger than a frame may be');
+        if (!isSent) this.sendTooLarge();
+    }
+
+    /** User, context and metadata are within their limits, but not all of them together. */
+    sendTooLarge() {
+        const { index } = this.runs[this.runs.length - 1];
+        const error = { name: 'LimitError', message: 'user, context and metadata are too large together' };
+        const head = `{"outcome":"limit","rule":${index},"error":${stringify(error)},"rules":[],${MetadataWrites.noneText}`
+            + ',"unsupported":[]}';
+        host.socket.sendDone(this.number, head, '', '');
     }
 
     failureText() {
@@ -368,20 +408,24 @@ function call(run, user, context) {
 
 /** Tells the worker of something that a rule did and that is not its result. */
 function warn(run, kind, text) {
+    if (run !== undefined) {
+        if (run.warnings === maxWarnings) return;
+        run.warnings += 1;
+    }
     const number = run === undefined || run.evaluation.isOver ? 0 : run.evaluation.number;
     const rule = run === undefined ? -1 : run.index;
     host.socket.send(kinds.warning, number, stringify({ rule, kind, text }));
 }
 
-/** Handles a frame `evaluate`. */
-function evaluate(frame) {
+/** Handles a frame `evaluate`, or `evaluateAlone`. */
+function evaluate(frame, isAlone) {
     if (inFlight.has(frame.evaluation) || frame.evaluation === 0) die(`evaluation ${frame.evaluation} came twice`);
     pulse.begun();
     let evaluation;
     try {
         const head = parse(frame.partText());
         const userText = frame.partText();
-        evaluation = new Evaluation(frame.evaluation, head, userText, frame.text());
+        evaluation = new Evaluation(frame.evaluation, head, userText, frame.text(), isAlone);
     } catch (error) {
         die(`evaluation ${frame.evaluation} cannot be read: ${error.message}`);
     }
@@ -401,6 +445,8 @@ function cancel(frame) {
 function keepDeadlines() {
     const time = now();
     for (const evaluation of inFlight.values()) evaluation.keepDeadlines(time);
+    // What is over now is the worker's before its code can go on, and perhaps never let go.
+    host.socket.flush();
 }
 
 module.exports = { host, evaluate, cancel, keepDeadlines, warn, RuleRun };

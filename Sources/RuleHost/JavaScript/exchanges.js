@@ -2,7 +2,7 @@
 
 // Requests of rules that the worker has not answered yet. Whatever library made one, it comes through here.
 
-const { stringify, parse, die, PrivateMap } = require('./intrinsics');
+const { stringify, parse, die, setTimeout, PrivateMap } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { refusal } = require('./errors');
 
@@ -13,6 +13,10 @@ let maxBodyBytes = 10 << 20;
 /** @type {Map<number, Exchange>} */
 const waiting = new PrivateMap();
 const noBytes = new Uint8Array(0);
+/** Address and headers of a request, in characters. */
+const maxHeadLength = 256 << 10;
+/** Milliseconds. */
+const latePause = 1000;
 
 /** One request and what happens with its answer. */
 class Exchange {
@@ -54,14 +58,19 @@ const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * @returns {Exchange | Error} an error where the request cannot be made at all
  */
 function send(run, method, url, headers, rejectUnauthorized, body, answered, failed) {
-    if (run === undefined || run.evaluation.isOver) {
-        return refusal('a request was made while no rule runs that it belongs to', 'ECONNRESET');
+    if (run === undefined) return refusal('a request was made while no rule runs that it belongs to', 'ECONNRESET');
+    if (run.evaluation.isOver) {
+        // Not at once: a rule that tries again and again would do so without a pause, and hold up all others.
+        const fail = () => failed(refusal('a request was made after the rule was over', 'ECONNRESET'));
+        setTimeout(fail, latePause).unref();
+        return new Exchange(0, run, answered, failed);
     }
     if (!methodPattern.test(method)) return refusal(`not a method of HTTP: ${method}`);
     const bytes = body === null ? noBytes : body;
     if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes`);
     const head = `{"rule":${run.index},"method":"${method}","url":${stringify(url)},"headers":${stringify(headers)}`
         + `,"rejectUnauthorized":${rejectUnauthorized}}`;
+    if (head.length > maxHeadLength) return refusal('the address and the headers of the request are too large');
     lastNumber = lastNumber === 0xffffffff ? 1 : lastNumber + 1;
     const exchange = new Exchange(lastNumber, run, answered, failed);
     if (!socket.sendRequest(run.evaluation.number, lastNumber, head, bytes)) return refusal('the request is too large');

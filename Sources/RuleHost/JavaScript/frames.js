@@ -14,7 +14,7 @@ const outputBytes = 64 << 10;
 
 /** Kinds of frames, as in the contract with the worker. */
 const kinds = Object.freeze({
-    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7,
+    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7, evaluateAlone: 8,
     loaded: 65, refused: 66, done: 67, request: 68, cancelRequest: 69, console: 70, warning: 71, pong: 72,
 });
 

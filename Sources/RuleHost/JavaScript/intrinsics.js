@@ -35,10 +35,20 @@ function withOwnMethods(derived, base) {
 const PrivateMap = withOwnMethods(class PrivateMap extends Map {}, Map);
 const PrivateSet = withOwnMethods(class PrivateSet extends Set {}, Set);
 
+/** Says something on descriptor 4, whatever becomes of this process next. */
+function lastWords(text) {
+    try {
+        writeSync(4, text);
+    } catch {
+        // The worker sees the end all the same.
+    }
+}
+
 module.exports = {
     PrivateMap,
     PrivateSet,
     die,
+    lastWords,
     reallyExit,
     parse: JSON.parse,
     stringify: JSON.stringify,
@@ -49,6 +59,7 @@ module.exports = {
     setInterval: globalThis.setInterval,
     clearInterval: globalThis.clearInterval,
     nextTick: process.nextTick.bind(process),
+    queueMicrotask: globalThis.queueMicrotask,
     apply: Reflect.apply,
     promiseThen: Promise.prototype.then,
     Promise,

@@ -50,7 +50,10 @@ function load(frame) {
 function handle(frame) {
     switch (frame.kind) {
     case kinds.evaluate:
-        evaluation.evaluate(frame);
+        evaluation.evaluate(frame, false);
+        break;
+    case kinds.evaluateAlone:
+        evaluation.evaluate(frame, true);
         break;
     case kinds.response:
         exchanges.answered(frame);

@@ -3,6 +3,10 @@
 // What rules write with `auth0.users.updateUserMetadata` and `updateAppMetadata`: first-level merge, null deletes.
 
 const { parse, stringify, PrivateMap } = require('./intrinsics');
+const { UnsendableError, textOf, maxTextLength } = require('./state');
+
+/** The result has some levels around it. */
+const maxDepth = 500;
 
 /** The writes of one rule, or of several in their order. */
 class MetadataWrites {
@@ -10,16 +14,20 @@ class MetadataWrites {
         this.user = new PrivateMap();
         this.app = new PrivateMap();
         this.isSealed = false;
+        this.length = 0;
     }
 
     /**
      * Adds a write.
      * @param {'user' | 'app'} kind
      * @param {object} patch
-     * @throws where the patch cannot be written as JSON
+     * @throws {UnsendableError}
      */
     write(kind, patch) {
-        const copy = parse(stringify(patch));
+        const text = textOf('metadata', patch, undefined, maxDepth);
+        this.length += text.length;
+        if (this.length > maxTextLength) throw new UnsendableError('the metadata that the rule writes is too large');
+        const copy = parse(text);
         // What comes after the rule has ended the chain is not part of the result.
         if (this.isSealed) return copy;
         const target = this[kind];

@@ -22,7 +22,7 @@ function countCallback(original) {
         parameters[parameters.length - 1] = function ended(...results) {
             if (isUnderWay) {
                 isUnderWay = false;
-                run.mark();
+                run.markTurn();
                 run.workEnded();
             }
             return apply(callback, this, results);

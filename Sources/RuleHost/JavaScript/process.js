@@ -14,7 +14,7 @@ const { warn } = require('./evaluation');
 /** Functions of `process` that end, change or look into it. */
 const forbidden = [
     'exit', 'reallyExit', 'abort', 'kill', '_kill', 'chdir', 'setuid', 'seteuid', 'setgid', 'setegid', 'setgroups',
-    'initgroups', 'dlopen', 'binding', '_linkedBinding', 'setUncaughtExceptionCaptureCallback', 'execve', '_debugProcess',
+    'initgroups', 'dlopen', 'binding', '_linkedBinding', 'execve', '_debugProcess',
     '_debugEnd', '_startProfilerIdleNotifier', '_stopProfilerIdleNotifier', 'loadEnvFile', '_rawDebug', 'setSourceMapsEnabled',
 ];
 
@@ -73,6 +73,8 @@ function uncaught(error) {
 /** Takes from rules what would hurt the others. */
 function guard() {
     for (const name of forbidden) forbid(process, name, 'process');
+    // Inert: `domain` calls it before every listener of `uncaughtException`, and what that throws ends the process.
+    process.setUncaughtExceptionCaptureCallback = () => {};
     Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
     forbid(childThreads, 'Worker', 'worker_threads');
     http2.connect = () => {

@@ -6,7 +6,7 @@
 
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
-const { setInterval, clearInterval, die } = require('./intrinsics');
+const { setInterval, clearInterval, nextTick, queueMicrotask, die } = require('./intrinsics');
 
 /** Milliseconds between two beats; also how exactly a rule's deadline is kept. */
 const beatInterval = 25;
@@ -27,6 +27,28 @@ function mark(evaluation, rule) {
     shared[cells.rule] = rule;
     // The store orders the two above before the new number.
     store(shared, cells.turn, (shared[cells.turn] + 1) | 0);
+}
+
+let isMarked = false;
+
+function unmark() {
+    isMarked = false;
+    mark(0, -1);
+}
+
+function unmarkNext() {
+    nextTick(unmark);
+}
+
+/**
+ * The same for the present turn only: the next one may be of another rule, and begin at a place that is not ours (a
+ * callback of `fs`, a message port). Ticks that a microtask queues run when there is no microtask left.
+ */
+function markTurn(evaluation, rule) {
+    mark(evaluation, rule);
+    if (isMarked) return;
+    isMarked = true;
+    queueMicrotask(unmarkNext);
 }
 
 function beat() {
@@ -79,4 +101,4 @@ function touch() {
     add(shared, cells.turn, 1);
 }
 
-module.exports = { mark, begun, ended, watch, touch };
+module.exports = { mark, markTurn, begun, ended, watch, touch };

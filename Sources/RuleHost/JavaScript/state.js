@@ -4,8 +4,10 @@
 
 const { stringify } = require('./intrinsics');
 
+const { set: setOwn, deleteProperty: deleteOwn } = Reflect;
+
 /** Nesting that every reader of JSON in the worker and behind it accepts. */
-const maxDepth = 512;
+const deepest = 512;
 const maxTextLength = 10 << 20;
 
 /** Something that cannot be sent on; its message says why. */
@@ -17,7 +19,7 @@ class UnsendableError extends Error {
 }
 
 /** Whether JSON text is nested deeper than allowed. */
-function isTooDeep(text) {
+function isTooDeep(text, maxDepth) {
     // Only a text with that many brackets can be: counting is quick, and nearly always enough.
     let brackets = 0;
     for (let at = text.indexOf('{'); at !== -1; at = text.indexOf('{', at + 1)) brackets += 1;
@@ -45,10 +47,10 @@ function isTooDeep(text) {
 /**
  * The text of a user or context.
  * @param {string} what `user` or `context`, for the message
- * @param {string} before the text before the rule: if nothing changed, nothing is checked
+ * @param {string | undefined} before the text before the rule: if nothing changed, nothing is checked
  * @throws {UnsendableError}
  */
-function textOf(what, value, before) {
+function textOf(what, value, before, maxDepth = deepest) {
     let text;
     try {
         text = stringify(value);
@@ -64,7 +66,7 @@ function textOf(what, value, before) {
     if (text.length > maxTextLength) {
         throw new UnsendableError(`the ${what} is too large (${text.length} characters, ${maxTextLength} are allowed)`);
     }
-    if (isTooDeep(text)) throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
+    if (isTooDeep(text, maxDepth)) throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
     return text;
 }
 
@@ -80,7 +82,8 @@ function addContainers(context) {
         const name = containers[index];
         if (context[name] === undefined || context[name] === null) {
             const value = {};
-            context[name] = value;
+            // A frozen context stays as it is.
+            if (!setOwn(context, name, value)) continue;
             if (added === null) added = [];
             added[added.length] = { name, value };
         }
@@ -92,7 +95,7 @@ function addContainers(context) {
 function removeUnusedContainers(context, added) {
     for (let index = added.length - 1; index >= 0; index -= 1) {
         const { name, value } = added[index];
-        if (context[name] === value && isEmpty(value)) delete context[name];
+        if (context[name] === value && isEmpty(value)) deleteOwn(context, name);
     }
 }
 
@@ -101,4 +104,4 @@ function isEmpty(object) {
     return true;
 }
 
-module.exports = { UnsendableError, textOf, addContainers, removeUnusedContainers };
+module.exports = { UnsendableError, textOf, maxTextLength, addContainers, removeUnusedContainers };

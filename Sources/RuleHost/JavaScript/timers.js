@@ -53,7 +53,7 @@ function setTimeout(callback, delay, ...parameters) {
         return intrinsics.setTimeout(callback, delay, ...parameters);
     }
     const timer = intrinsics.setTimeout(() => {
-        entry.run.mark();
+        entry.run.markTurn();
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     }, delay);
@@ -67,7 +67,7 @@ function setInterval(callback, delay, ...parameters) {
         return intrinsics.setInterval(callback, delay, ...parameters);
     }
     const timer = intrinsics.setInterval(() => {
-        run.mark();
+        run.markTurn();
         intrinsics.apply(callback, timer, parameters);
     }, delay);
     new CountedTimer(run, timer, intrinsics.clearInterval);
@@ -78,7 +78,7 @@ function setImmediate(callback, ...parameters) {
     const run = current();
     if (!startable(run) || typeof callback !== 'function') return intrinsics.setImmediate(callback, ...parameters);
     const timer = intrinsics.setImmediate(() => {
-        entry.run.mark();
+        entry.run.markTurn();
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     });
@@ -131,7 +131,7 @@ function countPromise(original) {
         if (!startable(run)) return promise;
         run.workBegan();
         const ended = () => {
-            run.mark();
+            run.markTurn();
             run.workEnded();
         };
         intrinsics.apply(intrinsics.promiseThen, promise, [ended, ended]);

@@ -45,25 +45,30 @@ function look() {
     let turn = Atomics.load(shared, cells.turn);
     let since = performance.now();
     let sinceTime = processorTime();
+    let lastTime = sinceTime;
     let idle = 0;
     while (idle < idleLooks) {
         Atomics.wait(shared, cells.asleep, 0, lookInterval);
         const now = performance.now();
+        const time = processorTime();
+        const isBusy = time - lastTime > lookInterval / 2;
+        lastTime = time;
         const present = Atomics.load(shared, cells.turn);
         if (present !== turn) {
             turn = present;
             since = now;
-            sinceTime = processorTime();
+            sinceTime = time;
         }
         if (Atomics.load(shared, cells.inFlight) === 0) {
-            idle += 1;
+            // What a rule that is over left behind does not let go: nobody's, but the next one would wait for it.
+            if (time - sinceTime > turnLimit) kill('turn 0 -1\n');
+            idle = isBusy ? 0 : idle + 1;
             since = now;
-            sinceTime = processorTime();
             continue;
         }
         idle = 0;
         const wall = now - since;
-        if (wall > turnLimit && (wall > turnLimit * patience || processorTime() - sinceTime > turnLimit)) {
+        if (wall > turnLimit && (wall > turnLimit * patience || time - sinceTime > turnLimit)) {
             kill(`turn ${shared[cells.evaluation] >>> 0} ${shared[cells.rule]}\n`);
         }
         if (residentBytes() > memoryLimit) kill('memory\n');
@@ -71,9 +76,9 @@ function look() {
 }
 
 for (;;) {
-    look();
     Atomics.store(shared, cells.asleep, 1);
     // Wakes at once when an evaluation began meanwhile; otherwise with the next one.
     Atomics.wait(shared, cells.inFlight, 0);
     Atomics.store(shared, cells.asleep, 0);
+    look();
 }

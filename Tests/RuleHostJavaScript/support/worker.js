@@ -12,7 +12,7 @@ const path = require('node:path');
 const main = path.join(__dirname, '../../../Sources/RuleHost/JavaScript/main.js');
 
 const kinds = {
-    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7,
+    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7, evaluateAlone: 8,
     loaded: 65, refused: 66, done: 67, request: 68, cancelRequest: 69, console: 70, warning: 71, pong: 72,
 };
 
@@ -112,13 +112,13 @@ class Worker {
     }
 
     /** Evaluates; resolves with head, user and context, which are undefined where they are unchanged. */
-    evaluate(user, context, overrides = {}) {
+    evaluate(user, context, overrides = {}, kind = kinds.evaluate) {
         this.lastEvaluation += 1;
         const evaluation = this.lastEvaluation;
         const head = { from: 0, to: this.ruleCount, timeout: 5000, accessToken: null, ...overrides };
         const result = new Promise((resolve, reject) => this.evaluations.set(evaluation, { resolve, reject }));
         this.send(
-            kinds.evaluate,
+            kind,
             evaluation,
             part(Buffer.from(JSON.stringify(head))),
             part(Buffer.from(typeof user === 'string' ? user : JSON.stringify(user))),
