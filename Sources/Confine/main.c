@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -31,6 +32,9 @@
 #include <unistd.h>
 
 #define LAST_DESCRIPTOR 4
+/* Calls from this number on (the same on all architectures) came after Linux 5.16; names of later ones are unknown to libraries of that time. */
+#define FIRST_LATE_CALL 450
+#define LAST_LATE_CALL 600
 
 /* Of later kernels than these headers may know. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -106,6 +110,15 @@ static void limit_process(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 }
 
+/* Root keeps nothing that root may do but to read: a network interface can be taken down through any socket, for one. */
+static void drop_capabilities(void)
+{
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* What is not in the bounding set is gone with the execve. Only root may change it, and only root needs to. */
+    for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        if (capability != CAP_DAC_READ_SEARCH) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
 /* Returns the version of Landlock that is in force, or 0. */
 static int confine_files(enum mode mode, const struct grant *grants, int count)
 {
@@ -156,7 +169,7 @@ static int confine_files(enum mode mode, const struct grant *grants, int count)
 static void deny(scmp_filter_ctx filter, int error, const char *name)
 {
     int call = seccomp_syscall_resolve_name(name);
-    /* Unknown to this library or machine: it can't be called by this name either. */
+    /* Not of this machine, or among the late calls. */
     if (call == __NR_SCMP_ERROR || call < 0) return;
     int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(error), call, 0);
     if (result && result != -EDOM) fail("seccomp rule for %s: %s", name, strerror(-result));
@@ -165,6 +178,13 @@ static void deny(scmp_filter_ctx filter, int error, const char *name)
 static void require(int result, const char *what)
 {
     if (result) fail("seccomp rule for %s: %s", what, strerror(-result));
+}
+
+/* Denies a call with such a number (of 32 bits) in an argument. */
+static void deny_argument(scmp_filter_ctx filter, int call, const char *name, unsigned argument, uint32_t mask, uint32_t value)
+{
+    require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 1,
+                             SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, value)), name);
 }
 
 /* Answers EPERM to everything that reaches beyond this process. Returns 1 when in force. */
@@ -179,17 +199,23 @@ static int confine_calls(enum mode mode)
         "rt_tgsigqueueinfo", "setpriority", "ioprio_set", "sched_setaffinity", "sched_setattr", "sched_setparam",
         "sched_setscheduler", "migrate_pages", "move_pages", "shmget", "shmat", "shmctl", "shmdt", "semget", "semop",
         "semctl", "semtimedop", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink", "execveat", "chmod",
-        "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat",
-        "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat", "removexattrat",
+        "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat",
+        "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
         "truncate", "ftruncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "init_module",
         "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct",
         "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "iopl",
         "ioperm", "personality", "open_by_handle_at", "name_to_handle_at", "fanotify_init", "lookup_dcookie", "nfsservctl",
         "vmsplice", "memfd_secret", "landlock_create_ruleset",
+        "quotactl_fd", "sync", "syncfs", "vhangup", "flock", "modify_ldt", "io_setup",
+        /* Memory that is nobody's resident memory: the watchdog would not see it. */
+        "memfd_create",
     };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter) fail("seccomp_init failed");
-    /* Threads of one filter, and calls of a foreign architecture end the process: the default of libseccomp. */
+    /* Calls of a foreign architecture (32 bits, x32) end the process; the default of libseccomp ends a thread, and leaves the others. */
+    seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    /* A search tree instead of a list of all. */
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (size_t index = 0; index < sizeof denied / sizeof *denied; index++) deny(filter, EPERM, denied[index]);
     /* Its flags lie in memory, which a filter can't read; the C library falls back to clone. */
     deny(filter, ENOSYS, "clone3");
@@ -201,11 +227,19 @@ static int confine_calls(enum mode mode)
     require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, self)), "kill");
     require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self)), "tgkill");
     require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0)), "prlimit64");
-    /* Typing into a terminal (TIOCSTI, TIOCLINUX). */
-    require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffULL, 0x5412)), "ioctl");
-    require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffULL, 0x541C)), "ioctl");
+    /* Typing into a terminal (TIOCSTI, TIOCLINUX); what any socket may ask of the network, and whom it signals (0x89..). */
+    deny_argument(filter, SCMP_SYS(ioctl), "ioctl", 1, 0xffffffff, 0x5412);
+    deny_argument(filter, SCMP_SYS(ioctl), "ioctl", 1, 0xffffffff, 0x541C);
+    deny_argument(filter, SCMP_SYS(ioctl), "ioctl", 1, 0xffffff00, 0x8900);
+    /* A descriptor that signals another process, or keeps others from a file. */
+    static const uint32_t commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY};
+    for (size_t index = 0; index < sizeof commands / sizeof *commands; index++)
+        deny_argument(filter, SCMP_SYS(fcntl), "fcntl", 1, 0xffffffff, commands[index]);
+    /* Outliving the parent. */
+    deny_argument(filter, SCMP_SYS(prctl), "prctl", 0, 0xffffffff, PR_SET_PDEATHSIG);
+    /* As on an older kernel, which every program can do with. */
+    for (int call = FIRST_LATE_CALL; call <= LAST_LATE_CALL; call++)
+        require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0), "late calls");
     int result = seccomp_load(filter);
     seccomp_release(filter);
     if (!result) return 1;
@@ -263,6 +297,7 @@ int main(int count, char **words)
     if (chdir(directory)) fail("cannot go to %s: %s", directory, strerror(errno));
     int landlock = 0, seccomp = 0;
     if (mode != OFF) {
+        drop_capabilities();
         landlock = confine_files(mode, grants, granted);
         if (landlock > 0 && landlock < 4) lacks(mode == REQUIRED ? AUTO : mode, "landlock network rules");
         seccomp = confine_calls(mode);
