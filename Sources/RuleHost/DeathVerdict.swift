@@ -13,20 +13,25 @@ struct DeathVerdict: Equatable {
 
     /// Decides.
     ///
-    /// `suspect` is the evaluation that ran alone because it was suspected before; `cause` says how the process ended.
-    init(inFlight: [UInt32], suspect: UInt32?, lastWords: Host.LastWords?, limits: Limits, cause: String) {
+    /// `suspect` is the evaluation that ran alone because it was suspected before, with its rule where that is known; `cause` says how the process
+    /// ended.
+    init(
+        inFlight: [UInt32],
+        suspect: (evaluation: UInt32, rule: Int?)?,
+        lastWords: Host.LastWords?,
+        limits: Limits,
+        cause: String
+    ) {
+        let turn = "one turn of the event loop took longer than \(limits.turn)"
         switch lastWords {
         case .turn(let evaluation, let rule) where inFlight.contains(evaluation):
             self.culprit = evaluation
-            self.kill = .init(
-                reason: .limit,
-                message: "one turn of the event loop took longer than \(limits.turn)",
-                rule: rule
-            )
+            self.kill = .init(reason: .limit, message: turn, rule: rule)
             self.innocent = inFlight.filter { $0 != evaluation }
         case .memory:
             self.blame(inFlight, suspect, .init(reason: .limit, message: "used more than \(limits.memory) of memory"))
-        case .turn, nil:
+        case .turn: self.blame(inFlight, suspect, .init(reason: .limit, message: turn))
+        case nil:
             let kill = EvaluationOutcome.Kill(reason: .crashed, message: "its rule host ended: \(cause)")
             self.blame(inFlight, suspect, kill)
         }
@@ -37,10 +42,15 @@ struct DeathVerdict: Equatable {
         var memory: String
     }
 
-    private mutating func blame(_ inFlight: [UInt32], _ suspect: UInt32?, _ kill: EvaluationOutcome.Kill) {
-        if let suspect, inFlight == [suspect] {
-            self.culprit = suspect
+    private mutating func blame(
+        _ inFlight: [UInt32],
+        _ suspect: (evaluation: UInt32, rule: Int?)?,
+        _ kill: EvaluationOutcome.Kill
+    ) {
+        if let suspect, inFlight == [suspect.evaluation] {
+            self.culprit = suspect.evaluation
             self.kill = kill
+            self.kill?.rule = suspect.rule
         } else {
             self.suspects = inFlight
         }

@@ -8,6 +8,8 @@ enum FrameKind: UInt8 {
     case ping = 6
     /// Asks a host to take nothing new and to end when it is done; for a later issue.
     case retire = 7
+    /// As `evaluate`, of one that is suspected: the host names its rules on the watchdog's descriptor before they run.
+    case evaluateAlone = 8
     case loaded = 65
     case refused = 66
     case done = 67

@@ -27,6 +27,10 @@ final class Host {
     var verdict: String?
     /// What the watchdog said before it killed the process.
     var lastWords: LastWords?
+    /// Rules at work, of an evaluation that runs alone.
+    private(set) var rules: [Int] = []
+    /// Descriptors of pipes that the host has closed.
+    var closed: Set<Int32> = []
     var printed = LineBuffer()
     var complained = LineBuffer()
     /// The first lines of what it wrote to standard error, to say why it did not start.
@@ -79,7 +83,7 @@ final class Host {
         self.jobs[self.lastEvaluation] = job
         self.evaluations += 1
         self.writer.append(
-            .evaluate,
+            job.isSuspect ? .evaluateAlone : .evaluate,
             self.lastEvaluation,
             .part(job.evaluation.head),
             .part(job.evaluation.user),
@@ -87,11 +91,20 @@ final class Host {
         )
     }
 
-    /// A line of the confining program or of the watchdog.
+    /// The one in flight that ran alone, on a host on which nothing else ever ran: whatever ended the host is its doing.
+    ///
+    /// After others it is not: they may have left behind memory, or code that goes on.
+    var culprit: (evaluation: UInt32, rule: Int?)? {
+        guard self.evaluations == 1, let (number, job) = self.jobs.first, job.isSuspect else { return nil }
+        return (number, self.rules.count == 1 ? self.rules[0] : nil)
+    }
+
+    /// A line of the confining program, of the watchdog, or of an evaluation that runs alone.
     func watchdogSaid(_ line: String) {
         let words = line.split(separator: " ")
         switch words.first {
-        case "confinement":
+        // The first word of all, before any rule: later ones are a rule's.
+        case "confinement" where self.confinement.isEmpty && self.notEnforced.isEmpty:
             let parts = line.dropFirst("confinement ".count).split(separator: ";", maxSplits: 1)
             self.confinement = Self.list(parts.first)
             self.notEnforced = Self.list(parts.last?.split(separator: ":").last).filter { $0 != "-" }
@@ -99,6 +112,7 @@ final class Host {
         case "turn":
             guard words.count == 3, let evaluation = UInt32(words[1]) else { return }
             self.lastWords = .turn(evaluation: evaluation, rule: Int(words[2]).flatMap { $0 < 0 ? nil : $0 })
+        case "rules": self.rules = words.dropFirst().compactMap { Int($0) }
         case .some, nil: break
         }
     }
@@ -110,16 +124,17 @@ final class Host {
 
 /// Text that a process prints, cut into lines of bounded length.
 struct LineBuffer {
-    /// Longer lines are cut into pieces: a host must not fill our memory.
+    /// The rest of a longer line is dropped: a host must not fill our memory, and a secret that is cut in two is not found.
     private static let maxBytes = 4_096
     private var bytes: [UInt8] = []
 
     mutating func received(_ chunk: ArraySlice<UInt8>) -> [String] {
         var lines: [String] = []
         for byte in chunk {
-            if byte != 0x0A { self.bytes.append(byte) }
-            if byte == 0x0A || self.bytes.count >= Self.maxBytes {
+            if byte == 0x0A {
                 if let line = self.finished() { lines.append(line) }
+            } else if self.bytes.count < Self.maxBytes {
+                self.bytes.append(byte)
             }
         }
         return lines

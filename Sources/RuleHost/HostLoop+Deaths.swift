@@ -8,10 +8,9 @@ extension HostLoop {
         let cause = host.verdict.map { "\($0) (\(ending))" } ?? ending
         self.slots[index].host = nil
         self.slots[index].deaths += 1
-        let suspect = host.jobs.count == 1 ? host.jobs.first { $0.value.isSuspect }?.key : nil
         let verdict = DeathVerdict(
             inFlight: host.jobs.keys.sorted(),
-            suspect: suspect,
+            suspect: host.culprit,
             lastWords: host.lastWords,
             limits: .init(
                 turn: "\(self.configuration.turn)",
@@ -36,10 +35,12 @@ extension HostLoop {
     private func runAgain(_ host: Host, _ verdict: DeathVerdict, _ index: Int) {
         let innocent = verdict.innocent.compactMap { host.jobs[$0] }
         let suspects = verdict.suspects.compactMap { host.jobs[$0] }
+        // One that ran alone, but not first, runs first on the next host.
+        let goesFirst = suspects.count == 1 && suspects[0].isSuspect
         for job in suspects { job.isSuspect = true }
         for job in innocent + suspects { job.client.restarted() }
         self.pending = innocent + self.pending
-        self.suspects += suspects
+        self.suspects.insert(contentsOf: suspects, at: goesFirst ? 0 : self.suspects.endIndex)
         // The successor is fresh, and takes the suspects one at a time.
         self.slots[index].isReserved =
             !self.suspects.isEmpty && !self.slots.contains { $0.isReserved && $0.host != nil }
@@ -50,7 +51,8 @@ extension HostLoop {
     private static func reason(_ host: Host, _ cause: String) -> String {
         switch host.lastWords {
         case .memory: "used too much memory; those in flight run again, one at a time"
-        case .turn, nil: "\(cause); \(host.jobs.count) evaluations in flight run again, one at a time"
+        case .turn: "one turn of the event loop took too long; those in flight run again, one at a time"
+        case nil: "\(cause); \(host.jobs.count) evaluations in flight run again, one at a time"
         }
     }
 

@@ -37,7 +37,7 @@ extension HostLoop {
         case .console: host.jobs[frame.evaluation]?.client.consolePrinted(Array(frame.payload))
         case .warning: host.jobs[frame.evaluation]?.client.warned(Array(frame.payload))
         case .pong: break
-        case .load, .evaluate, .response, .failed, .cancel, .ping, .retire:
+        case .load, .evaluate, .response, .failed, .cancel, .ping, .retire, .evaluateAlone:
             throw .init(description: "a frame of the worker's kind")
         }
     }

@@ -24,9 +24,11 @@ final class HostLoop {
 
     /// How often deadlines are looked at while something is in flight.
     static let tick = Duration.milliseconds(100)
-    /// After this silence a host that has work is asked; after the turn limit and as much again and more it is ended.
+    /// After this silence a host that has work is asked; when its watchdog would have ended it long ago (a turn that waits has ten times the limit) it
+    /// is ended from here.
     static let silence = Duration.seconds(1)
     static let patience = Duration.seconds(5)
+    static let turnsOfPatience = 10
 
     let configuration: RuleHostConfiguration
     let load: [UInt8]
@@ -58,7 +60,7 @@ final class HostLoop {
             self.takeCommands()
             self.keepTime()
             self.assign()
-            for slot in self.slots { if let host = slot.host { self.write(host) } }
+            for index in self.slots.indices { if let host = self.slots[index].host { self.write(host, index) } }
         }
         self.end()
     }
@@ -73,7 +75,9 @@ final class HostLoop {
             let events = Int16(POLLIN) | (host.writer.isEmpty ? 0 : Int16(POLLOUT))
             descriptors.append(pollfd(fd: open.frames, events: events, revents: 0))
             for descriptor in [open.output, open.errors, open.watchdog] {
-                descriptors.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+                // One that the host has closed would be ready for ever.
+                let polled = host.closed.contains(descriptor) ? -1 : descriptor
+                descriptors.append(pollfd(fd: polled, events: Int16(POLLIN), revents: 0))
             }
             owners += [(index, .frames), (index, .output), (index, .errors), (index, .watchdog)]
         }
@@ -128,7 +132,8 @@ final class HostLoop {
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                if count == 0 || errno != EAGAIN, stream == .frames { self.died(index) }
+                guard count == 0 || errno != EAGAIN else { return }
+                if stream == .frames { self.died(index) } else { host.closed.insert(descriptor) }
                 return
             }
             let chunk = self.buffer[..<count]
@@ -150,17 +155,28 @@ final class HostLoop {
         self.delegate.hostPrinted(line)
     }
 
-    private func write(_ host: Host) {
+    private func write(_ host: Host, _ index: Int) {
         guard let descriptor = host.descriptors?.frames else { return }
         while !host.writer.isEmpty {
             let count = unsafe host.writer.unwritten.withUnsafeBytes { bytes in
                 unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR { continue }
-            // Full, or gone: the one is polled for, the other is read as the end of the stream.
-            guard count > 0 else { return }
+            guard count > 0 else {
+                // Full: it is polled for.
+                if errno != EAGAIN { self.tookNothing(host, index) }
+                return
+            }
             host.writer.wrote(count)
         }
+    }
+
+    /// Gone, or it lives and listens no more: what it still has to say decides.
+    private func tookNothing(_ host: Host, _ index: Int) {
+        self.read(index, .frames)
+        guard host.phase != .dead else { return }
+        host.verdict = "reads no frames any more"
+        self.died(index)
     }
 
     // MARK: Commands and time
@@ -235,7 +251,7 @@ final class HostLoop {
             if !host.pingIsOpen {
                 host.pingIsOpen = true
                 host.writer.append(.ping, 0)
-            } else if silent > self.configuration.turn + Self.patience {
+            } else if silent > self.configuration.turn * Self.turnsOfPatience + Self.patience {
                 host.verdict = "did not answer for \(silent.components.seconds) s"
             }
         }

@@ -36,6 +36,73 @@ struct ConfinementTests {
         }
     }
 
+    @Test func aRuleCannotSayWhatIsInForce() async throws {
+        let rule = """
+            function (user, context, callback) {
+                require('fs').writeSync(4, 'confinement forged; missing: -\\n');
+                callback(null, user, context);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            #expect(await hosts.evaluate().summary == "completed")
+            if let process = hosts.witness.started.first?.process { kill(process, SIGKILL) }
+            while hosts.witness.deaths.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+            #expect(hosts.witness.deaths.first?.confinement == hosts.witness.started.first?.confinement)
+        }
+    }
+
+    /// What neither Landlock nor a library of the kernel's age covers, in the words of the kernel; a program of 64 bits tries them.
+    @Test func theKernelRefusesWhatReachesOthersThroughDescriptorsAndLateCalls() throws {
+        #if arch(x86_64)
+        let (prctl, memfd) = (157, 319)
+        #else
+        let (prctl, memfd) = (167, 279)
+        #endif
+        let attempts = [
+            ("owner of signals", "fcntl(STDIN, 8, getppid())"), ("kind of signal", "fcntl(STDIN, 10, 15)"),
+            ("owner by type", "fcntl(STDIN, 15, pack('ii', 1, getppid()))"), ("lease", "fcntl(STDIN, 1024, 0)"),
+            ("owner of a socket", "ioctl(STDIN, 0x8902, 0)"),
+            ("network interfaces", "ioctl(STDIN, 0x8914, 0)"), ("lock", "flock(STDIN, 2) || -1"),
+            ("outliving the parent", "syscall(\(prctl), 1, 0, 0, 0, 0)"),
+            ("hidden memory", "syscall(\(memfd), 0, 0)"),
+        ]
+        // setxattrat, open_tree_attr, file_setattr
+        let late = [463, 467, 469, 600]
+        let script =
+            attempts.map { "say('\($0.0)', \($0.1));" } + late.map { "say('\($0)', syscall(\($0), 0, 0, 0, 0, 0));" }
+        let program = """
+            sub say { print "$_[0]: ", defined $_[1] && $_[1] =~ /^[0-9]/ ? 'done' : $!, "\\n" }
+            \(script.joined(separator: "\n"))
+            open(my $status, '<', '/proc/self/status');
+            while (<$status>) { print if /^CapBnd/ }
+            """
+        let output = try Self.confined("/usr/bin/perl", "-e", program)
+        var expected =
+            attempts.map { "\($0.0): Operation not permitted" } + late.map { "\($0): Function not implemented" }
+        // Root alone can give them up; all that stays is reading.
+        if geteuid() == 0 { expected.append("CapBnd:\t0000000000000004") }
+        #expect(output.filter { geteuid() == 0 || !$0.hasPrefix("CapBnd") } == expected)
+    }
+
+    /// The lines that a confined program prints.
+    private static func confined(_ words: String...) throws -> [String] {
+        let file = "/tmp/afterlogin-confined-\(getpid())"
+        defer { unlink(file) }
+        let readable = ["/lib", "/usr/lib", "/dev/null", "/etc/ld.so.cache", "/proc/self"].flatMap {
+            ["--read", $0]
+        }
+        let loaders = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", words[0]].flatMap {
+            ["--execute", $0]
+        }
+        let program = try ChildProgram(
+            [BuiltProducts.confine, "--mode", "required"] + readable + loaders + ["--"] + words,
+            output: file,
+            errors: file
+        )
+        while program.exitCode == nil { usleep(1_000) }
+        return self.text(file).split(separator: "\n").map(String.init)
+    }
+
     @Test func theEnvironmentIsEmpty() async throws {
         let rule = """
             function (user, context, callback) {

@@ -4,10 +4,15 @@ import Testing
 
 @Suite("The verdict on a host's death", .timeLimit(.minutes(1)))
 struct DeathVerdictTests {
-    private func verdict(_ inFlight: [UInt32], suspect: UInt32? = nil, _ words: Host.LastWords?) -> DeathVerdict {
+    private func verdict(
+        _ inFlight: [UInt32],
+        suspect: UInt32? = nil,
+        rule: Int? = nil,
+        _ words: Host.LastWords?
+    ) -> DeathVerdict {
         DeathVerdict(
             inFlight: inFlight,
-            suspect: suspect,
+            suspect: suspect.map { ($0, rule) },
             lastWords: words,
             limits: .init(turn: "1 s", memory: "300 MB"),
             cause: "signal 9"
@@ -44,6 +49,10 @@ struct DeathVerdictTests {
         let memory = self.verdict([1], suspect: 1, .memory)
         #expect(memory.kill?.reason == .limit)
         #expect(memory.kill?.message.contains("300 MB") == true)
+        let turn = self.verdict([1], suspect: 1, rule: 3, .turn(evaluation: 0, rule: nil))
+        #expect(turn.kill?.reason == .limit)
+        #expect(turn.kill?.message.contains("1 s") == true)
+        #expect(turn.kill?.rule == 3)
     }
 
     @Test func aHostWithoutWorkHasNoCulprit() {

@@ -64,6 +64,31 @@ struct HostileRuleTests {
         }
     }
 
+    /// What runs alone after it must not be blamed for it.
+    @Test func whatARuleLeavesBehindIsNotTheNextOnes() async throws {
+        let rule = """
+            function (user, context, callback) {
+                if (user.kills) { require('fs').writeSync(3, Buffer.alloc(64, 0xff)); return; }
+                fetch('http://api.example/').then(() => {
+                    if (user.leaves) setTimeout(() => { for (;;) {} }, 50).unref();
+                    setTimeout(() => callback(null, user, context), user.leaves ? 0 : 200);
+                });
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let (leaving, waiting) = (HoldingClient(), HoldingClient())
+            async let first = hosts.evaluate(#"{"leaves":true}"#, client: leaving)
+            await leaving.seen()
+            async let second = hosts.evaluate(client: waiting)
+            await waiting.seen()
+            let third = await hosts.evaluate(#"{"kills":true}"#)
+            #expect(await first.summary == "completed")
+            #expect(await second.summary == "completed")
+            #expect(third.summary.hasPrefix("crashed: "), "\(third.summary)")
+            #expect(hosts.witness.deaths.compactMap(\.culprit).count == 1)
+        }
+    }
+
     @Test(arguments: [
         "process.exit(1)", "process.abort()", "process.kill(process.ppid, 9)", "process.binding('tcp_wrap')",
     ])

@@ -1,7 +1,8 @@
-import Glibc
+import Foundation
 import JSON
-import RuleHost
 import Testing
+
+@testable import RuleHost
 
 @Suite("The pool of rule hosts", .timeLimit(.minutes(1)))
 struct RuleHostPoolTests {
@@ -111,6 +112,56 @@ struct RuleHostPoolTests {
             var lines = hosts.witness.printed.makeAsyncIterator()
             #expect(await lines.next() == "to standard output")
         }
+    }
+
+    @Test func pipesThatTheHostHasClosedKeepNobodyBusy() async throws {
+        let rule = """
+            function (user, context, callback) {
+                for (const descriptor of [1, 2, 4]) require('fs').closeSync(descriptor);
+                setTimeout(() => callback(null, user, context), 1000);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let before = Self.processorTime(ofThreads: "afterlogin.rules")
+            #expect(await hosts.evaluate().summary == "completed")
+            #expect(Self.processorTime(ofThreads: "afterlogin.rules") - before < .milliseconds(300))
+        }
+    }
+
+    /// A program that takes the rules, stops listening and goes on talking.
+    private static let deaf = """
+        #!/usr/bin/perl
+        open(my $frames, '+<&=', 3) or die;
+        sysread($frames, my $load, 1 << 16) or die;
+        shutdown($frames, 0) or die;
+        syswrite($frames, pack('VCV', 2, 65, 0) . '{}');
+        while (1) { syswrite($frames, pack('VCV', 0, 72, 0)) or die; select(undef, undef, undef, 0.1); }
+        """
+
+    @Test func aHostThatListensNoMoreEnds() async throws {
+        let program = "/tmp/afterlogin-deaf-\(getpid())"
+        defer { unlink(program) }
+        let file = open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
+        _ = Self.deaf.withCString { write(file, $0, strlen($0)) }
+        close(file)
+        try await RunningHosts.with(Self.silent, confinement: .off, node: program) { hosts in
+            let outcome = await hosts.evaluate(deadline: .seconds(20)).summary
+            #expect(outcome.hasPrefix("crashed: ") && outcome.contains("reads no frames any more"), "\(outcome)")
+        }
+    }
+
+    private static func processorTime(ofThreads name: String) -> Duration {
+        var sum = Duration.zero
+        for thread in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? [] {
+            let folder = "/proc/self/task/\(thread)"
+            guard let comm = try? String(contentsOfFile: "\(folder)/comm", encoding: .utf8),
+                comm == "\(name.prefix(15))\n",
+                let stat = try? String(contentsOfFile: "\(folder)/schedstat", encoding: .utf8),
+                let nanoseconds = Int64(stat.prefix { $0 != " " })
+            else { continue }
+            sum += .nanoseconds(nanoseconds)
+        }
+        return sum
     }
 
     @Test func aHostSaysWhatItIs() async throws {

@@ -86,6 +86,8 @@ final class HostileChain {
         self.closedPort = try FreePort.take()
         try self.folder.write(Self.rule, to: "rules/hostile.js")
         try self.folder.write(#"{"order": 1, "enabled": true, "stage": "login_success"}"#, to: "rules/hostile.json")
+        try self.folder.write("function (user, context, callback) { callback(null); }", to: "rules/next.js")
+        try self.folder.write(#"{"order": 2, "enabled": true, "stage": "login_success"}"#, to: "rules/next.json")
         try self.folder.write(Self.secret, to: "secret")
         let configuration = """
             rules:

@@ -6,6 +6,7 @@ final class DeathWitness: RuleHostPoolDelegate {
     struct Death: Sendable {
         var process: Int32
         var reason: String
+        var confinement: [String]
         var culprit: EvaluationOutcome.Kill?
     }
 
@@ -27,7 +28,11 @@ final class DeathWitness: RuleHostPoolDelegate {
     func hostStarted(_ host: RuleHostStatus) { self.state.withLock { $0.started.append(host) } }
 
     func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {
-        self.state.withLock { $0.deaths.append(Death(process: host.process, reason: reason, culprit: culprit)) }
+        self.state.withLock {
+            $0.deaths.append(
+                Death(process: host.process, reason: reason, confinement: host.confinement, culprit: culprit)
+            )
+        }
     }
 
     func hostPrinted(_ text: String) { self.printer.yield(text) }

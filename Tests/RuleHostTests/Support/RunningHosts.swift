@@ -10,7 +10,12 @@ final class RunningHosts: Sendable {
     let pool: RuleHostPool
     let witness = DeathWitness()
 
-    private init(rule: String, count: Int, confinement: RuleHostConfiguration.Confinement) {
+    private init(
+        rule: String,
+        count: Int,
+        confinement: RuleHostConfiguration.Confinement,
+        node: String
+    ) {
         var configuration = RuleHostConfiguration()
         configuration.count = count
         configuration.turn = .milliseconds(Self.turn)
@@ -18,6 +23,7 @@ final class RunningHosts: Sendable {
         configuration.confinement = confinement
         configuration.confineExecutable = BuiltProducts.confine
         configuration.javaScriptDirectory = BuiltProducts.javaScript
+        configuration.node = node
         self.pool = RuleHostPool(configuration: configuration, load: Self.load(rule), delegate: self.witness)
     }
 
@@ -26,9 +32,10 @@ final class RunningHosts: Sendable {
         _ rule: String,
         count: Int = 1,
         confinement: RuleHostConfiguration.Confinement = .auto,
+        node: String = "node",
         _ body: (RunningHosts) async throws -> Value
     ) async throws -> Value {
-        let hosts = RunningHosts(rule: rule, count: count, confinement: confinement)
+        let hosts = RunningHosts(rule: rule, count: count, confinement: confinement, node: node)
         _ = try await hosts.pool.start()
         do {
             let value = try await body(hosts)
