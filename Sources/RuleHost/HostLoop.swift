@@ -29,6 +29,8 @@ final class HostLoop {
     static let silence = Duration.seconds(1)
     static let patience = Duration.seconds(5)
     static let turnsOfPatience = 10
+    /// What a host may leave unread: answers of 2 MB to 128 logins at once.
+    static let maxUnwrittenBytes = 256 << 20
 
     let configuration: RuleHostConfiguration
     let load: [UInt8]
@@ -255,6 +257,7 @@ final class HostLoop {
                 host.verdict = "did not answer for \(silent.components.seconds) s"
             }
         }
+        if host.writer.unwritten.count > Self.maxUnwrittenBytes { host.verdict = "does not read what it is sent" }
         if host.verdict != nil { self.died(index) }
     }
 

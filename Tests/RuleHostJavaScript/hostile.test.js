@@ -197,3 +197,21 @@ test('an address or headers without end are refused', limit, async (context) => 
     assert.match((await worker.evaluate({ user_id: 'a' }, {})).user.cause, /too large/);
     assert.equal(worker.requests.length, 0);
 });
+
+test('work that keeps all threads of the pool ends the host, which names the evaluation', limit, async (context) => {
+    const worker = await host(context, [
+        `function (user, context, callback) {
+            const { pbkdf2 } = require('crypto');
+            const [count, rounds] = user.bad ? [4, 2 ** 31 - 1] : [1, 1];
+            for (let index = 0; index < count; index += 1) {
+                pbkdf2('a', 'b', rounds, 64, 'sha512', () => { if (!user.bad) callback(null, user, context); });
+            }
+        }`,
+    ], { load: { limits: { turn: 100 } } });
+    assert.equal((await worker.evaluate({ user_id: 'a' }, {})).outcome, 'completed');
+    worker.evaluate({ user_id: 'b', bad: true }, {}).catch(() => {});
+    worker.evaluate({ user_id: 'c' }, {}).catch(() => {});
+    const { signal } = await worker.closed;
+    assert.equal(signal, 'SIGKILL');
+    assert.match(worker.lastWords, /^pool 2 0$/m);
+});

@@ -220,9 +220,11 @@ package final class WorkerEgress: Egress {
             }
             request.timeout = min(self.configuration.egress.timeout, remaining)
             request.connectTimeout = min(request.connectTimeout, request.timeout)
-            guard await host.enter() else { return self.ended(.failure(Self.cancelled), call, host, start, attempt) }
+            guard await host.limiter.enter() else {
+                return self.ended(.failure(Self.cancelled), call, host, start, attempt)
+            }
             let result = await self.once(request)
-            host.leave()
+            host.limiter.leave()
             self.note(result, host)
             if case .success(let response) = result, response.status == 401, !hasRenewed,
                 let token = Self.bearer(request), let tokens = self.tokens

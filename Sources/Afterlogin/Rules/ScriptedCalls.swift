@@ -8,13 +8,22 @@ import Synchronization
 /// Called on the thread of the rule hosts; every call runs in a task of its own.
 final class ScriptedCalls: EvaluationClient {
     private struct State {
-        var tasks: [UInt32: (rule: Int, task: Task<Void, Never>)] = [:]
+        var tasks: [UInt32: (rule: Int, bytes: Int, task: Task<Void, Never>)] = [:]
+        /// Of the bodies of `tasks`.
+        var bytes = 0
         /// Counts restarts: replies of an earlier life are dropped.
         var life = 0
         var isFinished = false
     }
 
+    /// Calls of one login that have no answer yet, and the bytes that they send: what a rule may take of the worker's memory.
+    private static let maxOpen = 1_000
+    private static let maxOpenBytes = 32 << 20
+    /// How many of them are under way; each may bring a whole response.
+    private static let atATime = 16
+
     let calls = CallLog()
+    private let limiter = CallLimiter(atATime)
     private let chain: RuleChain
     private let hosts: RuleHostPool
     private let token: EvaluationToken
@@ -42,20 +51,30 @@ final class ScriptedCalls: EvaluationClient {
         let remaining = parts[4]?.integer.map { Duration.milliseconds($0) } ?? self.chain.timeout
         let call = EgressCall(rule: name, request: outgoing, deadline: .now + min(remaining, self.chain.timeout))
         self.calls.started(rule: rule)
-        self.state.withLock { state in
-            guard !state.isFinished else { return }
+        let isTooMuch = self.state.withLock { state in
+            let bytes = state.bytes + request.body.count
+            guard !state.isFinished else { return false }
+            guard state.tasks.count < Self.maxOpen, bytes <= Self.maxOpenBytes, state.tasks[request.number] == nil
+            else {
+                return true
+            }
             let life = state.life
             let task = Task { await self.run(call, rule, request, life) }
-            state.tasks[request.number] = (rule, task)
+            state.tasks[request.number] = (rule, request.body.count, task)
+            state.bytes = bytes
+            return false
         }
+        guard isTooMuch else { return }
+        self.calls.finished(rule: rule, CallOutcome())
+        let limits = "\(Self.maxOpen) calls or \(Self.maxOpenBytes >> 20) MB"
+        request.reply(.failed(Self.failure("ELIMIT", "more than \(limits) of one login wait for an answer")))
     }
 
     private func run(_ call: EgressCall, _ rule: Int, _ request: HostRequest, _ life: Int) async {
+        guard await self.limiter.enter() else { return }
         let reply = await self.chain.egress.send(call)
-        let isWanted = self.state.withLock { state in
-            guard state.life == life else { return false }
-            return state.tasks.removeValue(forKey: request.number) != nil
-        }
+        self.limiter.leave()
+        let isWanted = self.state.withLock { state in state.life == life && Self.take(request.number, &state) != nil }
         guard isWanted else { return }
         switch reply {
         case .response(let response, let outcome):
@@ -70,9 +89,15 @@ final class ScriptedCalls: EvaluationClient {
     }
 
     func requestCancelled(_ number: UInt32) {
-        guard let (rule, task) = self.state.withLock({ $0.tasks.removeValue(forKey: number) }) else { return }
+        guard let (rule, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
         task.cancel()
         self.calls.abandoned(rule: rule)
+    }
+
+    private static func take(_ number: UInt32, _ state: inout State) -> (rule: Int, task: Task<Void, Never>)? {
+        guard let (rule, bytes, task) = state.tasks.removeValue(forKey: number) else { return nil }
+        state.bytes -= bytes
+        return (rule, task)
     }
 
     func restarted() {
@@ -86,7 +111,7 @@ final class ScriptedCalls: EvaluationClient {
     private func cancelAll(_ update: (inout State) -> Void) {
         let tasks = self.state.withLock { state in
             update(&state)
-            defer { state.tasks = [:] }
+            defer { (state.tasks, state.bytes) = ([:], 0) }
             return state.tasks.values.map(\.task)
         }
         for task in tasks { task.cancel() }

@@ -11,6 +11,7 @@ const pulse = require('./pulse');
 const turns = require('./turns');
 const exchanges = require('./exchanges');
 const evaluation = require('./evaluation');
+const poolwork = require('./poolwork');
 
 let isLoaded = false;
 
@@ -28,11 +29,14 @@ function load(frame) {
     evaluation.host.drain = limits.drain;
     evaluation.host.consoleBytes = limits.consoleBytes;
     exchanges.configure(limits);
-    pulse.watch(limits, evaluation.keepDeadlines);
+    pulse.watch(limits, () => {
+        evaluation.keepDeadlines();
+        poolwork.keepFree();
+    });
     // From here on the world is that of rules.
     require('./console').install(socket);
     require('./timers').install();
-    require('./poolwork').install();
+    poolwork.install(limits.turn);
     require('./network').install();
     require('./fetch').install();
     const { Loader } = require('./loader');

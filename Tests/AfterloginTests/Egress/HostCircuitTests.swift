@@ -72,26 +72,26 @@ struct HostCircuitTests {
         await withTaskGroup(of: Void.self) { group in
             for number in 0..<200 {
                 group.addTask {
-                    guard await host.enter() else { return }
+                    guard await host.limiter.enter() else { return }
                     _ = running.next()
                     for _ in 0..<5 { await Task.yield() }
                     _ = most.next()
-                    host.leave()
+                    host.limiter.leave()
                 }
                 if number % 7 == 0 {
                     group.addTask {
-                        let waiting = Task { await host.enter() }
+                        let waiting = Task { await host.limiter.enter() }
                         await Task.yield()
                         waiting.cancel()
-                        if await waiting.value { host.leave() }
+                        if await waiting.value { host.limiter.leave() }
                     }
                 }
             }
         }
         // Every place was given back: three fit at once, and the fourth waits.
         #expect(running.count == 200 && most.count == 200)
-        for _ in 0..<3 { #expect(await host.enter()) }
-        let fourth = Task { await host.enter() }
+        for _ in 0..<3 { #expect(await host.limiter.enter()) }
+        let fourth = Task { await host.limiter.enter() }
         fourth.cancel()
         #expect(await fourth.value == false)
     }

@@ -1,0 +1,105 @@
+import HTTPClient
+import Synchronization
+import Testing
+
+@testable import Afterlogin
+@testable import RuleHost
+
+@Suite("What the rules of one login may ask for at a time", .timeLimit(.minutes(1)))
+struct ScriptedCallsTests {
+    private final class Silent: RuleHostPoolDelegate {
+        func hostStarted(_ host: RuleHostStatus) {}
+        func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
+        func hostPrinted(_ text: String) {}
+    }
+
+    /// Answers nothing until it is told to, and says when calls have come.
+    private final class Gate: Sendable {
+        let arrivals: AsyncStream<Void>
+        private let arrival: AsyncStream<Void>.Continuation
+        private let opened: AsyncStream<Void>
+        let opener: AsyncStream<Void>.Continuation
+
+        init() {
+            (self.arrivals, self.arrival) = AsyncStream.makeStream()
+            (self.opened, self.opener) = AsyncStream.makeStream()
+        }
+
+        func pass() async {
+            self.arrival.yield()
+            for await _ in self.opened {}
+        }
+    }
+
+    private func makeCalls(_ egress: ScriptedEgress) -> ScriptedCalls {
+        let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: [], delegate: Silent())
+        let chain = RuleChain(
+            links: [.init(name: "rule", step: .scripted(0, readsAccessToken: false))],
+            timeout: .seconds(60),
+            egress: egress,
+            log: Log(level: .error),
+            metrics: Metrics(),
+            hosts: hosts
+        )
+        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"])
+    }
+
+    private func request(
+        _ number: UInt32,
+        body: [UInt8] = [],
+        _ reply: @escaping @Sendable (HostReply) -> Void
+    ) -> HostRequest {
+        let head = #"{"rule":0,"method":"POST","url":"https://api.example/","headers":[]}"#
+        return HostRequest(head: Array(head.utf8), body: body, number: number, reply: reply)
+    }
+
+    @Test func sixteenAreUnderWayAThousandWaitAndTheRestIsRefused() async {
+        let gate = Gate()
+        let egress = ScriptedEgress { _ in
+            await gate.pass()
+            return .response(HTTPResponse(status: 200), CallOutcome())
+        }
+        let calls = self.makeCalls(egress)
+        let refusals = Mutex<[String]>([])
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        for number in 1...1_001 {
+            calls.requestMade(
+                self.request(UInt32(number)) { reply in
+                    switch reply {
+                    case .failed(let failure): refusals.withLock { $0.append(String(decoding: failure, as: UTF8.self)) }
+                    case .response: answer.yield()
+                    }
+                }
+            )
+        }
+        #expect(refusals.withLock { $0.count } == 1)
+        #expect(refusals.withLock { $0.first }?.contains("more than 1000 calls or 32 MB") == true)
+        for await _ in gate.arrivals.prefix(16) {}
+        #expect(egress.calls.count == 16)
+        gate.opener.finish()
+        for await _ in answers.prefix(1_000) {}
+        #expect(egress.calls.count == 1_000)
+        calls.finish()
+    }
+
+    @Test func theBytesThatAreSentAreBounded() {
+        let egress = ScriptedEgress { _ in
+            await Gate().pass()
+            return .response(HTTPResponse(status: 200), CallOutcome())
+        }
+        let calls = self.makeCalls(egress)
+        let refusals = Mutex<[UInt32]>([])
+        let body = [UInt8](repeating: 0, count: 9 << 20)
+        func make(_ number: UInt32) {
+            calls.requestMade(self.request(number, body: body) { _ in refusals.withLock { $0.append(number) } })
+        }
+        for number in 1...4 { make(UInt32(number)) }
+        #expect(refusals.withLock { $0 } == [4])
+        calls.requestCancelled(1)
+        make(5)
+        #expect(refusals.withLock { $0 } == [4])
+        make(6)
+        #expect(refusals.withLock { $0 } == [4, 6])
+        calls.finish()
+    }
+}
