@@ -240,13 +240,18 @@ final class HostLoop {
     }
 
     private func keepTime(of host: Host, _ index: Int) {
+        let silent = self.now - host.lastHeard
+        let isAnswering = !host.pingIsOpen || silent < Self.silence * 2
         for (number, job) in host.jobs where self.now >= job.deadline {
-            // The host keeps its rules' deadlines; it did not keep this one.
+            // The host keeps its rules' deadlines; it did not keep this one. Where it doesn't answer either, all of them suffer from something else.
+            guard isAnswering else {
+                host.verdict = "did not answer for \(silent.components.seconds) s"
+                break
+            }
             host.jobs[number] = nil
             host.writer.append(.cancel, number)
             job.finish(.killed(.init(reason: .timeout, message: "the rule host did not end it in time")))
         }
-        let silent = self.now - host.lastHeard
         if host.phase == .loading, self.now - host.started > .seconds(30) {
             host.verdict = "did not load the rules within 30 s"
         } else if host.phase == .ready, !host.jobs.isEmpty, silent > Self.silence {

@@ -128,25 +128,35 @@ struct RuleHostPoolTests {
         }
     }
 
-    /// A program that takes the rules, stops listening and goes on talking.
-    private static let deaf = """
-        #!/usr/bin/perl
-        open(my $frames, '+<&=', 3) or die;
-        sysread($frames, my $load, 1 << 16) or die;
-        shutdown($frames, 0) or die;
-        syswrite($frames, pack('VCV', 2, 65, 0) . '{}');
-        while (1) { syswrite($frames, pack('VCV', 0, 72, 0)) or die; select(undef, undef, undef, 0.1); }
-        """
+    /// What a program does that takes the rules and is no good host, and what is said of it.
+    static let unwell = [
+        (
+            "shutdown($frames, 0)", "while (syswrite($frames, pong())) { select(undef, undef, undef, 0.1) }",
+            "reads no frames"
+        ),
+        ("1", "sleep", "did not answer"),
+    ]
 
-    @Test func aHostThatListensNoMoreEnds() async throws {
-        let program = "/tmp/afterlogin-deaf-\(getpid())"
-        defer { unlink(program) }
-        let file = open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
-        _ = Self.deaf.withCString { write(file, $0, strlen($0)) }
+    @Test(arguments: unwell)
+    func anUnwellHostEndsBeforeItsEvaluationsDo(_ before: String, _ after: String, _ reason: String) async throws {
+        let program = """
+            #!/usr/bin/perl
+            sub pong { pack('VCV', 0, 72, 0) }
+            open(my $frames, '+<&=', 3) or die;
+            sysread($frames, my $load, 1 << 16) or die;
+            \(before) or die;
+            syswrite($frames, pack('VCV', 2, 65, 0) . '{}');
+            \(after);
+            """
+        let path = "/tmp/afterlogin-unwell-\(getpid())"
+        defer { unlink(path) }
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
+        _ = program.withCString { write(file, $0, strlen($0)) }
         close(file)
-        try await RunningHosts.with(Self.silent, confinement: .off, node: program) { hosts in
-            let outcome = await hosts.evaluate(deadline: .seconds(20)).summary
-            #expect(outcome.hasPrefix("crashed: ") && outcome.contains("reads no frames any more"), "\(outcome)")
+        try await RunningHosts.with(Self.silent, confinement: .off, node: path) { hosts in
+            let outcome = await hosts.evaluate(deadline: .seconds(4)).summary
+            #expect(outcome.hasPrefix("crashed: ") && outcome.contains(reason), "\(outcome)")
+            #expect(hosts.witness.deaths.count == 2)
         }
     }
 
