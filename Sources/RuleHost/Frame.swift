@@ -43,29 +43,48 @@ struct Frame {
     }
 }
 
-/// Frames to be written to one host, in one buffer.
+/// Frames to be written to one host: small ones in one buffer, large bodies as they are.
 struct FrameWriter {
-    private(set) var bytes: [UInt8] = []
-    private var written = 0
+    private static let largeBytes = 64 << 10
 
-    var isEmpty: Bool { self.written == self.bytes.count }
-    var unwritten: ArraySlice<UInt8> { self.bytes[self.written...] }
+    /// To be written before `bytes`.
+    private var earlier: [[UInt8]] = []
+    private var bytes: [UInt8] = []
+    /// Of the first of them.
+    private var written = 0
+    /// What is not written yet, in all.
+    private(set) var count = 0
+
+    var isEmpty: Bool { self.count == 0 }
+    /// What can be written now.
+    var unwritten: ArraySlice<UInt8> { (self.earlier.first ?? self.bytes)[self.written...] }
 
     mutating func wrote(_ count: Int) {
         self.written += count
-        guard self.isEmpty else { return }
-        // A large answer must not hold its memory for ever.
-        self.bytes.removeAll(keepingCapacity: self.bytes.capacity <= 1 << 20)
+        self.count -= count
+        if let first = self.earlier.first {
+            guard self.written == first.count else { return }
+            self.earlier.removeFirst()
+        } else {
+            guard self.isEmpty else { return }
+            // Many frames at a time must not hold their memory for ever.
+            self.bytes.removeAll(keepingCapacity: self.bytes.capacity <= 1 << 20)
+        }
         self.written = 0
     }
 
     mutating func append(_ kind: FrameKind, _ evaluation: UInt32, _ pieces: Piece...) {
-        self.append(UInt32(pieces.reduce(0) { $0 + $1.count }))
+        let count = pieces.reduce(0) { $0 + $1.count }
+        self.count += Frame.headerBytes + count
+        self.append(UInt32(count))
         self.bytes.append(kind.rawValue)
         self.append(evaluation)
         for piece in pieces {
             switch piece {
             case .number(let number): self.append(number)
+            case .bytes(let bytes) where bytes.count > Self.largeBytes:
+                self.earlier += [self.bytes, bytes]
+                self.bytes = []
             case .bytes(let bytes): self.bytes += bytes
             case .part(let bytes):
                 self.append(UInt32(bytes.count))

@@ -262,7 +262,7 @@ final class HostLoop {
                 host.verdict = "did not answer for \(silent.components.seconds) s"
             }
         }
-        if host.writer.unwritten.count > Self.maxUnwrittenBytes { host.verdict = "does not read what it is sent" }
+        if host.writer.count > Self.maxUnwrittenBytes { host.verdict = "does not read what it is sent" }
         if host.verdict != nil { self.died(index) }
     }
 

@@ -53,6 +53,25 @@ struct FrameTests {
         #expect(writer.isEmpty)
     }
 
+    @Test func aLargeBodyIsWrittenAsItIsAndInItsPlace() {
+        var writer = FrameWriter()
+        let large = [UInt8](repeating: 7, count: 100_000)
+        writer.append(.ping, 1)
+        writer.append(.response, 2, .number(3), .bytes(large))
+        writer.append(.ping, 4)
+        #expect(writer.count == 3 * Frame.headerBytes + 4 + large.count)
+        var all: [UInt8] = []
+        while !writer.isEmpty {
+            let some = Array(writer.unwritten.prefix(30_000))
+            all += some
+            writer.wrote(some.count)
+        }
+        let expected: [UInt8] = [0, 0, 0, 0, 6, 1, 0, 0, 0] + [0xA4, 0x86, 1, 0, 3, 2, 0, 0, 0, 3, 0, 0, 0] + large
+        #expect(all == expected + [0, 0, 0, 0, 6, 4, 0, 0, 0])
+        writer.append(.ping, 5)
+        #expect(Array(writer.unwritten) == [0, 0, 0, 0, 6, 5, 0, 0, 0])
+    }
+
     @Test func aLineWithoutEndIsCut() {
         var buffer = LineBuffer()
         #expect(buffer.received(ArraySlice(repeating: 0x78, count: 10_000)).isEmpty)
