@@ -249,7 +249,7 @@ struct CommandTests {
         #expect(good.lines["topic logins"] == "ok: 2 partitions")
         #expect(good.lines["token endpoint"]?.hasPrefix("ok: ") == true, "\(good.lines)")
         #expect(good.lines["host \(host)"]?.hasPrefix("ok: ") == true, "\(good.lines)")
-        #expect(good.lines["rules"] == "ok: 1 in order")
+        #expect(good.lines["rules"] == "ok: 2 in order")
         #expect(good.lines["Node"]?.hasPrefix("ok: v") == true && good.lines["confinement"] != nil)
         let bad = try doctor("kafka.brokers=127.0.0.1:1", "tenant.client_secret=wrong", "rules.host.node=/no/such/node")
         #expect(bad.code == 1)
