@@ -23,26 +23,27 @@ struct DeathVerdict: Equatable {
         cause: String
     ) {
         let turn = "one turn of the event loop took longer than \(limits.turn)"
-        let pool = "its work in the thread pool took longer than five times \(limits.turn)"
         switch lastWords {
         case .turn(let evaluation, let rule) where inFlight.contains(evaluation):
-            self.convict(evaluation, inFlight, .init(reason: .limit, message: turn, rule: rule))
-        case .pool(let evaluation, let rule) where inFlight.contains(evaluation):
-            self.convict(evaluation, inFlight, .init(reason: .limit, message: pool, rule: rule))
+            self.culprit = evaluation
+            self.kill = .init(reason: .limit, message: turn, rule: rule)
+            self.innocent = inFlight.filter { $0 != evaluation }
         case .memory:
             self.blame(inFlight, suspect, .init(reason: .limit, message: "used more than \(limits.memory) of memory"))
         case .turn: self.blame(inFlight, suspect, .init(reason: .limit, message: turn))
-        case .pool: self.blame(inFlight, suspect, .init(reason: .limit, message: pool))
+        case .pool:
+            self.blame(
+                inFlight,
+                suspect,
+                .init(
+                    reason: .limit,
+                    message: "its work kept all threads of the pool for more than three times \(limits.turn)"
+                )
+            )
         case nil:
             let kill = EvaluationOutcome.Kill(reason: .crashed, message: "its rule host ended: \(cause)")
             self.blame(inFlight, suspect, kill)
         }
-    }
-
-    private mutating func convict(_ evaluation: UInt32, _ inFlight: [UInt32], _ kill: EvaluationOutcome.Kill) {
-        self.culprit = evaluation
-        self.kill = kill
-        self.innocent = inFlight.filter { $0 != evaluation }
     }
 
     struct Limits: Equatable {

@@ -42,8 +42,8 @@ final class Host {
 
     enum LastWords: Equatable {
         case turn(evaluation: UInt32, rule: Int?)
-        /// All threads of the host's pool are taken; by whose work the longest.
-        case pool(evaluation: UInt32, rule: Int?)
+        /// All threads of the host's pool are taken.
+        case pool
         case memory
     }
 
@@ -111,12 +111,10 @@ final class Host {
             self.confinement = Self.list(parts.first)
             self.notEnforced = Self.list(parts.last?.split(separator: ":").last).filter { $0 != "-" }
         case "memory": self.lastWords = .memory
-        case "turn", "pool":
+        case "pool": self.lastWords = .pool
+        case "turn":
             guard words.count == 3, let evaluation = UInt32(words[1]) else { return }
-            let rule = Int(words[2]).flatMap { $0 < 0 ? nil : $0 }
-            self.lastWords =
-                words[0] == "turn"
-                ? .turn(evaluation: evaluation, rule: rule) : .pool(evaluation: evaluation, rule: rule)
+            self.lastWords = .turn(evaluation: evaluation, rule: Int(words[2]).flatMap { $0 < 0 ? nil : $0 })
         case "rules": self.rules = words.dropFirst().compactMap { Int($0) }
         case .some, nil: break
         }

@@ -51,7 +51,7 @@ extension HostLoop {
     private static func reason(_ host: Host, _ cause: String) -> String {
         switch host.lastWords {
         case .memory: "used too much memory; those in flight run again, one at a time"
-        case .pool: "work in its thread pool took too long; those in flight run again, one at a time"
+        case .pool: "all threads of its pool were taken for too long; those in flight run again, one at a time"
         case .turn: "one turn of the event loop took too long; those in flight run again, one at a time"
         case nil: "\(cause); \(host.jobs.count) evaluations in flight run again, one at a time"
         }

@@ -4,6 +4,10 @@
 
 const test = require('node:test');
 const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { Worker, host, kinds } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
@@ -198,20 +202,21 @@ test('an address or headers without end are refused', limit, async (context) => 
     assert.equal(worker.requests.length, 0);
 });
 
-test('work that keeps all threads of the pool ends the host, which names the evaluation', limit, async (context) => {
-    const worker = await host(context, [
-        `function (user, context, callback) {
-            const { pbkdf2 } = require('crypto');
-            const [count, rounds] = user.bad ? [4, 2 ** 31 - 1] : [1, 1];
-            for (let index = 0; index < count; index += 1) {
-                pbkdf2('a', 'b', rounds, 64, 'sha512', () => { if (!user.bad) callback(null, user, context); });
-            }
-        }`,
-    ], { load: { limits: { turn: 100 } } });
-    assert.equal((await worker.evaluate({ user_id: 'a' }, {})).outcome, 'completed');
-    worker.evaluate({ user_id: 'b', bad: true }, {}).catch(() => {});
-    worker.evaluate({ user_id: 'c' }, {}).catch(() => {});
-    const { signal } = await worker.closed;
-    assert.equal(signal, 'SIGKILL');
-    assert.match(worker.lastWords, /^pool 2 0$/m);
-});
+for (const [what, body] of [
+    ['hashing without end', "for (let index = 0; index < 4; index += 1) require('crypto').pbkdf2('a', 'b', 2 ** 31 - 1, 64, 'sha512', () => {})"],
+    ['opening a pipe', "for (let index = 0; index < 4; index += 1) fs.open(user.pipe, 'r', () => {})"],
+]) {
+    test(`${what} in all threads of the pool ends the host`, limit, async (context) => {
+        const worker = await host(context, [
+            `function (user, context, callback) { const fs = require('fs'); if (user.bad) { ${body}; } else fs.stat('.', () => callback(null)); }`,
+        ], { load: { limits: { turn: 100 } } });
+        assert.equal((await worker.evaluate({ user_id: 'a' }, {})).outcome, 'completed');
+        const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rulehost-'));
+        context.after(() => fs.rmSync(folder, { recursive: true }));
+        execFileSync('mkfifo', [`${folder}/pipe`]);
+        worker.evaluate({ user_id: 'b', bad: true, pipe: `${folder}/pipe` }, {}).catch(() => {});
+        const { signal } = await worker.closed;
+        assert.equal(signal, 'SIGKILL');
+        assert.match(worker.lastWords, /^pool$/m);
+    });
+}

@@ -28,14 +28,7 @@ struct DeathVerdictTests {
         #expect(verdict.suspects.isEmpty)
     }
 
-    @Test func workInThePoolHasACulpritToo() {
-        let verdict = self.verdict([1, 2], .pool(evaluation: 1, rule: 0))
-        #expect(verdict.culprit == 1)
-        #expect(verdict.kill?.message.contains("thread pool") == true)
-        #expect(verdict.innocent == [2])
-    }
-
-    @Test(arguments: [Host.LastWords.memory, .turn(evaluation: 9, rule: 0), nil])
+    @Test(arguments: [Host.LastWords.memory, .pool, .turn(evaluation: 9, rule: 0), nil])
     func whereNobodyInFlightIsNamedAllAreSuspects(_ words: Host.LastWords?) {
         let verdict = self.verdict([1, 2, 3], words)
         #expect(verdict.culprit == nil)

@@ -6,73 +6,36 @@
 const crypto = require('node:crypto');
 const zlib = require('node:zlib');
 const { promisify } = require('node:util');
-const { apply, now, promiseThen, lastWords, killSelf, PrivateSet } = require('./intrinsics');
+const { apply, lastWords, killSelf } = require('./intrinsics');
 const { current } = require('./attribution');
 const { countPromise } = require('./timers');
+const { beatInterval } = require('./pulse');
 
-/** Threads of the pool, which all logins of this host share; the environment that would change their number is empty. */
-const threads = 4;
-/** Work that a thread may take as long over as its arguments say, in the order of its beginning, which is also the pool's. */
-const jobs = new PrivateSet();
-let longest = 0;
+/** Its callback comes when a thread of the pool, which all logins of this host share, has had a moment for it. */
+const { randomBytes } = crypto;
+/** Beats between two looks at the pool. */
+const beatsBetween = 10;
+/** Beats, not time: each is a whole pass of the event loop, in which the answer would have come. */
+let mostBeats = 0;
+let beats = 0;
+let isAsking = false;
 
-class Job {
-    constructor(run) {
-        this.run = run;
-        /** When a thread took it up; 0: it waits for one. */
-        this.began = jobs.size < threads ? now() : 0;
-        jobs.add(this);
-    }
-
-    end() {
-        jobs.delete(this);
-        for (const job of jobs) {
-            if (job.began !== 0) continue;
-            job.began = now();
-            return;
-        }
-    }
+function answered() {
+    isAsking = false;
+    beats = 0;
 }
 
-/** Called with every beat: where all threads are taken for too long, those of other logins wait for nothing. */
+/** Called with every beat: where no thread is free for too long, the work of other logins waits for nothing. */
 function keepFree() {
-    if (jobs.size < threads) return;
-    for (const { run, began } of jobs) {
-        if (now() - began < longest) return;
-        lastWords(run === undefined ? 'pool 0 -1\n' : `pool ${run.evaluation.number} ${run.index}\n`);
+    beats += 1;
+    if (!isAsking && beats > beatsBetween) {
+        isAsking = true;
+        beats = 0;
+        randomBytes(1, answered);
+    } else if (isAsking && beats > mostBeats) {
+        lastWords('pool\n');
         killSelf();
     }
-}
-
-/** Wraps a function whose last argument is the callback of something that a thread may take long over. */
-function holdCallback(original) {
-    return function held(...parameters) {
-        const last = parameters.length - 1;
-        const callback = parameters[last];
-        if (typeof callback !== 'function') return apply(original, this, parameters);
-        const job = new Job(current());
-        parameters[last] = function ended(...results) {
-            job.end();
-            return apply(callback, this, results);
-        };
-        try {
-            return apply(original, this, parameters);
-        } catch (error) {
-            job.end();
-            throw error;
-        }
-    };
-}
-
-/** The same for a function that returns a promise. */
-function holdPromise(original) {
-    return function held(...parameters) {
-        const job = new Job(current());
-        const promise = apply(original, this, parameters);
-        const ended = () => job.end();
-        apply(promiseThen, promise, [ended, ended]);
-        return promise;
-    };
 }
 
 /** Wraps a function whose last argument is the callback of something asynchronous. */
@@ -113,13 +76,13 @@ const cryptoNames = [
     'verify', 'checkPrime', 'generatePrime', 'diffieHellman',
 ];
 
-/** @param {number} turn milliseconds of one turn of the event loop; a thread has five times as long, on the clock */
+/** @param {number} turn milliseconds of one turn of the event loop; the pool may be taken for three times as long */
 function install(turn) {
-    longest = turn * 5;
+    mostBeats = (turn * 3) / beatInterval;
     for (const name of cryptoNames) {
         const original = crypto[name];
         if (typeof original !== 'function') continue;
-        const wrapped = countCallback(holdCallback(original));
+        const wrapped = countCallback(original);
         for (const key of Reflect.ownKeys(original)) {
             if (typeof key === 'symbol') wrapped[key] = original[key];
         }
@@ -127,7 +90,7 @@ function install(turn) {
     }
     const subtle = Object.getPrototypeOf(crypto.webcrypto.subtle);
     for (const name of Object.getOwnPropertyNames(subtle)) {
-        if (name !== 'constructor' && typeof subtle[name] === 'function') subtle[name] = countPromise(holdPromise(subtle[name]));
+        if (name !== 'constructor' && typeof subtle[name] === 'function') subtle[name] = countPromise(subtle[name]);
     }
     // All streams and one-shot functions of zlib go through this one method.
     const zlibBase = Object.getPrototypeOf(Object.getPrototypeOf(zlib.Gunzip.prototype));

@@ -101,4 +101,4 @@ function touch() {
     add(shared, cells.turn, 1);
 }
 
-module.exports = { mark, markTurn, begun, ended, watch, touch };
+module.exports = { beatInterval, mark, markTurn, begun, ended, watch, touch };
