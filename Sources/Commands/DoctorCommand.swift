@@ -57,12 +57,14 @@ enum DoctorCommand: Command {
         check.log = log
         let brokers = setup.configuration.kafka.brokers
         do throws(KafkaError) {
-            let admin = try check.makeAdmin()
+            let admin = try check.makeAdmin(group: setup.configuration.kafka.group)
+            var readable: [String] = []
             let found = try await admin.brokers(timeout: TopicCheck.timeout)
             var lines = [Line(verdict: .fine, what: "brokers", finding: found.joined(separator: ", "))]
-            for (topic, finding) in try await check.findings(admin) {
+            for (topic, finding, isInput) in try await check.findings(admin) {
                 switch finding {
                 case .fine(let description):
+                    if isInput { readable.append(topic) }
                     lines.append(
                         Line(verdict: .fine, what: "topic \(topic)", finding: "\(description.partitions) partitions")
                     )
@@ -84,11 +86,32 @@ enum DoctorCommand: Command {
                     )
                 }
             }
+            if !readable.isEmpty { lines += await self.access(admin, setup.configuration.kafka.group, readable) }
             await admin.close()
             return lines
         } catch {
             let hint = "check kafka.brokers, the network, and kafka.properties (SASL, TLS)"
             return [Line(verdict: .problem, what: "brokers", finding: "\(brokers): \(error); \(hint)")]
+        }
+    }
+
+    /// What the group and the input topics refuse; whether results may be written only a result can tell.
+    private static func access(
+        _ admin: KafkaAdmin,
+        _ group: String,
+        _ topics: [String]
+    ) async -> [Line] {
+        do throws(KafkaError) {
+            let found = try await admin.access(to: topics, timeout: .seconds(5))
+            let topics = found.topics.sorted { $0.key < $1.key }.map { topic, error in
+                Line(verdict: .problem, what: "topic \(topic)", finding: "can't be read: \(error)")
+            }
+            guard let error = found.group else {
+                return topics + [Line(verdict: .fine, what: "group \(group)", finding: "may be used")]
+            }
+            return topics + [Line(verdict: .problem, what: "group \(group)", finding: "can't be used: \(error)")]
+        } catch {
+            return [Line(verdict: .problem, what: "group \(group)", finding: "\(error)")]
         }
     }
 

@@ -24,10 +24,11 @@ struct TopicCheck {
             + [(self.configuration.results.updates, false), (self.configuration.results.failures, false)]
     }
 
-    func makeAdmin() throws(KafkaError) -> KafkaAdmin {
+    func makeAdmin(group: String? = nil) throws(KafkaError) -> KafkaAdmin {
         try KafkaAdmin(
             brokers: self.configuration.kafka.brokers,
             properties: self.configuration.kafka.properties,
+            group: group,
             log: self.log.kafka
         )
     }
@@ -35,17 +36,20 @@ struct TopicCheck {
     /// One finding for each topic.
     ///
     /// - Throws: Where no broker answers.
-    func findings(_ admin: KafkaAdmin) async throws(KafkaError) -> [(topic: String, finding: Finding)] {
-        var findings: [(String, Finding)] = []
-        for (topic, _) in self.topics {
+    func findings(
+        _ admin: KafkaAdmin,
+        timeout: Duration = Self.timeout
+    ) async throws(KafkaError) -> [(topic: String, finding: Finding, isInput: Bool)] {
+        var findings: [(String, Finding, Bool)] = []
+        for (topic, isInput) in self.topics {
             do throws(KafkaError) {
-                let found = try await admin.describe(topics: [topic], timeout: Self.timeout)
+                let found = try await admin.describe(topics: [topic], timeout: timeout)
                 switch found[topic] {
-                case .some(.some(let description)): findings.append((topic, .fine(description)))
-                case .some(nil), nil: findings.append((topic, .missing(topic)))
+                case .some(.some(let description)): findings.append((topic, .fine(description), isInput))
+                case .some(nil), nil: findings.append((topic, .missing(topic), isInput))
                 }
             } catch  where error.isAuthorization {
-                findings.append((topic, .refused(topic, error)))
+                findings.append((topic, .refused(topic, error), isInput))
             }
         }
         return findings
@@ -59,22 +63,26 @@ struct TopicCheck {
         var said = ""
         while !stop.isThrown {
             var problems: [String] = []
+            var blocks = false
             do throws(KafkaError) {
-                for (topic, finding) in try await self.findings(admin) {
+                // Not longer, for a stop waits for it.
+                for (topic, finding, isInput) in try await self.findings(admin, timeout: .seconds(3)) {
                     switch finding {
-                    case .fine: break
+                    case .fine: continue
                     case .missing:
                         problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
                     case .refused(_, let error): problems.append("topic \(topic): \(error)")
                     }
+                    blocks = blocks || !isInput
                 }
             } catch {
                 problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
+                blocks = true
             }
-            guard !problems.isEmpty else { break }
             let text = problems.joined(separator: "; ")
-            if text != said { self.log.log(.error, "waiting: \(text)") }
+            if !text.isEmpty, text != said { self.log.log(.error, "waiting: \(text)") }
             said = text
+            guard blocks else { break }
             try? await Task.sleep(for: .seconds(2))
         }
         await admin.close()

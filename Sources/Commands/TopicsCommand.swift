@@ -38,7 +38,7 @@ enum TopicsCommand: Command {
                 findings = try await check.findings(admin)
             }
             await admin.close()
-            for (topic, finding) in findings where !lines.contains(where: { $0.topic == topic }) {
+            for (topic, finding, _) in findings where !lines.contains(where: { $0.topic == topic }) {
                 lines.append(Self.line(topic, finding))
             }
         } catch {

@@ -13,10 +13,10 @@ extension ConsumerLoop {
 
     private func failed(_ error: KafkaError) {
         if let fatal = self.client?.fatalError { return self.fail(fatal) }
-        switch rd_kafka_resp_err_t(error.number) {
-        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+        if error.isOneOf(RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) || error.isAboutGroup {
             self.report(self.trouble.groupFailed(error))
-        default: self.trouble.suspected(error, now: self.now)
+        } else {
+            self.trouble.suspected(error, now: self.now)
         }
     }
 
@@ -133,10 +133,13 @@ extension ConsumerLoop {
     }
 
     /// Where the partition's end lies before what is to be committed, it is not the partition that we read.
+    ///
+    /// The end that a fetch names can be older than the records that come with it, so a suspicion is looked into.
     private func loseShrunkPartitions() {
         let shrunk = self.commits.nextOffsets.filter { commit in
             guard self.machine.isCommitted(commit.topicPartition),
-                let end = self.client?.highWatermark(of: commit.topicPartition)
+                let seen = self.client?.highWatermark(of: commit.topicPartition), seen < commit.offset,
+                let end = self.client?.end(of: commit.topicPartition, timeout: .milliseconds(500))
             else { return false }
             return end < commit.offset
         }
@@ -200,6 +203,7 @@ extension ConsumerLoop {
         guard let answer = self.commits.answered(ticket: ticket, failed: failed) else { return }
         if failed.isEmpty, error == nil {
             self.lease.commitStored(ticket: ticket)
+            self.report(self.trouble.groupAnswered())
             self.consumer.publish(lease: self.lease, tick: self.now)
         }
         if var error {
@@ -219,7 +223,6 @@ extension ConsumerLoop {
     // MARK: Fetches
 
     func fetchFailed(_ partition: TopicPartition, _ error: KafkaError) {
-        guard !error.isOneOf(RD_KAFKA_RESP_ERR__PARTITION_EOF) else { return }
         if error.isUnknownTopic {
             return self.vanished(
                 partition.partition >= 0
@@ -227,7 +230,8 @@ extension ConsumerLoop {
             )
         }
         guard error.isOneOf(RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) else {
-            return self.failed(error)
+            if error.number < 0 { return self.failed(error) }
+            return self.report(self.trouble.fetchFailed(partition, error))
         }
         guard self.machine.isDelivered(partition) else { return }
         self.vanished([partition])
@@ -250,6 +254,17 @@ extension KafkaError {
             RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
             RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
             RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        )
+    }
+
+    /// The coordinator does not let this member in; a probe of the cluster would find nothing wrong.
+    fileprivate var isAboutGroup: Bool {
+        self.isOneOf(
+            RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL,
+            RD_KAFKA_RESP_ERR_INVALID_GROUP_ID,
+            RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT,
+            RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED
         )
     }
 

@@ -58,6 +58,8 @@ final class ConsumerLoop {
             repeat {
                 self.clockTicked()
                 self.takeCommands()
+                // After the commands: a commit that was asked before is waited for.
+                self.leaveWhenSettled()
             } while self.pollEvents() || self.pollRecords()
         }
         self.end()
@@ -84,8 +86,11 @@ final class ConsumerLoop {
             self.publishWatermarks()
         }
         if self.machine.rejoinIsDue(self.now, patience: .seconds(10)) { self.subscribe() }
-        guard !self.machine.isLeaving else { return self.leaveWhenSettled() }
-        if self.trouble.probeIsDue(self.now, hasPartitions: !self.machine.partitions.isEmpty) { self.probe() }
+        if !self.machine.isLeaving,
+            self.trouble.probeIsDue(self.now, hasPartitions: !self.machine.partitions.isEmpty)
+        {
+            self.probe()
+        }
     }
 
     private func publishWatermarks() {
@@ -154,7 +159,7 @@ final class ConsumerLoop {
     private func leaveWhenSettled() {
         guard let deadline = self.closeDeadline, self.commits.openCount == 0 || self.now >= deadline else { return }
         self.closeDeadline = nil
-        self.leaveDeadline = self.now.advanced(by: self.consumer.configuration.closeDeadline)
+        self.leaveDeadline = max(deadline, self.now.advanced(by: .milliseconds(500)))
         self.leaveGroup()
     }
 
@@ -206,15 +211,32 @@ final class ConsumerLoop {
         }
         let count = unsafe self.batch.fill(from: queue)
         guard count > 0 else { return false }
-        let records = self.batch.drain(
-            isDelivered: { self.machine.isDelivered($0) },
-            first: { self.commits.firstRecord($0, offset: $1) },
-            failed: { self.fetchFailed($0, $1) }
-        )
+        let (records, news) = self.batch.drain { self.machine.isDelivered($0) }
+        self.restarted(news.restarted)
+        for (partition, offset) in news.firsts {
+            self.commits.firstRecord(partition, offset: offset)
+            self.report(self.trouble.fetched(partition))
+        }
+        for partition in news.ends.keys { self.report(self.trouble.fetched(partition)) }
+        for (partition, error) in news.failed { self.fetchFailed(partition, error) }
         if !records.isEmpty, !self.hasFailed, !self.consumer.delegate.recordsReceived(records) {
             self.intakeIsOpen = self.intakeIsOpen.map { _ in false }
         }
+        if !news.ends.isEmpty { self.consumer.delegate.endsReached(news.ends) }
         return true
+    }
+
+    /// librdkafka went back by itself, as `auto.offset.reset` says, and tells nobody: the topic was created anew, or lost its end.
+    ///
+    /// For the receiver it is another partition of the same name.
+    private func restarted(_ partitions: [TopicPartition: Int64]) {
+        for (partition, offset) in partitions {
+            self.commits.ended([partition])
+            self.consumer.delegate.partitionsLost([partition])
+            self.consumer.delegate.partitionsAssigned(
+                [AssignedPartition(topicPartition: partition, committedOffset: offset)]
+            )
+        }
     }
 
     func fail(_ error: KafkaError) {

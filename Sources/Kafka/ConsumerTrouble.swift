@@ -11,10 +11,13 @@ struct ConsumerTrouble {
     let topics: [String]
     /// Of connection or topic; over when a probe succeeds.
     private var cluster: KafkaError?
-    /// Of the group; over when partitions are assigned.
+    /// Of the group; over when partitions are assigned, or a commit is stored.
     private var group: KafkaError?
+    /// Of fetching, told once; over when something of the partition is fetched.
+    private var fetches: [TopicPartition: KafkaError] = [:]
     private var told: KafkaError?
-    private var isSuspect = false
+    /// Looked at again and again until then: the cluster may notice later than librdkafka that a broker is gone.
+    private var suspectUntil: BootTime?
     private var nextProbe: BootTime
 
     init(topics: [String], now: BootTime) {
@@ -24,22 +27,22 @@ struct ConsumerTrouble {
 
     /// A member without partitions looks once in a while, too: its topics may not exist.
     func probeIsDue(_ now: BootTime, hasPartitions: Bool) -> Bool {
-        now >= self.nextProbe && (self.isSuspect || self.cluster != nil || !hasPartitions)
+        now >= self.nextProbe && (self.suspectUntil != nil || self.cluster != nil || !hasPartitions)
     }
 
     /// librdkafka reported something that a probe can look at.
     mutating func suspected(_ error: KafkaError, now: BootTime) {
-        if !self.isSuspect { self.nextProbe = min(self.nextProbe, now) }
-        self.isSuspect = true
-        self.lastError = error
+        if self.suspectUntil == nil { self.nextProbe = min(self.nextProbe, now) }
+        self.suspectUntil = now.advanced(by: .seconds(10))
+        self.lastError = error.moreTelling(than: self.lastError)
     }
 
     /// What librdkafka said last; it names the broker and the reason, which a failed probe does not.
     private var lastError: KafkaError?
 
     mutating func probed(_ found: KafkaError?, now: BootTime) -> Action {
-        self.nextProbe = now.advanced(by: found == nil && !self.isSuspect ? .seconds(5) : .seconds(1))
-        self.isSuspect = false
+        if let end = self.suspectUntil, now >= end { self.suspectUntil = nil }
+        self.nextProbe = now.advanced(by: found == nil && self.suspectUntil == nil ? .seconds(5) : .seconds(1))
         guard let found else {
             self.cluster = nil
             self.lastError = nil
@@ -49,18 +52,34 @@ struct ConsumerTrouble {
         return self.change()
     }
 
+    mutating func fetchFailed(_ partition: TopicPartition, _ error: KafkaError) -> Action {
+        self.fetches[partition] = error.about(topic: partition.topic)
+        return self.change()
+    }
+
+    mutating func fetched(_ partition: TopicPartition) -> Action {
+        guard !self.fetches.isEmpty, self.fetches.removeValue(forKey: partition) != nil else { return .none }
+        return self.change()
+    }
+
     mutating func groupFailed(_ error: KafkaError) -> Action {
         self.group = error
         return self.change()
     }
 
+    /// Partitions were assigned, and their fetches begin anew.
     mutating func groupWorked() -> Action {
+        self.fetches = [:]
+        return self.groupAnswered()
+    }
+
+    mutating func groupAnswered() -> Action {
         self.group = nil
         return self.change()
     }
 
     private mutating func change() -> Action {
-        let problem = self.cluster ?? self.group
+        let problem = self.cluster ?? self.group ?? self.fetches.values.first
         // The same trouble in other words (a port number, a time) is no news.
         guard problem?.code != self.told?.code else { return .none }
         self.told = problem

@@ -58,6 +58,11 @@ package final class InProcessCluster: Sendable {
         try unsafe self.attempt { unsafe rd_kafka_mock_broker_set_up($0, broker) }
     }
 
+    /// Makes a broker the leader of a partition; -1: it has none.
+    package func setLeader(_ broker: Int32, of topic: String, partition: Int32) throws(KafkaError) {
+        try unsafe self.attempt { unsafe rd_kafka_mock_partition_set_leader($0, topic, partition, broker) }
+    }
+
     /// Delays every answer of the broker.
     package func setRoundTripTime(_ time: Duration, broker: Int32) throws(KafkaError) {
         try unsafe self.attempt { unsafe rd_kafka_mock_broker_set_rtt($0, broker, time.wholeMilliseconds) }

@@ -95,7 +95,7 @@ package final class KafkaConsumer: Sendable {
     /// Stops intake for good (SIGTERM): nothing more is delivered; commits are still accepted.
     package func stopIntake() { self.send(.stopIntake) }
 
-    /// Leaves the group and ends the thread, within twice `closeDeadline`; a revocation that is under way ends at once, commits that were asked before are waited for.
+    /// Leaves the group and ends the thread, within a bit more than `closeDeadline`; a revocation that is under way ends at once, commits that were asked before are waited for.
     ///
     /// The delegate is told nothing more but the answers of its commits.
     package func close() async {

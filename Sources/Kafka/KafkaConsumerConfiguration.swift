@@ -7,8 +7,8 @@ package struct KafkaConsumerConfiguration: Sendable {
     /// Longest time a revoke waits for `finishRevocation`; must be below `max.poll.interval.ms`.
     package var revocationDeadline: Duration = .seconds(10)
     package var maxBatch = 500
-    /// Longest time `close` waits for commits, and then for leaving the group.
-    package var closeDeadline: Duration = .seconds(5)
+    /// Longest time `close` waits for commits and for leaving the group.
+    package var closeDeadline: Duration = .seconds(2)
     /// nil: librdkafka's log is dropped.
     package var log: KafkaLog?
 
@@ -19,7 +19,7 @@ package struct KafkaConsumerConfiguration: Sendable {
         properties: [String: String] = [:],
         revocationDeadline: Duration = .seconds(10),
         maxBatch: Int = 500,
-        closeDeadline: Duration = .seconds(5),
+        closeDeadline: Duration = .seconds(2),
         log: KafkaLog? = nil
     ) {
         self.brokers = brokers

@@ -6,6 +6,8 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func partitionsAssigned(_ partitions: [AssignedPartition])
     /// A batch of records, in order per partition. Returns false when intake should stop until `resumeIntake`.
     func recordsReceived(_ records: [KafkaRecord]) -> Bool
+    /// Everything below these offsets was delivered; nothing more is there at the moment.
+    func endsReached(_ ends: [TopicPartition: Int64])
     /// Intake of these has stopped. The consumer stays a member, and accepts commits, until `finishRevocation` is called (or its deadline passes).
     func partitionsRevoked(_ partitions: [TopicPartition])
     /// These are gone already: nothing of them may be committed, and a commit of them is refused.
@@ -16,6 +18,11 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func consumerProblemChanged(_ problem: KafkaError?)
     /// The consumer can't go on (fatal error, out-of-range stop): the worker must end with this.
     func consumerFailed(_ error: KafkaError)
+}
+
+extension KafkaConsumerDelegate {
+    /// For those that commit nothing.
+    package func endsReached(_ ends: [TopicPartition: Int64]) {}
 }
 
 /// A partition that became ours, and where it starts.

@@ -61,6 +61,11 @@ extension KafkaError {
         unsafe rd_kafka_error_destroy(error)
     }
 
+    /// This one, but for "all brokers are down" after an error that says why.
+    func moreTelling(than earlier: KafkaError?) -> KafkaError {
+        self.isOneOf(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) ? earlier ?? self : self
+    }
+
     func isOneOf(_ codes: rd_kafka_resp_err_t...) -> Bool {
         codes.contains { $0.rawValue == self.number }
     }

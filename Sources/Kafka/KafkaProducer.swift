@@ -19,6 +19,8 @@ package final class KafkaProducer: Sendable {
         var phase = Phase.open
         var closers: [CheckedContinuation<Void, Never>] = []
         var problem: KafkaError?
+        /// What librdkafka complained about; a problem when no broker answers a probe.
+        var suspicion: KafkaError?
         var fatal: KafkaError?
     }
 
@@ -27,6 +29,7 @@ package final class KafkaProducer: Sendable {
         /// As the caller asked; the report names the partition that was chosen.
         var partition: Int32?
         var isAlone = false
+        let since = BootTime.now
     }
 
     private struct Flush {
@@ -151,7 +154,23 @@ package final class KafkaProducer: Sendable {
     package var pendingCount: Int { self.state.withLock { $0.completions.count } }
 
     /// What keeps messages from being written (no broker, no such topic, no permission), or the error that ended the producer; nil when all is well.
-    package var problem: KafkaError? { self.state.withLock { $0.fatal ?? $0.problem } }
+    ///
+    /// librdkafka says nothing where a partition has no leader or too few replicas: it sends again until it works.
+    package var problem: KafkaError? {
+        self.state.withLock { state in
+            if let problem = state.fatal ?? state.problem { return problem }
+            guard let oldest = state.completions.values.map(\.since).min() else { return nil }
+            let age = oldest.until(.now)
+            guard age > Self.longestDelivery else { return nil }
+            return KafkaError(
+                RD_KAFKA_RESP_ERR__TIMED_OUT,
+                "no acknowledgement for \(age.components.seconds) s: a partition has no leader or too few replicas in sync, or the brokers are slow"
+            )
+        }
+    }
+
+    /// An acknowledgement that takes longer is a problem.
+    private static let longestDelivery = Duration.seconds(10)
 
     private var isClosed: Bool { self.state.withLock { $0.phase == .closed } }
 
@@ -231,7 +250,8 @@ package final class KafkaProducer: Sendable {
                     self.failed(send, DeliveryFailure(message.error), KafkaError(message.error), &state)
                 }
             }
-            if !done.isEmpty { state.problem = nil }
+            // Another topic's success says nothing about what is held.
+            if !done.isEmpty, !state.machine.isHolding { state.problem = nil }
         }
         for (completion, partition, offset) in done { completion(.success((partition, offset))) }
     }
@@ -286,7 +306,7 @@ package final class KafkaProducer: Sendable {
                 state.fatal = fatal
                 self.drop(state.machine.purged(), fatal, &state)
             } else {
-                state.problem = error
+                state.suspicion = error.moreTelling(than: state.suspicion)
             }
         }
     }
@@ -295,7 +315,7 @@ package final class KafkaProducer: Sendable {
 
     var isClosing: Bool { self.state.withLock { $0.phase == .closing } }
 
-    var hasProblem: Bool { self.state.withLock { $0.problem != nil } }
+    var needsProbe: Bool { self.state.withLock { $0.problem != nil || $0.suspicion != nil } }
 
     /// Asks whether a broker answers, without a delivery to tell it.
     ///
@@ -306,10 +326,15 @@ package final class KafkaProducer: Sendable {
         let address = self.state.withLock { state in unsafe UInt(bitPattern: state.client?.pointer) }
         guard let client = unsafe OpaquePointer(bitPattern: address) else { return }
         var metadata: UnsafePointer<rd_kafka_metadata>?
-        guard unsafe rd_kafka_metadata(client, 0, nil, &metadata, 500) == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-        unsafe rd_kafka_metadata_destroy(metadata)
+        let isAnswered = unsafe rd_kafka_metadata(client, 0, nil, &metadata, 500) == RD_KAFKA_RESP_ERR_NO_ERROR
+        if isAnswered { unsafe rd_kafka_metadata_destroy(metadata) }
         self.state.withLock { state in
-            if !state.machine.isHolding { state.problem = nil }
+            if !isAnswered {
+                state.problem = state.suspicion ?? state.problem
+            } else if !state.machine.isHolding {
+                state.problem = nil
+            }
+            state.suspicion = nil
         }
     }
 

@@ -3,14 +3,14 @@ package struct KafkaProducerConfiguration: Sendable {
     /// Any librdkafka property; wins over the defaults set here, but for the few that would break a promise (`PropertyPolicy`).
     package var properties: [String: String] = [:]
     /// Longest time `close` waits for librdkafka, twice.
-    package var closeDeadline: Duration = .seconds(5)
+    package var closeDeadline: Duration = .seconds(2)
     /// nil: librdkafka's log is dropped.
     package var log: KafkaLog?
 
     package init(
         brokers: String,
         properties: [String: String] = [:],
-        closeDeadline: Duration = .seconds(5),
+        closeDeadline: Duration = .seconds(2),
         log: KafkaLog? = nil
     ) {
         self.brokers = brokers

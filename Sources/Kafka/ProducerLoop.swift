@@ -26,7 +26,7 @@ final class ProducerLoop: Sendable {
         var next: BootTime?
         while !self.producer.isClosing {
             let now = BootTime.now
-            let longest: Duration = self.producer.hasProblem ? .milliseconds(200) : .seconds(1)
+            let longest: Duration = self.producer.needsProbe ? .milliseconds(200) : .seconds(1)
             self.waker.wait(next.map { min(longest, now.until($0)) } ?? longest)
             self.takeReports(queue)
             if loneQueue == nil {
@@ -38,7 +38,7 @@ final class ProducerLoop: Sendable {
             case nil: break
             }
             next = self.producer.turn(.now)
-            if self.producer.hasProblem, BootTime.now >= nextProbe {
+            if self.producer.needsProbe, BootTime.now >= nextProbe {
                 self.producer.probe()
                 nextProbe = BootTime.now.advanced(by: .seconds(2))
             }

@@ -44,18 +44,19 @@ struct PropertyPolicy: Sendable {
                 "enable.auto.commit": "false",
                 "enable.auto.offset.store": "false",
                 "auto.offset.reset": "error",
+                "enable.partition.eof": "true",
                 "fetch.wait.max.ms": "100",
                 "heartbeat.interval.ms": "1000",
                 "partition.assignment.strategy": "range",
             ]) { $1 }
         case .producer:
-            // The local limit is high, so that the topic's decides; batches are small, so that an oversized record has few neighbours.
+            // The local limit is high, so that the topic's decides; batches are smaller than any topic's limit, so that an oversized record has no neighbours.
             return self.common.merging([
                 "enable.idempotence": "true",
                 "acks": "all",
                 "message.timeout.ms": "0",
                 "linger.ms": "2",
-                "batch.size": "262144",
+                "batch.size": "65536",
                 "message.max.bytes": "50000000",
                 "partitioner": "murmur2_random",
             ]) { $1 }
@@ -96,6 +97,8 @@ struct PropertyPolicy: Sendable {
         case (.consumer, "enable.auto.commit") where value != "false",
             (.consumer, "enable.auto.offset.store") where value != "false":
             return "offsets are committed when their results are acknowledged, and only then"
+        case (.consumer, "enable.partition.eof") where value != "true":
+            return "without it a partition that ends in a transaction's marker would never count as done"
         case (.consumer, "group.protocol") where value != "classic":
             return "only the classic protocol waits for a drain"
         case (.consumer, "partition.assignment.strategy")

@@ -124,6 +124,106 @@ struct KafkaOnBrokerTests {
         await producer.close()
     }
 
+    /// Batches stay below what a topic takes, so that one does not fail, and its messages are not passed by later ones of their key.
+    @Test func theOrderOfAKeyIsKeptInATopicThatTakesLittle() async throws {
+        let broker = try KafkaBroker()
+        let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])
+        let topic = TopicSpecification(name: "little", partitions: 1, configuration: ["max.message.bytes": "80000"])
+        _ = try await admin.create([topic], timeout: .seconds(20))
+        await admin.close()
+        // All that fits into one batch is sent as one.
+        let producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(
+                brokers: broker.bootstrapServers,
+                properties: ["linger.ms": "100"]
+            )
+        )
+        let offsets = Mutex<[Int: Int64]>([:])
+        for number in 0..<300 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: .min ... .max) }
+            producer.produce(KafkaMessage(topic: "little", key: [1], value: value)) { report in
+                offsets.withLock { $0[number] = try? report.get().offset }
+            }
+        }
+        #expect(await producer.flush(deadline: .seconds(60)) == 0)
+        let inOrder = offsets.withLock { offsets in (0..<300).map { offsets[$0] ?? -1 } }
+        #expect(inOrder == inOrder.sorted() && inOrder.first == 0)
+        await producer.close()
+    }
+
+    /// A broker may answer with records beyond the end that the same answer names: that is no shrunk partition.
+    @Test func aPartitionThatGrowsWhileItIsReadIsKept() async throws {
+        let broker = try KafkaBroker()
+        let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])
+        _ = try await admin.create([TopicSpecification(name: "busy", partitions: 1)], timeout: .seconds(20))
+        await admin.close()
+        let producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(brokers: broker.bootstrapServers, properties: ["linger.ms": "0"])
+        )
+        let member = CommittingMember()
+        let consumer = try KafkaConsumer(
+            configuration: KafkaConsumerConfiguration(
+                brokers: broker.bootstrapServers,
+                group: "g",
+                topics: ["busy"],
+                properties: ["session.timeout.ms": "6000"]
+            ),
+            delegate: member
+        )
+        member.consumer.withLock { $0 = consumer }
+        consumer.start()
+        for number in 0..<40_000 {
+            producer.produce(KafkaMessage(topic: "busy", partition: 0, key: nil, value: [UInt8(number % 256)])) { _ in }
+            if number % 20 == 0 { await Task.yield() }
+            if producer.pendingCount > 20 { _ = await producer.flush(deadline: .seconds(10)) }
+        }
+        try await broker.wait("all of them") { member.values.withLock { $0.count } >= 40_000 }
+        #expect(member.lost.withLock { $0 } == 0)
+        await consumer.close()
+        await producer.close()
+    }
+
+    /// So soon that nobody has seen that it was gone; librdkafka goes back by itself, and does not say so.
+    @Test func aPartitionThatIsReadFromItsBeginningAgainIsAnotherOne() async throws {
+        let broker = try KafkaBroker()
+        let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])
+        _ = try await admin.create([TopicSpecification(name: "soon", partitions: 1)], timeout: .seconds(20))
+        let member = CommittingMember()
+        let consumer = try KafkaConsumer(
+            configuration: KafkaConsumerConfiguration(
+                brokers: broker.bootstrapServers,
+                group: "g",
+                topics: ["soon"],
+                properties: ["session.timeout.ms": "6000", "auto.offset.reset": "earliest"]
+            ),
+            delegate: member
+        )
+        member.consumer.withLock { $0 = consumer }
+        consumer.start()
+        func produce(_ values: ClosedRange<UInt8>) async throws {
+            let producer = try KafkaProducer(
+                configuration: KafkaProducerConfiguration(brokers: broker.bootstrapServers)
+            )
+            for value in values {
+                _ = try await producer.produce(KafkaMessage(topic: "soon", partition: 0, key: nil, value: [value]))
+            }
+            await producer.close()
+        }
+        try await produce(0...9)
+        try await broker.wait("ten records") { member.values.withLock { $0.count } == 10 }
+        try broker.deleteTopic("soon")
+        try await broker.wait("it can be made again") {
+            let made = try await admin.create([TopicSpecification(name: "soon", partitions: 1)], timeout: .seconds(20))
+            return made["soon"] == .some(nil) || made["soon"]??.code == "TOPIC_ALREADY_EXISTS"
+        }
+        try await produce(100...104)
+        try await broker.wait("all of the new topic") { member.values.withLock { $0.count } >= 15 }
+        #expect(member.values.withLock { $0 } == Array(0...9) + Array(100...104))
+        #expect(member.lost.withLock { $0 } == 1)
+        await consumer.close()
+        await admin.close()
+    }
+
     @Test func aTopicThatWasDeletedAndMadeAgainIsReadFromItsBeginning() async throws {
         let broker = try KafkaBroker()
         let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])

@@ -102,6 +102,27 @@ struct WorkerOnBrokerTests {
         #expect(worker.wait() == 0)
     }
 
+    /// The drain takes 5 s; a container's end often comes 10 to 15 s after the signal.
+    @Test
+    func aWorkerThatIsToldToStopEndsInTimeAlthoughTheBrokerHangs() async throws {
+        let broker = try KafkaBroker()
+        let staging = try await Staging(broker, delayMilliseconds: 20)
+        defer { staging.close() }
+        try await staging.produce(5_000)
+        let worker = try staging.worker()
+        let audit = try staging.audit()
+        try self.wait(worker, "some results") { audit.resultCount > 500 }
+        broker.send(SIGSTOP)
+        defer { broker.send(SIGCONT) }
+        let asked = ContinuousClock.now
+        worker.send(SIGTERM)
+        #expect(worker.wait() == 0, "\(worker.standardErrorText.suffix(2_000))")
+        #expect(ContinuousClock.now - asked < .seconds(12))
+        #expect(worker.standardErrorText.contains("the drain missed its deadline"))
+        broker.send(SIGCONT)
+        await audit.close()
+    }
+
     @Test
     func anOutageOfTheTokenEndpointFailsNoLogin() async throws {
         let staging = try await Staging(KafkaBroker(), delayMilliseconds: 5)

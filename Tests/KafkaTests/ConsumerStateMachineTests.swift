@@ -136,6 +136,61 @@ struct ConsumerStateMachineTests {
     }
 }
 
+@Suite("What is wrong, and when it is over")
+struct ConsumerTroubleTests {
+    private let zero = BootTime(nanoseconds: 0)
+    private let away = KafkaError(code: "_TRANSPORT", number: -195, message: "b:1: refused")
+    private let refused = KafkaError(code: "INCONSISTENT_GROUP_PROTOCOL", number: 23, message: "JoinGroup failed")
+
+    private func at(_ seconds: Int) -> BootTime { self.zero.advanced(by: .seconds(seconds)) }
+
+    /// The cluster may find out seconds later than librdkafka that a broker is gone.
+    @Test func aSuspicionIsLookedIntoForAWhile() {
+        var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
+        check(!trouble.probeIsDue(self.at(60), hasPartitions: true))
+        trouble.suspected(self.away, now: self.at(60))
+        let leaderless = KafkaError(code: "LEADER_NOT_AVAILABLE", number: 5, message: "topic t: partition 0")
+        for second in 60..<64 {
+            check(trouble.probeIsDue(self.at(second), hasPartitions: true))
+            check(trouble.probed(nil, now: self.at(second)) == .none)
+        }
+        check(trouble.probed(leaderless, now: self.at(64)) == .tell(leaderless))
+        check(trouble.probed(nil, now: self.at(70)) == .tell(nil))
+        check(!trouble.probeIsDue(self.at(600), hasPartitions: true))
+    }
+
+    @Test func theReasonIsToldAndNotThatAllBrokersAreDown() {
+        var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
+        trouble.suspected(self.away, now: self.zero)
+        trouble.suspected(KafkaError(code: "_ALL_BROKERS_DOWN", number: -187, message: "1/1 down"), now: self.zero)
+        check(
+            trouble.probed(KafkaError(code: "_TRANSPORT", number: -195, message: ""), now: self.zero)
+                == .tell(self.away)
+        )
+    }
+
+    @Test func whatTheGroupRefusesIsOverWhenItTakesTheMemberIn() {
+        var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
+        check(trouble.groupFailed(self.refused) == .tell(self.refused))
+        check(trouble.probed(nil, now: self.zero) == .none)
+        check(trouble.groupWorked() == .tell(nil))
+        check(trouble.groupFailed(self.refused) == .tell(self.refused))
+        check(trouble.groupAnswered() == .tell(nil))
+    }
+
+    @Test func aFetchThatIsRefusedIsOverWhenItsPartitionIsFetched() {
+        var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
+        let (one, two) = (TopicPartition(topic: "t", partition: 1), TopicPartition(topic: "t", partition: 2))
+        let error = KafkaError(code: "TOPIC_AUTHORIZATION_FAILED", number: 29, message: "denied")
+        let told = KafkaError(code: error.code, number: error.number, message: "topic t: denied")
+        check(trouble.fetchFailed(one, error) == .tell(told))
+        check(trouble.fetchFailed(two, error) == .none)
+        check(trouble.probed(nil, now: self.zero) == .none)
+        check(trouble.fetched(one) == .none)
+        check(trouble.fetched(two) == .tell(nil))
+    }
+}
+
 /// The same numbers for the same seed (SplitMix64).
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64

@@ -124,6 +124,40 @@ struct KafkaConsumerTests {
         await cluster.close()
     }
 
+    @Test func aGroupThatTakesNobodyInSaysWhy() async throws {
+        let (cluster, producer) = try self.cluster(partitions: 1)
+        let inconsistentProtocol: Int32 = 23
+        cluster.push(errors: [inconsistentProtocol], to: .joinGroup)
+        let member = RecordingMember()
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        let history = await member.until { $0.owned.count == 1 && $0.problems.last == .some(nil) }
+        #expect(history.problems.first??.code == "INCONSISTENT_GROUP_PROTOCOL")
+        #expect(history.problems.count == 2)
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func aPartitionWithoutALeaderIsTold() async throws {
+        let cluster = try InProcessCluster(brokers: 2)
+        try cluster.createTopic("logins", partitions: 2)
+        for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
+        let member = RecordingMember()
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        await member.until { $0.records.count == 2 }
+        try cluster.setLeader(-1, of: "logins", partition: 1)
+        try cluster.setDown(broker: 2)
+        await member.until { $0.problems.last??.code == "LEADER_NOT_AVAILABLE" }
+        try cluster.setLeader(1, of: "logins", partition: 1)
+        await member.until { $0.problems.last == .some(nil) }
+        #expect(member.history.ends.count == 2 && member.history.ends.values.allSatisfy { $0 == 1 })
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
     @Test func aBrokerThatComesBackIsFoundAgain() async throws {
         let (cluster, producer) = try self.cluster(partitions: 1)
         _ = await producer.produceAll([KafkaMessage("logins", partition: 0, "before")])

@@ -16,6 +16,9 @@ struct DispatchState {
         var highestBegun: Int64 = -1
         /// In a drain: logins below `highestBegun` that have not begun, and must, or later results would come twice.
         var gaps = 0
+
+        /// Where a restart would go on.
+        var position: Int64? { self.ledger.committable ?? self.committed ?? self.ledger.oldest }
     }
 
     enum LaneState {
@@ -106,10 +109,10 @@ struct DispatchState {
         self.dropQueued(keepsGaps: true) { _ in true }
     }
 
-    /// Whether all that was begun of the partitions has ended.
-    func isDrained(_ partitions: [TopicPartition]) -> Bool {
-        partitions.allSatisfy { partition in
-            self.partitions[partition].map { $0.busy == 0 && $0.gaps == 0 } ?? true
+    /// How much of what was begun of the partitions has not ended; a drain waits for it.
+    func unfinished(of partitions: some Sequence<TopicPartition>) -> Int {
+        partitions.reduce(0) { sum, partition in
+            sum + (self.partitions[partition].map { $0.busy + $0.gaps } ?? 0)
         }
     }
 
@@ -246,9 +249,11 @@ struct DispatchState {
     }
 
     /// It was not finished, and is not to be here: what stands behind it in its lane is given up as well, for nobody passes it.
+    ///
+    /// Of a lost assignment only itself: what stands behind it then came with the present one, and runs.
     mutating func givenUp(_ login: AdmittedLogin) {
         let key = login.lane
-        if let lane = self.lanes[key] {
+        if self.isCurrent(login), let lane = self.lanes[key] {
             for behind in lane.logins[lane.head...].dropFirst() {
                 self.release(behind)
                 if let gaps = self.partitions[key.partition]?.gaps, gaps > 0 {
@@ -305,6 +310,13 @@ struct DispatchState {
     private mutating func release(_ login: AdmittedLogin) {
         self.admitted -= 1
         self.admittedBytes -= login.byteCount
+    }
+
+    /// Everything of the partition below that offset was received.
+    ///
+    /// Returns how many offsets became committable.
+    mutating func endReached(_ partition: TopicPartition, at offset: Int64) -> Int {
+        self.partitions[partition]?.ledger.endReached(offset) ?? 0
     }
 
     // MARK: Commits

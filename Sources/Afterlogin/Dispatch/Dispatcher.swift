@@ -13,16 +13,22 @@ package final class Dispatcher: RecordReceiver {
         var isDecoding = false
         var commitTimer: ContinuousClock.Instant?
         var revocation: Revocation?
-        var hasBeenAssigned = false
+        /// The group gave this member its share, which may be nothing.
+        var isAssigned = false
         var problem: KafkaError?
-        /// A result that its topic refuses for its size, until the topic takes it.
-        var refusal: String?
+        /// Failures that their topic refuses, until it takes them.
+        var refusals: [Place: String] = [:]
         var hasInputEnded = false
         var stopDeadline: ContinuousClock.Instant?
         var lastProgress = ContinuousClock.now
         var tally = Tally()
         var end: Result<Void, any Error>?
         var waiter: CheckedContinuation<Void, any Error>?
+    }
+
+    struct Place: Hashable {
+        var partition: TopicPartition
+        var offset: Int64
     }
 
     struct Revocation {
@@ -47,6 +53,8 @@ package final class Dispatcher: RecordReceiver {
         var wakeAt: ContinuousClock.Instant?
         var resumesIntake = false
         var finishesRevocation = false
+        /// A drain missed its deadline: so many logins were begun and are not done.
+        var abandoned = 0
         var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
     }
 
@@ -104,6 +112,8 @@ package final class Dispatcher: RecordReceiver {
     ///
     /// - Throws: what keeps the worker from going on.
     package func run() async throws {
+        // Told to stop before it began: nothing is there to drain.
+        guard !self.snapshot(\.dispatch.isStopping) else { return }
         try self.source.start(self)
         try await withCheckedThrowingContinuation { continuation in
             self.update { $0.waiter = continuation }
@@ -122,11 +132,17 @@ package final class Dispatcher: RecordReceiver {
         self.wake(at: deadline)
     }
 
+    /// What is left of the drain for results on their way, but a moment at least.
+    var timeToFlush: Duration {
+        let left = self.snapshot(\.stopDeadline).map { $0 - self.clock.now } ?? self.drain
+        return max(left, .seconds(1))
+    }
+
     // MARK: What the source tells
 
     package func partitionsAssigned(_ partitions: [AssignedPartition]) {
         self.update { state in
-            state.hasBeenAssigned = true
+            state.isAssigned = true
             state.lastProgress = self.clock.now
             for partition in partitions { state.dispatch.assigned(partition) }
         }
@@ -192,9 +208,13 @@ package final class Dispatcher: RecordReceiver {
         self.update { state in
             state.dispatch.removed(partitions)
             let lost = Set(partitions)
+            state.refusals = state.refusals.filter { !lost.contains($0.key.partition) }
             if let revoked = state.revocation?.partitions, revoked.allSatisfy(lost.contains) { state.revocation = nil }
             isEmpty = state.dispatch.partitions.isEmpty
-            if isEmpty { state.schedule.reset() }
+            if isEmpty {
+                state.schedule.reset()
+                state.isAssigned = false
+            }
         }
         // What waits in the producer would be a zombie's.
         if isEmpty { self.publisher.purge() }
@@ -210,6 +230,14 @@ package final class Dispatcher: RecordReceiver {
     }
 
     package func consumerFailed(_ error: KafkaError) { self.end(.failure(error)) }
+
+    package func endsReached(_ ends: [TopicPartition: Int64]) {
+        self.update { state in
+            for (partition, offset) in ends {
+                state.schedule.advanced(state.dispatch.endReached(partition, at: offset))
+            }
+        }
+    }
 
     package func inputEnded() { self.update { $0.hasInputEnded = true } }
 
@@ -294,7 +322,7 @@ package final class Dispatcher: RecordReceiver {
         self.publisher.publish(result) { outcome in
             switch outcome {
             case .acknowledged: self.acknowledged(kind, failure?.reason, login)
-            case .tooLarge(let reason): self.refused(failure, login, reason)
+            case .refused(let reason): self.refused(failure, login, reason)
             case .dropped: self.update { $0.dispatch.abandoned(login, wasRunning: false) }
             case .failed(let error): self.end(.failure(error))
             }
@@ -305,7 +333,7 @@ package final class Dispatcher: RecordReceiver {
         let now = self.clock.now
         self.update { state in
             state.lastProgress = now
-            state.refusal = nil
+            if !state.refusals.isEmpty { state.refusals[login.place] = nil }
             switch kind {
             case .update: state.tally.updates += 1
             case .denial: state.tally.denials += 1
@@ -326,12 +354,17 @@ package final class Dispatcher: RecordReceiver {
     private func refused(_ failure: ResultRecord?, _ login: AdmittedLogin, _ reason: String) {
         guard let failure else { return self.handOver(self.pipeline.tooLarge(login.record, reason), login) }
         // Dropping it would lose a login. It waits until the topic takes it, and says so.
-        self.log.log(.error, "\(reason): raise max.message.bytes of the failures topic; trying again in 10 s")
-        self.state.withLock { $0.refusal = reason }
+        self.log.log(.error, "\(reason); trying again in 10 s")
+        self.state.withLock { $0.refusals[login.place] = reason }
         let due = self.clock.now.advanced(by: .seconds(10))
         Task {
             try? await self.sleep(until: due)
-            self.handOver(failure, login)
+            // By then its partition may be another worker's.
+            if self.snapshot({ $0.dispatch.isCurrent(login) }) { return self.handOver(failure, login) }
+            self.update { state in
+                state.refusals[login.place] = nil
+                state.dispatch.abandoned(login, wasRunning: false)
+            }
         }
     }
 
@@ -364,17 +397,23 @@ package final class Dispatcher: RecordReceiver {
         }
         if let revocation = state.revocation, self.isOver(revocation, state, now) {
             state.revocation = nil
+            actions.abandoned = state.dispatch.unfinished(of: revocation.partitions)
             state.dispatch.removed(revocation.partitions)
+            state.refusals = state.refusals.filter { state.dispatch.partitions[$0.key.partition] != nil }
+            if state.dispatch.partitions.isEmpty { state.isAssigned = false }
             actions.finishesRevocation = true
         }
-        if self.isFinished(state, now), state.end == nil { state.end = .success(()) }
+        if state.end == nil, self.isFinished(state, now) {
+            state.end = .success(())
+            actions.abandoned = state.dispatch.unfinished(of: state.dispatch.partitions.keys)
+        }
         if let end = state.end, let waiter = state.waiter.take() { actions.ended = (waiter, end) }
         return actions
     }
 
     private func isOver(_ revocation: Revocation, _ state: State, _ now: ContinuousClock.Instant) -> Bool {
         if now >= revocation.deadline { return true }
-        guard state.dispatch.isDrained(revocation.partitions) else { return false }
+        guard state.dispatch.unfinished(of: revocation.partitions) == 0 else { return false }
         let revoked = Set(revocation.partitions)
         return !state.dispatch.commits().contains { revoked.contains($0.topicPartition) }
     }
@@ -382,7 +421,8 @@ package final class Dispatcher: RecordReceiver {
     private func isFinished(_ state: State, _ now: ContinuousClock.Instant) -> Bool {
         if let deadline = state.stopDeadline {
             if now >= deadline { return true }
-            return state.dispatch.isDrained(Array(state.dispatch.partitions.keys)) && state.dispatch.commits().isEmpty
+            return state.dispatch.unfinished(of: state.dispatch.partitions.keys) == 0
+                && state.dispatch.commits().isEmpty
         }
         return state.hasInputEnded && state.dispatch.admitted == 0 && state.dispatch.commits().isEmpty
     }
@@ -392,6 +432,12 @@ package final class Dispatcher: RecordReceiver {
         if !actions.commit.isEmpty { self.commit(actions.commit) }
         if let instant = actions.wakeAt { self.wake(at: instant) }
         if actions.resumesIntake { self.source.resumeIntake() }
+        if actions.abandoned > 0 {
+            self.log.log(
+                .warning,
+                "the drain missed its deadline: \(actions.abandoned) logins are not done, and run again"
+            )
+        }
         if actions.finishesRevocation { self.source.finishRevocation() }
         if let (waiter, result) = actions.ended { waiter.resume(with: result) }
     }
@@ -438,6 +484,10 @@ package final class Dispatcher: RecordReceiver {
 
     /// For status and readiness.
     func snapshot<Value>(_ read: (State) -> Value) -> Value { self.state.withLock { read($0) } }
+}
+
+extension AdmittedLogin {
+    fileprivate var place: Dispatcher.Place { .init(partition: self.topicPartition, offset: self.offset) }
 }
 
 extension Result {

@@ -6,8 +6,10 @@ struct OffsetLedger {
     /// In the order received, which is ascending; entries before `head` are gone.
     private var entries: [(offset: Int64, isResolved: Bool)] = []
     private var head = 0
-    /// The offset that a commit may name: one more than the last of the contiguous resolved; nil before the first.
+    /// The offset that a commit may name: one more than the last of the contiguous resolved, or the partition's end when all is; nil before the first.
     private(set) var committable: Int64?
+    /// Everything below was received: between the last record and this are markers, or what was removed.
+    private var end: Int64 = 0
 
     /// Received, and not below `committable`: what a restart would read again.
     var span: Int { self.entries.count - self.head }
@@ -39,12 +41,27 @@ struct OffsetLedger {
             moved += 1
         }
         self.resolvedBeyond -= moved
+        _ = self.moveToEnd()
         // Moving the rest costs as much as was removed: constant per record on average.
         if self.head > 1_024, self.head * 2 > self.entries.count {
             self.entries.removeFirst(self.head)
             self.head = 0
         }
         return moved
+    }
+
+    /// The reader is at the partition's end.
+    ///
+    /// Without it a partition that ends in a transaction's marker would never be done, and one whose rest was removed neither.
+    mutating func endReached(_ offset: Int64) -> Int {
+        self.end = max(self.end, offset)
+        return self.moveToEnd()
+    }
+
+    private mutating func moveToEnd() -> Int {
+        guard self.span == 0, self.end > self.committable ?? -1 else { return 0 }
+        self.committable = self.end
+        return 1
     }
 
     private func index(of offset: Int64) -> Int? {

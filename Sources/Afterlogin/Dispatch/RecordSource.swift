@@ -73,6 +73,7 @@ private final class Relay: KafkaConsumerDelegate {
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) { self.current?.partitionsAssigned(partitions) }
     func recordsReceived(_ records: [KafkaRecord]) -> Bool { self.current?.recordsReceived(records) ?? false }
+    func endsReached(_ ends: [TopicPartition: Int64]) { self.current?.endsReached(ends) }
     func partitionsRevoked(_ partitions: [TopicPartition]) { self.current?.partitionsRevoked(partitions) }
     func partitionsLost(_ partitions: [TopicPartition]) { self.current?.partitionsLost(partitions) }
     func consumerProblemChanged(_ problem: KafkaError?) { self.current?.consumerProblemChanged(problem) }

@@ -157,6 +157,17 @@ package final class Metrics: Sendable {
         self.state.withLock { $0.series(metric, labels) }.set(value)
     }
 
+    /// Sets all of a gauge's series, by their labels; others go.
+    package func replace(_ metric: MetricDefinition, _ values: [(labels: [String], value: Double)]) {
+        let kept = Set(values.map(\.labels))
+        self.state.withLock { state in
+            for key in state.series.keys where key.name == metric.name && !kept.contains(key.labels) {
+                state.series[key] = nil
+            }
+            for (labels, value) in values { state.series(metric, labels).set(value) }
+        }
+    }
+
     /// The present number of a counter or gauge.
     package func value(_ metric: MetricDefinition, _ labels: String...) -> Double {
         self.present(metric, labels)?.number ?? 0

@@ -4,8 +4,8 @@ import Synchronization
 /// What became of a result that was handed over.
 package enum PublishOutcome: Sendable {
     case acknowledged
-    /// The topic refuses its size.
-    case tooLarge(String)
+    /// The topic does not take this record, and says why; others it takes.
+    case refused(String)
     /// It was not written, and won't be: purged after a lost assignment, or the publisher was closed.
     case dropped
     /// Nothing can be written any more.
@@ -60,7 +60,9 @@ package final class KafkaResultPublisher: ResultPublisher {
                 produced.add()
                 completion(.acknowledged)
             case .failure(let error) where error.isTooLarge:
-                completion(.tooLarge("\(topic) does not take a record of \(size) bytes"))
+                completion(.refused("\(topic) does not take a record of \(size) bytes: see its max.message.bytes"))
+            case .failure(let error) where error.isRefusal:
+                completion(.refused("\(topic) does not take a record: \(error)"))
             case .failure(let error) where error.isDropped: completion(.dropped)
             case .failure(let error): completion(.failed(error))
             }
@@ -79,5 +81,7 @@ package final class KafkaResultPublisher: ResultPublisher {
 
 extension KafkaError {
     fileprivate var isTooLarge: Bool { self.code == "MSG_SIZE_TOO_LARGE" || self.code == "RECORD_LIST_TOO_LARGE" }
+    /// Of this one record, by the topic's settings: a compacted topic takes none without a key.
+    fileprivate var isRefusal: Bool { ["INVALID_RECORD", "INVALID_TIMESTAMP", "POLICY_VIOLATION"].contains(self.code) }
     fileprivate var isDropped: Bool { ["_PURGE_QUEUE", "_PURGE_INFLIGHT", "_DESTROY"].contains(self.code) }
 }

@@ -48,7 +48,7 @@ package final class Worker: Sendable {
             result = .failure(error)
         }
         // In reverse order of the path: what was handed over is written first, then the group is left.
-        await self.publisher.close(deadline: self.configuration.drain)
+        await self.publisher.close(deadline: self.dispatcher.timeToFlush)
         await self.source.close()
         try result.get()
         return self.dispatcher.snapshot(\.tally)
@@ -68,8 +68,8 @@ package final class Worker: Sendable {
             if state.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
             if state.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
-            if let problem = problem ?? state.refusal { return .notReady(problem) }
-            if !state.hasBeenAssigned { return .notReady("starting: no assignment yet") }
+            if let problem = problem ?? state.refusals.values.first { return .notReady(problem) }
+            if !state.isAssigned { return .notReady("no assignment: the worker starts, or its group rebalances") }
             if state.dispatch.admitted > 0 {
                 let still = ContinuousClock.now - state.lastProgress
                 if still > Self.longestStandstill {
@@ -96,7 +96,7 @@ package final class Worker: Sendable {
                         partition: partition,
                         epoch: held.epoch,
                         committed: held.committed,
-                        lag: watermarks[partition].map { max(0, $0 - (held.ledger.committable ?? held.committed ?? 0)) }
+                        lag: watermarks[partition].map { max(0, $0 - (held.position ?? 0)) }
                     )
                 }.sorted {
                     ($0.partition.topic, $0.partition.partition) < ($1.partition.topic, $1.partition.partition)
@@ -123,10 +123,11 @@ package final class Worker: Sendable {
         self.metrics.set(.bytesAdmitted, Double(status.admittedBytes))
         self.metrics.set(.uncommitted, Double(status.uncommitted))
         self.metrics.set(.ready, self.readiness().isReady ? 1 : 0)
-        for partition in status.assignment {
-            guard let lag = partition.lag else { continue }
-            self.metrics.set(.lag, Double(lag), partition.partition.topic, String(partition.partition.partition))
+        // Of a partition that went to another worker nothing is said any more.
+        let lags = status.assignment.compactMap { partition in
+            partition.lag.map { ([partition.partition.topic, String(partition.partition.partition)], Double($0)) }
         }
+        self.metrics.replace(.lag, lags)
     }
 }
 

@@ -12,7 +12,7 @@ extension RDKafkaHandle {
         case RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
             return TopicDescription(name: topic, partitions: answer.1)
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC: return nil
-        default: throw KafkaError(answer.0).about(topic: topic)
+        default: throw KafkaError(answer.0)
         }
     }
 
@@ -105,6 +105,43 @@ extension RDKafkaHandle {
             )
         }
         return results
+    }
+
+    /// What of the group and the topics is refused to this client.
+    ///
+    /// Fetches from the end of each topic's first partition, until each has said that there is nothing, or what is wrong; then asks for the group's offsets.
+    func refusals(
+        _ topics: [String],
+        until deadline: BootTime
+    ) -> (group: KafkaError?, topics: [String: KafkaError]) {
+        let list = RDKafkaPartitionList(capacity: topics.count)
+        for topic in topics {
+            list.add(TopicPartition(topic: topic, partition: 0), offset: Int64(RD_KAFKA_OFFSET_END))
+        }
+        unsafe _ = rd_kafka_assign(self.pointer, list.pointer)
+        defer { unsafe _ = rd_kafka_assign(self.pointer, nil) }
+        var group: KafkaError?
+        var refused: [String: KafkaError] = [:]
+        var open = Set(topics)
+        while !open.isEmpty, BootTime.now < deadline {
+            let time = min(.milliseconds(200), BootTime.now.until(deadline))
+            guard let pointer = unsafe rd_kafka_consumer_poll(self.pointer, time.wholeMilliseconds) else { continue }
+            let message = unsafe RDKafkaMessage(pointer)
+            let error = KafkaError(message.error)
+            if error.isOneOf(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+                group = error
+            } else if open.remove(message.topic) != nil,
+                !error.isOneOf(RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            {
+                refused[message.topic] = error
+            }
+            unsafe rd_kafka_message_destroy(pointer)
+        }
+        // A coordinator that refuses to be found is told once, above; it is waited for in vain here.
+        guard group == nil else { return (group, refused) }
+        let time = BootTime.now.until(deadline)
+        let error = unsafe rd_kafka_committed(self.pointer, list.pointer, time.wholeMilliseconds)
+        return (error == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(error), refused)
     }
 
     /// Sends an admin request and waits for its answer.

@@ -52,16 +52,22 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         return error
     }
 
-    /// Asks a broker about the topic, or only whether any broker answers; nil when all is well.
+    /// Asks a broker about the topic and the leaders of its partitions, or only whether any broker answers; nil when all is well.
     ///
     /// Blocks.
     func trouble(withTopic topic: String?, timeout: Duration) -> KafkaError? {
         do {
             try unsafe self.withMetadata(ofTopic: topic, timeout: timeout) { (metadata) throws(KafkaError) in
                 guard let topic, unsafe metadata.topic_cnt > 0 else { return }
-                let error = unsafe metadata.topics[0].err
-                guard error == RD_KAFKA_RESP_ERR_NO_ERROR else {
-                    throw KafkaError(error, "topic \(topic): \(unsafe String(cString: rd_kafka_err2str(error)))")
+                let found = unsafe metadata.topics[0]
+                guard unsafe found.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                    throw unsafe KafkaError(found.err).about(topic: topic)
+                }
+                for index in unsafe 0..<Int(found.partition_cnt) where unsafe found.partitions[index].leader < 0 {
+                    throw unsafe KafkaError(
+                        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                        "topic \(topic): partition \(found.partitions[index].id) has no leader"
+                    )
                 }
             }
             return nil
@@ -85,6 +91,23 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata = unsafe metadata else { throw KafkaError(error) }
         defer { unsafe rd_kafka_metadata_destroy(metadata) }
         return try unsafe body(metadata.pointee)
+    }
+
+    /// Asks the broker where a partition ends; nil when it does not answer.
+    ///
+    /// Blocks.
+    func end(of partition: TopicPartition, timeout: Duration) -> Int64? {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        let error = unsafe rd_kafka_query_watermark_offsets(
+            self.pointer,
+            partition.topic,
+            partition.partition,
+            &low,
+            &high,
+            timeout.wholeMilliseconds
+        )
+        return error == RD_KAFKA_RESP_ERR_NO_ERROR ? high : nil
     }
 
     /// What fetches last saw of a partition's end; nil when nothing was seen.

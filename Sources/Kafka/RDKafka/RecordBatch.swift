@@ -7,6 +7,8 @@ struct RecordBatch: ~Copyable {
     private var count = 0
     /// One string per topic, by its address, which is good as long as one of its partitions is assigned.
     private var topics: [UInt: String] = [:]
+    /// The last offset that was read of each partition.
+    private var positions: [TopicPartition: Int64] = [:]
 
     init(capacity: Int) {
         unsafe self.messages = .allocate(capacity: capacity)
@@ -24,42 +26,62 @@ struct RecordBatch: ~Copyable {
         return self.count
     }
 
-    /// The records of the batch that are to be delivered; ends the messages.
-    ///
-    /// `first` hears the first offset of each run of one partition, `failed` each error with its partition (-1 for the whole topic).
-    mutating func drain(
-        isDelivered: (TopicPartition) -> Bool,
-        first: (TopicPartition, Int64) -> Void,
-        failed: (TopicPartition, KafkaError) -> Void
-    ) -> [KafkaRecord] {
+    /// What a batch says of partitions beside its records.
+    struct News {
+        /// The first offset of each run of one partition.
+        var firsts: [(partition: TopicPartition, offset: Int64)] = []
+        /// Partitions that went back to an offset that was read before: what was read is not what is there now.
+        var restarted: [TopicPartition: Int64] = [:]
+        /// Where partitions end at the moment.
+        var ends: [TopicPartition: Int64] = [:]
+        /// Partition -1: the whole topic.
+        var failed: [(partition: TopicPartition, error: KafkaError)] = []
+    }
+
+    /// The records of the batch that are to be delivered, and what else it says; ends the messages.
+    mutating func drain(isDelivered: (TopicPartition) -> Bool) -> (records: [KafkaRecord], news: News) {
         var records: [KafkaRecord] = []
         records.reserveCapacity(self.count)
-        var run: (topic: UInt, partition: Int32, value: TopicPartition, isDelivered: Bool)?
+        var news = News()
+        var run: (topic: UInt, partition: Int32, value: TopicPartition, isDelivered: Bool, last: Int64)?
         for index in 0..<self.count {
             guard let pointer = unsafe self.messages[index] else { continue }
             let message = unsafe RDKafkaMessage(pointer)
             let topic = message.topicIdentity
             if run?.topic != topic || run?.partition != message.partition {
+                if let run { self.positions[run.value] = run.last }
                 let partition = TopicPartition(topic: self.name(of: message), partition: message.partition)
-                let isDelivered = isDelivered(partition)
-                run = (topic, message.partition, partition, isDelivered)
-                if isDelivered, message.error == RD_KAFKA_RESP_ERR_NO_ERROR { first(partition, message.offset) }
+                run = (topic, message.partition, partition, isDelivered(partition), self.positions[partition] ?? -1)
+                if run?.isDelivered == true, message.error == RD_KAFKA_RESP_ERR_NO_ERROR {
+                    news.firsts.append((partition, message.offset))
+                }
             }
-            if let run {
-                if message.error != RD_KAFKA_RESP_ERR_NO_ERROR {
-                    failed(run.value, KafkaError(message.error, message.errorText))
-                } else if run.isDelivered {
-                    records.append(message.record(of: run.value))
+            if let value = run?.value, run?.isDelivered == true || message.error != RD_KAFKA_RESP_ERR_NO_ERROR {
+                switch message.error {
+                case RD_KAFKA_RESP_ERR_NO_ERROR:
+                    if let last = run?.last, message.offset <= last {
+                        news.restarted[value] = message.offset
+                        records.removeAll { $0.topicPartition == value }
+                    }
+                    run?.last = message.offset
+                    records.append(message.record(of: value))
+                case RD_KAFKA_RESP_ERR__PARTITION_EOF: if run?.isDelivered == true { news.ends[value] = message.offset }
+                default: news.failed.append((value, KafkaError(message.error, message.errorText)))
                 }
             }
             unsafe rd_kafka_message_destroy(pointer)
             unsafe self.messages[index] = nil
         }
+        if let run { self.positions[run.value] = run.last }
         self.count = 0
-        return records
+        return (records, news)
     }
 
-    mutating func topicsChanged() { self.topics = [:] }
+    /// Partitions were assigned or taken away.
+    mutating func topicsChanged() {
+        self.topics = [:]
+        self.positions = [:]
+    }
 
     private mutating func name(of message: RDKafkaMessage) -> String {
         if let name = self.topics[message.topicIdentity] { return name }

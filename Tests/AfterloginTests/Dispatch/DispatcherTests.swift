@@ -14,6 +14,7 @@ struct DispatcherTests {
         typealias Script = @Sendable (_ id: String, _ attempt: Int) async -> ChainVerdict
         private let script: Script
         private let state = Mutex<(running: Int, most: Int, order: [String])>((0, 0, []))
+        let changed = Signal()
 
         init(_ script: @escaping Script) { self.script = script }
 
@@ -26,6 +27,7 @@ struct DispatcherTests {
                 state.most = max(state.most, state.running)
                 state.order.append(id)
             }
+            self.changed.send()
             let verdict = await self.script(id, state.attempt)
             self.state.withLock { $0.running -= 1 }
             var state = state
@@ -55,6 +57,9 @@ struct DispatcherTests {
         let publisher = MemoryPublisher()
         let chain: ScriptedChain
         let worker: Worker
+        let metrics = Metrics()
+        private let log = LogLines()
+        var lines: String { self.log.text }
 
         init(_ change: Change = .none, _ script: @escaping ScriptedChain.Script) {
             var configuration = Configuration()
@@ -65,8 +70,8 @@ struct DispatcherTests {
                 configuration: configuration,
                 chain: self.chain,
                 chainNames: ["scripted"],
-                log: .silent,
-                metrics: Metrics(),
+                log: Log(level: .warning, redactor: Redactor(), format: .json, write: self.log.append),
+                metrics: self.metrics,
                 source: self.source,
                 publisher: self.publisher
             )
@@ -306,6 +311,109 @@ struct DispatcherTests {
         _ = try await task.value
     }
 
+    /// Its partition came back while it ran: what waits behind it in its lane is of the new assignment, and runs.
+    @Test
+    func anAttemptOfALostAssignmentTakesNobodyAlong() async throws {
+        let gate = Gate()
+        let isFirst = Mutex(true)
+        let bench = Bench { _, _ in
+            guard isFirst.withLock({ exchange(&$0, with: false) }) else { return .completed }
+            await gate.wait()
+            return .failed(
+                RuleFailure(rule: "r", reason: .ruleError, message: "503", isRetryable: true, retryAfter: nil)
+            )
+        }
+        let task = await bench.start()
+        bench.send([(0, "a")])
+        await gate.waitForGuest()
+        bench.source.receiver?.partitionsLost([Self.partition])
+        bench.source.receiver?.partitionsAssigned(
+            [AssignedPartition(topicPartition: Self.partition, committedOffset: nil)]
+        )
+        bench.send([(0, "a"), (1, "a")])
+        // Behind the old attempt, once the other user's is done.
+        bench.send([(2, "b")])
+        await bench.waitForResults(1)
+        gate.open()
+        await bench.waitForCommit(3)
+        #expect(try bench.publisher.results.map(Self.offset) == [2, 0, 1])
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    /// Else the lag of a partition that ends in a transaction's marker would never be 0.
+    @Test
+    func theEndOfAPartitionIsCommittedWhenAllBeforeIsDone() async throws {
+        let gate = Gate()
+        let bench = Bench { _, _ in
+            await gate.wait()
+            return .completed
+        }
+        let task = await bench.start()
+        bench.send([(0, "a"), (1, "b")])
+        bench.source.receiver?.endsReached([Self.partition: 3])
+        await gate.waitForGuest()
+        #expect(bench.source.commits.isEmpty)
+        gate.open()
+        await bench.waitForCommit(3)
+        // Markers only, and nothing that waits.
+        bench.source.receiver?.endsReached([Self.partition: 5])
+        await bench.waitForCommit(5)
+        bench.source.see(end: 5, of: Self.partition)
+        #expect(bench.worker.status().assignment.map(\.lag) == [0])
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    @Test
+    func aPartitionThatHasGoneHasNoLag() async throws {
+        let bench = Bench { _, _ in .completed }
+        let task = await bench.start()
+        bench.source.see(end: 7, of: Self.partition)
+        func lags() -> [MetricSnapshot.Series] {
+            bench.worker.updateGauges()
+            return bench.metrics.snapshot().first { $0.definition.name == MetricDefinition.lag.name }?.series ?? []
+        }
+        #expect(lags().map(\.labels) == [["logins", "0"]])
+        bench.source.receiver?.partitionsRevoked([Self.partition])
+        await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
+        #expect(lags().isEmpty)
+        #expect(!bench.worker.readiness().isReady)
+        bench.source.receiver?.partitionsAssigned([])
+        #expect(bench.worker.readiness().isReady)
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    @Test
+    func aDrainThatMissesItsDeadlineSaysSo() async throws {
+        let gate = Gate()
+        let bench = Bench(.set(\.drain, .milliseconds(20))) { _, _ in
+            await gate.wait()
+            return .completed
+        }
+        let task = await bench.start()
+        bench.send([(0, "a"), (1, "b")])
+        await gate.waitForGuest()
+        await bench.chain.changed.wait { bench.chain.order.count == 2 }
+        bench.source.receiver?.partitionsRevoked([Self.partition])
+        await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
+        #expect(bench.lines.contains("the drain missed its deadline: 2 logins are not done"))
+        gate.open()
+        bench.worker.stop()
+        _ = try await task.value
+        #expect(bench.publisher.results.isEmpty)
+    }
+
+    @Test
+    func whoIsToldToStopBeforeItBeganDoesNotBegin() async throws {
+        let bench = Bench { _, _ in .completed }
+        bench.worker.stop()
+        let tally = try await bench.worker.run()
+        #expect(tally == Dispatcher.Tally())
+        #expect(bench.source.receiver == nil)
+    }
+
     @Test
     func nothingIsCommittedBeforeItIsAcknowledged() async throws {
         let bench = Bench { _, _ in .completed }
@@ -349,11 +457,33 @@ struct DispatcherTests {
         let task = await bench.start()
         bench.send([(0, "a")])
         await bench.waitForResults(1)
-        bench.publisher.release(.tooLarge("user-updates does not take it"))
+        bench.publisher.release(.refused("user-updates does not take it"))
         await bench.waitForCommit(1)
         #expect(bench.publisher.results.last?.reason == "result-too-large")
         bench.worker.stop()
         #expect(try await task.value.failures == ["result-too-large": 1])
+    }
+
+    /// Dropping it would lose a login; other logins' results must not hide it.
+    @Test
+    func aFailureThatItsTopicRefusesIsNamedUntilItsPartitionGoes() async throws {
+        let bench = Bench { _, _ in .completed }
+        let task = await bench.start()
+        bench.publisher.hold()
+        let undecodable = KafkaRecord(topicPartition: Self.partition, offset: 0, key: nil, value: [0xFF])
+        _ = bench.source.receiver?.recordsReceived([undecodable])
+        await bench.waitForResults(1)
+        bench.publisher.release(.refused("user-update-failures does not take it"))
+        bench.send([(1, "b")])
+        await bench.waitForResults(2)
+        while bench.worker.tally.updates == 0 { await Task.yield() }
+        #expect(bench.worker.readiness() == .notReady("user-update-failures does not take it"))
+        #expect(bench.source.commits.isEmpty)
+        bench.source.receiver?.partitionsLost([Self.partition])
+        bench.source.receiver?.partitionsAssigned([])
+        #expect(bench.worker.readiness().isReady)
+        bench.worker.stop()
+        _ = try await task.value
     }
 
     @Test

@@ -11,6 +11,7 @@ final class MemorySource: RecordSource {
         var isStopped = false
         var leaseIsValid = true
         var leaseQuestions = 0
+        var ends: [TopicPartition: Int64] = [:]
     }
 
     private let state = Mutex(State())
@@ -49,7 +50,9 @@ final class MemorySource: RecordSource {
             return state.leaseIsValid
         }
     }
-    func highWatermarks() -> [TopicPartition: Int64] { [:] }
+    /// As fetches would have seen it.
+    func see(end: Int64, of partition: TopicPartition) { self.state.withLock { $0.ends[partition] = end } }
+    func highWatermarks() -> [TopicPartition: Int64] { self.state.withLock { $0.ends } }
 }
 
 /// Keeps results; acknowledges at once, or when the test says so.

@@ -95,6 +95,8 @@ final class KafkaBroker {
         self.process = nil
     }
 
+    func send(_ signal: Int32) { self.process?.send(signal) }
+
     deinit {
         self.process?.kill()
     }

@@ -9,6 +9,7 @@ final class RecordingMember: KafkaConsumerDelegate {
         var owned: Set<TopicPartition> = []
         var records: [KafkaRecord] = []
         var batches: [Int] = []
+        var ends: [TopicPartition: Int64] = [:]
         var revoked: [[TopicPartition]] = []
         var lost: [TopicPartition] = []
         var problems: [KafkaError?] = []
@@ -109,6 +110,8 @@ final class RecordingMember: KafkaConsumerDelegate {
             return appetite > 1
         }
     }
+
+    func endsReached(_ ends: [TopicPartition: Int64]) { self.happened { $0.ends.merge(ends) { $1 } } }
 
     func partitionsRevoked(_ partitions: [TopicPartition]) {
         self.happened {
