@@ -1,5 +1,6 @@
 import Afterlogin
 import Kafka
+import Synchronization
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.
 struct TopicCheck {
@@ -13,6 +14,7 @@ struct TopicCheck {
 
     let configuration: Configuration
     var log: Log
+    private let waiting = Waiting()
 
     init(_ setup: Setup) {
         self.configuration = setup.configuration
@@ -51,32 +53,49 @@ struct TopicCheck {
         return findings
     }
 
-    /// Says what is wrong as long as it is, and returns when the result topics can be written (or the worker is to stop).
-    ///
-    /// The input topic may come later: the consumer waits for it by itself, and says so.
-    func waitForResultTopics(until stop: StopSwitch) async throws(KafkaError) {
+    /// What `waitForTopics` waits for.
+    var problem: String? { self.waiting.problem.withLock { $0 } }
+
+    /// Says what is wrong as long as it is, and returns when all topics are there (or the worker is to stop).
+    func waitForTopics(until stop: StopSwitch) async throws(KafkaError) {
         let admin = try self.makeAdmin()
-        var said = ""
+        let (end, ending) = AsyncStream.makeStream(of: Never.self)
+        stop.onThrow { ending.finish() }
+        // Left behind at a stop: a broker that does not answer takes its ten seconds.
+        Task {
+            await self.wait(admin, until: stop)
+            ending.finish()
+        }
+        for await _ in end {}
+    }
+
+    private func wait(_ admin: KafkaAdmin, until stop: StopSwitch) async {
         while !stop.isThrown {
-            var problems: [String] = []
-            do throws(KafkaError) {
-                for (topic, finding) in try await self.findings(admin) {
-                    switch finding {
-                    case .fine: break
-                    case .missing:
-                        problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
-                    case .refused(_, let error): problems.append("topic \(topic): \(error)")
-                    }
-                }
-            } catch {
-                problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
-            }
-            guard !problems.isEmpty else { break }
-            let text = problems.joined(separator: "; ")
-            if text != said { self.log.log(.error, "waiting: \(text)") }
-            said = text
+            let problems = await self.problems(admin)
+            let problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
+            let isNews = self.waiting.problem.withLock { exchange(&$0, with: problem) } != problem
+            guard let problem else { break }
+            if isNews { self.log.log(.error, "waiting: \(problem)") }
             try? await Task.sleep(for: .seconds(2))
         }
         await admin.close()
+    }
+
+    private func problems(_ admin: KafkaAdmin) async -> [String] {
+        do throws(KafkaError) {
+            return try await self.findings(admin).compactMap { topic, finding in
+                switch finding {
+                case .fine: nil
+                case .missing: "topic \(topic) does not exist; create it, or run: afterlogin topics --create"
+                case .refused(_, let error): "topic \(topic): \(error)"
+                }
+            }
+        } catch {
+            return ["no broker of \(self.configuration.kafka.brokers) answers: \(error)"]
+        }
+    }
+
+    private final class Waiting: Sendable {
+        let problem = Mutex<String?>(nil)
     }
 }

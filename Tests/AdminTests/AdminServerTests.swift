@@ -53,6 +53,24 @@ struct AdminServerTests {
     }
 
     @Test
+    func aThreadThatIsStuckEndsTheLifeOfTheProcess() async throws {
+        let isStuck = Switch()
+        let source = AdminSource(
+            stall: { isStuck.isOn.load(ordering: .relaxed) ? "afterlogin.rules has been stuck for 31 s" : nil },
+            readiness: { .ready },
+            status: { [] },
+            metrics: { Metrics() }
+        )
+        let server = try AdminServer(listen: "127.0.0.1:0", source: source)
+        #expect(try await Self.get(server, "/livez").status == 200)
+        isStuck.isOn.store(true, ordering: .relaxed)
+        let response = try await Self.get(server, "/livez")
+        #expect(response.status == 503)
+        #expect(String(decoding: response.body, as: UTF8.self) == "afterlogin.rules has been stuck for 31 s\n")
+        await server.stop()
+    }
+
+    @Test
     func histogramsAreCumulativeAndLabelsEscaped() {
         let text = PrometheusText.render(Self.metrics().snapshot(), process: nil)
         #expect(text.contains("afterlogin_logins_failures_total{reason=\"limit \\\"quoted\\\"\\nand \\\\ more\"} 2\n"))

@@ -157,6 +157,14 @@ package final class Metrics: Sendable {
         self.state.withLock { $0.series(metric, labels) }.set(value)
     }
 
+    /// A gauge of things that come and go: what is not among these has no value any more.
+    package func set(_ metric: MetricDefinition, to values: [(labels: [String], number: Double)]) {
+        self.state.withLock { state in
+            state.series = state.series.filter { $0.key.name != metric.name }
+            for value in values { state.series(metric, value.labels).set(value.number) }
+        }
+    }
+
     /// The present number of a counter or gauge.
     package func value(_ metric: MetricDefinition, _ labels: String...) -> Double {
         self.present(metric, labels)?.number ?? 0

@@ -82,6 +82,23 @@ package final class Worker: Sendable {
         }
     }
 
+    /// What must turn for logins to be handled, by the name of its thread.
+    package var threads: [(name: String, ask: Heartbeat.Ask)] {
+        [
+            ("afterlogin.consumer", { self.source.ping($0) }), ("afterlogin.producer", { self.publisher.ping($0) }),
+            // On the cooperative pool, behind the dispatcher's lock.
+            (
+                "dispatcher",
+                { answer in
+                    Task {
+                        self.dispatcher.snapshot { _ in }
+                        answer()
+                    }
+                }
+            ),
+        ]
+    }
+
     /// Longer than a rule may take with its retries inside, by default.
     private static let longestStandstill = Duration.seconds(60)
 
@@ -123,10 +140,13 @@ package final class Worker: Sendable {
         self.metrics.set(.bytesAdmitted, Double(status.admittedBytes))
         self.metrics.set(.uncommitted, Double(status.uncommitted))
         self.metrics.set(.ready, self.readiness().isReady ? 1 : 0)
-        for partition in status.assignment {
-            guard let lag = partition.lag else { continue }
-            self.metrics.set(.lag, Double(lag), partition.partition.topic, String(partition.partition.partition))
-        }
+        // Only of what is assigned: the lag of a partition that went elsewhere would stand still, and alarm somebody.
+        self.metrics.set(
+            .lag,
+            to: status.assignment.compactMap { held in
+                held.lag.map { ([held.partition.topic, String(held.partition.partition)], Double($0)) }
+            }
+        )
     }
 }
 
