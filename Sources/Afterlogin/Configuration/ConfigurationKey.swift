@@ -75,12 +75,12 @@ package struct ConfigurationKey: Sendable {
     }
 
     package static let all: [ConfigurationKey] = [
-        .text("kafka.brokers", "localhost:9092", "brokers to start from, host:port, separated by commas") {
-            $0.kafka.brokers = $1
+        .list("kafka.brokers", "localhost:9092", "brokers to start from, host:port, separated by commas") {
+            $0.kafka.brokers = $1.joined(separator: ",")
         },
         .text("kafka.group", "afterlogin", "consumer group") { $0.kafka.group = $1 },
         .list("kafka.input", "[logins]", "topics with login events") { $0.kafka.input = $1 },
-        .text("kafka.delivery", "at-least-once", "at-least-once; transactional comes later") {
+        .text("kafka.delivery", "at-least-once", "at-least-once; transactional is not supported yet") {
             (configuration, text) throws(Refusal) in
             configuration.kafka.delivery = try Self.choice(text)
         },
@@ -160,7 +160,7 @@ package struct ConfigurationKey: Sendable {
             $0.egress.allow = $1
         },
         .text("egress.ca_file", "ca.pem", "an extra certificate authority") { $0.egress.caFile = $1 },
-        .list("egress.tunnels", "[]", "host:port for other protocols; comes later") { $0.egress.tunnels = $1 },
+        .list("egress.tunnels", "[]", "host:port for other protocols; not supported yet") { $0.egress.tunnels = $1 },
         .text("egress.timeout", "10s", "of one attempt of a call") { (configuration, text) throws(Refusal) in
             configuration.egress.timeout = try Self.duration(text)
         },
@@ -255,7 +255,9 @@ package struct ConfigurationKey: Sendable {
             throw Refusal(message: "takes a size: 500KB, 64MB, 2GB")
         }
         let bytes = Int(number * scale)
-        guard bytes >= least else { throw Refusal(message: "is at least \(least) bytes") }
+        guard bytes >= least else {
+            throw Refusal(message: "is at least \(least >= 1 << 20 ? "\(least >> 20)MB" : "\(least) bytes")")
+        }
         return bytes
     }
 
@@ -267,7 +269,7 @@ package struct ConfigurationKey: Sendable {
         for (path, value) in members {
             let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
             guard parts.count == 2, ["audience", "scope", "organization"].contains(parts[1]) else {
-                throw Refusal(message: "\(path): a token has audience, scope and organization")
+                throw Refusal(message: "takes NAME.audience, NAME.scope and NAME.organization, not \(path)")
             }
             var profile = configuration.tokens.first { $0.name == parts[0] }?.profile ?? .init(audience: "")
             switch parts[1] {
