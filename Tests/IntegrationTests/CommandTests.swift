@@ -120,6 +120,54 @@ struct CommandTests {
         #expect(missing.code == 2 && missing.errors.contains("none.yaml"))
     }
 
+    @Test func problemsOfTheConfigurationAreJSONWhereThatIsAskedFor() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("kafka:\n  broker: localhost:9092\n", to: "a.yaml")
+        let words = ["check", "--format", "json", "--config", "\(folder.path)/a.yaml", "--set", "drain=soon"]
+        let process = try ChildProcess(Executables.afterlogin, words, environment: ["AFTERLOGIN_DRIAN": "1s"])
+        #expect(process.wait() == 2)
+        let problems = try JSONValue(parsing: Array(process.standardOutputText.utf8))["problems"]
+        #expect(problems?[0]?["file"]?.string == "\(folder.path)/a.yaml" && problems?[0]?["line"]?.int == 2)
+        #expect(problems?[1]?["file"]?.string == "--set drain" && problems?[1]?["line"] == nil)
+        let noted = try ChildProcess(
+            Executables.afterlogin,
+            ["check", "--format", "json"],
+            environment: ["AFTERLOGIN_DRIAN": "1s"]
+        )
+        let notes = try JSONValue(parsing: Array(noted.waitForOutput().utf8))["notes"]
+        #expect(notes?[0]?["reason"]?.string?.contains("AFTERLOGIN_DRAIN") == true, "\(noted.standardOutputText)")
+    }
+
+    @Test func helpIsFoundWhereItIsLookedFor() throws {
+        #expect(try self.run("help", "run").output == self.run("run", "--help").output)
+        #expect(try self.run("--hlep").errors.contains("--help"))
+        #expect(try self.run("nothing-like-it").errors.contains("afterlogin --help"))
+        // For the program's own use.
+        #expect(try !self.run("bench", "--help").output.contains("--worker"))
+    }
+
+    @Test func aConfigurationMayComeThroughAPipe() throws {
+        let chain = try HostileChain()
+        let process = try ChildProcess(
+            "sh",
+            ["-c", "cat afterlogin.yaml | \(Executables.afterlogin) check --config /dev/stdin"],
+            in: chain.folder.path
+        )
+        #expect(process.wait() == 0, "\(process.standardErrorText)")
+        let endless = try self.run("check", "--config", "/dev/zero")
+        #expect(endless.code == 2 && endless.errors.contains("larger than"))
+    }
+
+    @Test func aLineWithoutATimeHasThatAtWhichItWasRead() throws {
+        let chain = try HostileChain()
+        let process = try chain.run(#"{"user":{"user_id":"a"}}"#)
+        let time = try #require(try ResultLines(process.standardOutputText).updates.first?["time"]?.string)
+        let read = try #require(
+            try? Date(time, strategy: .iso8601.year().month().day().time(includingFractionalSeconds: true))
+        )
+        #expect(abs(read.timeIntervalSinceNow) < 120)
+    }
+
     @Test func linesComeAndGoWithoutKafka() throws {
         let chain = try HostileChain()
         let fine = HostileChain.event("fine", user: "a")

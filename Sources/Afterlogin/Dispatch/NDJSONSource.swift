@@ -51,14 +51,25 @@ package final class NDJSONSource: RecordSource {
             let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
-                let message = "cannot read \(self.path): \(String(cString: strerror(errno)))"
+                let name = descriptor == 0 ? "standard input" : self.path
+                let message = "cannot read \(name): \(String(cString: strerror(errno)))"
                 return receiver.consumerFailed(KafkaError(code: "_READ", number: -1, message: message))
             }
             let found = count == 0 ? lines.finished() : lines.received(buffer[..<count])
+            // A line has no time of its own but that at which it was read.
+            let now = Int64(time(nil)) * 1_000
             var records: [KafkaRecord] = []
             for line in found {
                 if !line.isBlank {
-                    records.append(KafkaRecord(topicPartition: self.partition, offset: offset, key: nil, value: line))
+                    records.append(
+                        KafkaRecord(
+                            topicPartition: self.partition,
+                            offset: offset,
+                            timestamp: now,
+                            key: nil,
+                            value: line
+                        )
+                    )
                 }
                 offset += 1
             }
