@@ -55,6 +55,8 @@ enum BenchCommand: Command {
                 result = .failure(error)
             }
             await place.close()
+            // A signal of the terminal reaches the worker as well: what it left undone is no finding.
+            if BenchPlace.stop.isThrown { throw BenchPlace.stopped }
             try result.get()
         } catch let failure as CommandFailure {
             throw failure

@@ -20,6 +20,9 @@ final class BenchPlace {
     static let patience = Duration.seconds(120)
     /// Thrown by a signal.
     static let stop = StopSwitch()
+    static var stopped: CommandFailure {
+        CommandFailure(message: "stopped by a signal", code: StopSignals.exitCode)
+    }
 
     let folder: String
     let brokers: String
@@ -35,6 +38,9 @@ final class BenchPlace {
     ///   - home: `KAFKA_HOME`.
     /// - Throws: `CommandFailure` where no broker can be had.
     init(brokers: String?, home: String?) async throws {
+        guard let home = home ?? brokers else {
+            throw CommandFailure(message: "name --brokers, or set KAFKA_HOME to an unpacked Apache Kafka", code: .usage)
+        }
         self.folder = FileManager.default.temporaryDirectory.appending(path: "afterlogin-bench-\(UUID())").path
         try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
         self.client = try HTTPClient()
@@ -42,9 +48,6 @@ final class BenchPlace {
             self.brokers = brokers
             self.broker = nil
             return
-        }
-        guard let home else {
-            throw CommandFailure(message: "name --brokers, or set KAFKA_HOME to an unpacked Apache Kafka", code: .usage)
         }
         do {
             let ports = (try await Self.freePort(), try await Self.freePort())
@@ -88,9 +91,7 @@ final class BenchPlace {
     ) async throws {
         let end = ContinuousClock.now + patience
         while try await !holds() {
-            if self.stop.isThrown {
-                throw CommandFailure(message: "stopped by a signal", code: StopSignals.exitCode)
-            }
+            if self.stop.isThrown { throw self.stopped }
             guard ContinuousClock.now < end else { throw CommandFailure(message: "waited in vain: \(fact)") }
             try await Task.sleep(for: period)
         }
