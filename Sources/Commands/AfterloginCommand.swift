@@ -147,9 +147,10 @@ struct CommandOption: Sendable {
 /// All keys of the configuration, for the help.
 enum ConfigurationHelp {
     static var text: String {
-        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 26)) \($0.help)" }
+        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 29)) \($0.help)" }
         return """
-            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set; ${NAME} and ${file:PATH} are filled in):
+            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set), each with its default;
+            ${NAME} and ${file:PATH} are filled in:
 
             \(keys.joined(separator: "\n"))
             """

@@ -14,7 +14,7 @@ enum SandboxCommand: Command {
         .value("ca-file", "FILE", "where the certificate is written, for clients to trust"),
         .flag("plain", "HTTP without TLS, to measure what it costs"),
         .value("client", "ID", "the one client there is (default: sandbox-client)"),
-        .value("client-secret-file", "FILE", "its secret (default: sandbox-secret)"),
+        .value("client-secret-file", "FILE", "with its secret (without: sandbox-secret)"),
         .value("client-public-key", "FILE", "PEM, for private_key_jwt"),
         .value("audience", "URI", "that tokens are given for; may be repeated (default: https://profiles.example/api)"),
         .value("token-lifetime", "SECONDS", "of tokens (default: 3600)"),

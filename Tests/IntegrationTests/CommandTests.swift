@@ -280,7 +280,8 @@ struct CommandTests {
             let base = [
                 "doctor", "--format", "json", "--config", "\(chain.folder.path)/afterlogin.yaml", "--set",
                 "tenant.domain=\(host)", "--set", "tenant.client_id=sandbox-client", "--set",
-                "egress.ca_file=\(sandbox.certificate)", "--set", "egress.allow=\(host)", "--set",
+                "egress.ca_file=\(sandbox.certificate)", "--set", "egress.allow=\(host),\(sandbox.control)",
+                "--set",
                 "tokens.profiles.audience=https://profiles.example/api",
             ]
             let process = try ChildProcess(Executables.afterlogin, base + settings.flatMap { ["--set", $0] })
@@ -297,6 +298,7 @@ struct CommandTests {
         #expect(good.lines["topic logins"] == "ok: 2 partitions")
         #expect(good.lines["token endpoint"]?.hasPrefix("ok: ") == true, "\(good.lines)")
         #expect(good.lines["host \(host)"]?.hasPrefix("ok: ") == true, "\(good.lines)")
+        #expect(good.lines["host \(sandbox.control)"]?.hasPrefix("ok: answers without TLS") == true, "\(good.lines)")
         #expect(good.lines["rules"] == "ok: 1 in order")
         #expect(good.lines["Node"]?.hasPrefix("ok: v") == true && good.lines["confinement"] != nil)
         let bad = try doctor("kafka.brokers=127.0.0.1:1", "tenant.client_secret=wrong", "rules.host.node=/no/such/node")
