@@ -43,7 +43,11 @@ enum RunCommand: Command {
         // Lines from a file are read by someone who waits for their end, not by a service with probes.
         let admin = input == nil ? try Self.startAdmin(setup, status, check) : nil
         stop.onThrow { worker.stop() }
-        setup.log.log(.info, "started", [("rules", chain.ruleNames.joined(separator: ", "))])
+        setup.log.log(
+            .info,
+            "started",
+            [("version", AfterloginCommand.version), ("rules", chain.ruleNames.joined(separator: ", "))]
+        )
         let result: Result<Dispatcher.Tally, any Error>
         do {
             if input == nil { try await check.waitForTopics(until: stop) }
@@ -61,10 +65,7 @@ enum RunCommand: Command {
             // Whoever waits for the end of the lines must not take a part for the whole.
             return input != nil && stop.isThrown ? StopSignals.exitCode : .done
         case .failure(let error):
-            throw CommandFailure(
-                message: setup.log.redactor.redact("\(error)"),
-                code: error is NDJSONSource.Unreadable ? .usage : .failed
-            )
+            throw CommandFailure(message: setup.log.redactor.redact("\(error)"))
         }
     }
 
@@ -83,7 +84,11 @@ enum RunCommand: Command {
         _ output: String
     ) throws(CommandFailure) -> (source: any RecordSource, publisher: any ResultPublisher) {
         do {
-            if let input { return (try NDJSONSource(path: input), try NDJSONPublisher(path: output)) }
+            if let input {
+                // In this order: results of another run must not be lost to a misspelt input.
+                let source = try NDJSONSource(path: input)
+                return (source, try NDJSONPublisher(path: output))
+            }
             return (
                 try KafkaRecordSource(setup.configuration, log: setup.log),
                 try KafkaResultPublisher(setup.configuration, log: setup.log, metrics: setup.metrics)

@@ -47,7 +47,7 @@ struct StatusReport: Sendable {
         }
         let report: JSONValue = [
             "ready": JSONValue(readiness.isReady),
-            "reason": .string(readiness.reason),
+            "reason": .string(readiness.reason), "version": .string(AfterloginCommand.version),
             "uptimeSeconds": Self.seconds(status.uptime),
             "assignment": .array(status.assignment.map(Self.partition)),
             "inFlight": [

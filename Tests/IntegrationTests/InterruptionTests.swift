@@ -89,6 +89,7 @@ struct InterruptionTests {
         (#""$AFTERLOGIN" check --set rules.directory=fast >/dev/full"#, 1, "cannot write to standard output"),
         (#""$AFTERLOGIN" --help | true; exit 0"#, 0, ""),
         (#""$AFTERLOGIN" run --input events --output events --set rules.directory=fast"#, 2, "the same file"),
+        (#""$AFTERLOGIN" run --input evnets --output events --set rules.directory=fast"#, 2, "cannot read evnets"),
     ])
     func whatCannotBeReadOrWrittenIsSaid(script: String, code: Int, words: String) throws {
         let folder = try self.slowRules()
