@@ -35,7 +35,7 @@ struct StatusReport: Sendable {
 
     func updatedMetrics() -> Metrics {
         self.worker.updateGauges()
-        self.metrics.set(.outages, to: self.egress.outages().map { ([$0.name], 1) })
+        self.metrics.replace(.outages, self.egress.outages().map { ([$0.name], 1) })
         return self.metrics
     }
 

@@ -56,7 +56,9 @@ struct TopicCheck {
     /// What `waitForTopics` waits for.
     var problem: String? { self.waiting.problem.withLock { $0 } }
 
-    /// Says what is wrong as long as it is, and returns when all topics are there (or the worker is to stop).
+    /// Says what is wrong, and returns when results can be written (or the worker is to stop).
+    ///
+    /// The input topic may come later: the consumer waits for it by itself, and says so.
     func waitForTopics(until stop: StopSwitch) async throws(KafkaError) {
         let admin = try self.makeAdmin()
         let (end, ending) = AsyncStream.makeStream(of: Never.self)
@@ -70,29 +72,37 @@ struct TopicCheck {
     }
 
     private func wait(_ admin: KafkaAdmin, until stop: StopSwitch) async {
+        var said = ""
         while !stop.isThrown {
-            let problems = await self.problems(admin)
-            let problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
-            let isNews = self.waiting.problem.withLock { exchange(&$0, with: problem) } != problem
-            guard let problem else { break }
-            if isNews { self.log.log(.error, "waiting: \(problem)") }
+            let (problems, blocks) = await self.problems(admin)
+            let text = problems.joined(separator: "; ")
+            if !text.isEmpty, text != said { self.log.log(.error, "waiting: \(text)") }
+            said = text
+            self.waiting.problem.withLock { $0 = blocks ? text : nil }
+            guard blocks else { break }
             try? await Task.sleep(for: .seconds(2))
         }
         await admin.close()
     }
 
-    private func problems(_ admin: KafkaAdmin) async -> [String] {
+    private func problems(_ admin: KafkaAdmin) async -> (problems: [String], blocks: Bool) {
+        var problems: [String] = []
+        var blocks = false
         do throws(KafkaError) {
-            return try await self.findings(admin).compactMap { topic, finding in
+            for (topic, finding) in try await self.findings(admin) {
                 switch finding {
-                case .fine: nil
-                case .missing: "topic \(topic) does not exist; create it, or run: afterlogin topics --create"
-                case .refused(_, let error): "topic \(topic): \(error)"
+                case .fine: continue
+                case .missing:
+                    problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
+                case .refused(_, let error): problems.append("topic \(topic): \(error)")
                 }
+                blocks = blocks || !self.configuration.kafka.input.contains(topic)
             }
         } catch {
-            return ["no broker of \(self.configuration.kafka.brokers) answers: \(error)"]
+            problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
+            blocks = true
         }
+        return (problems, blocks)
     }
 
     private final class Waiting: Sendable {

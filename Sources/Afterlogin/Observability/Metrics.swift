@@ -157,11 +157,14 @@ package final class Metrics: Sendable {
         self.state.withLock { $0.series(metric, labels) }.set(value)
     }
 
-    /// A gauge of things that come and go: what is not among these has no value any more.
-    package func set(_ metric: MetricDefinition, to values: [(labels: [String], number: Double)]) {
+    /// Sets all of a gauge's series, by their labels; others go.
+    package func replace(_ metric: MetricDefinition, _ values: [(labels: [String], value: Double)]) {
+        let kept = Set(values.map(\.labels))
         self.state.withLock { state in
-            state.series = state.series.filter { $0.key.name != metric.name }
-            for value in values { state.series(metric, value.labels).set(value.number) }
+            for key in state.series.keys where key.name == metric.name && !kept.contains(key.labels) {
+                state.series[key] = nil
+            }
+            for (labels, value) in values { state.series(metric, labels).set(value) }
         }
     }
 

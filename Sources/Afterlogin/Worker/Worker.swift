@@ -140,13 +140,11 @@ package final class Worker: Sendable {
         self.metrics.set(.bytesAdmitted, Double(status.admittedBytes))
         self.metrics.set(.uncommitted, Double(status.uncommitted))
         self.metrics.set(.ready, self.readiness().isReady ? 1 : 0)
-        // Only of what is assigned: the lag of a partition that went elsewhere would stand still, and alarm somebody.
-        self.metrics.set(
-            .lag,
-            to: status.assignment.compactMap { held in
-                held.lag.map { ([held.partition.topic, String(held.partition.partition)], Double($0)) }
-            }
-        )
+        // Of a partition that went to another worker nothing is said any more.
+        let lags = status.assignment.compactMap { partition in
+            partition.lag.map { ([partition.partition.topic, String(partition.partition.partition)], Double($0)) }
+        }
+        self.metrics.replace(.lag, lags)
     }
 }
 

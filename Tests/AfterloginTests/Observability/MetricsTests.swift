@@ -13,11 +13,11 @@ struct MetricsTests {
             )
         }
         metrics.set(.ready, 1)
-        metrics.set(.lag, to: [(["logins", "0"], 5), (["logins", "1"], 7)])
+        metrics.replace(.lag, [(["logins", "0"], 5), (["logins", "1"], 7)])
         #expect(lags() == [["logins", "0"]: 5, ["logins", "1"]: 7])
-        metrics.set(.lag, to: [(["logins", "1"], 8)])
+        metrics.replace(.lag, [(["logins", "1"], 8)])
         #expect(lags() == [["logins", "1"]: 8])
-        metrics.set(.lag, to: [])
+        metrics.replace(.lag, [])
         #expect(lags().isEmpty)
         #expect(metrics.value(.ready) == 1)
     }
