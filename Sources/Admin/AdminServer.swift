@@ -3,16 +3,20 @@ import HTTPServer
 
 /// What the admin server shows; asked at every request.
 package struct AdminSource: Sendable {
+    /// Why the process is to be ended and started again; nil while it is alive.
+    package var stall: @Sendable () -> String?
     package var readiness: @Sendable () -> Readiness
     /// JSON.
     package var status: @Sendable () -> [UInt8]
     package var metrics: @Sendable () -> Metrics
 
     package init(
+        stall: @escaping @Sendable () -> String? = { nil },
         readiness: @escaping @Sendable () -> Readiness,
         status: @escaping @Sendable () -> [UInt8],
         metrics: @escaping @Sendable () -> Metrics
     ) {
+        self.stall = stall
         self.readiness = readiness
         self.status = status
         self.metrics = metrics
@@ -34,6 +38,8 @@ package final class AdminServer: Sendable {
         var configuration = HTTPServer.Configuration(listen: listen)
         configuration.maxBodyBytes = 1 << 10
         configuration.maxConnections = 100
+        // Connections that say nothing must not keep probes out for long.
+        configuration.idleTimeout = .seconds(5)
         self.server = try HTTPServer(configuration: configuration) { .now(Self.answer($0, source)) }
     }
 
@@ -42,7 +48,7 @@ package final class AdminServer: Sendable {
     private static let index = """
         Afterlogin
 
-        /livez    the process answers
+        /livez    the process's threads turn, or which does not
         /readyz   logins are handled as they should be, or why not
         /metrics  Prometheus text format
         /status   JSON
@@ -58,7 +64,9 @@ package final class AdminServer: Sendable {
             return response
         }
         switch request.path {
-        case "/livez": return self.text(200, "alive\n")
+        case "/livez":
+            let stall = source.stall()
+            return self.text(stall == nil ? 200 : 503, "\(stall ?? "alive")\n")
         case "/readyz":
             let readiness = source.readiness()
             return self.text(readiness.isReady ? 200 : 503, "\(readiness.reason)\n")

@@ -19,7 +19,12 @@ public enum AfterloginCommand {
         // A reader of our output that went away must not end the worker.
         signal(SIGPIPE, SIG_IGN)
         shim_share_memory_among_threads()
-        let code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
+        Output.keepStandardDescriptors()
+        var code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
+        if let failure = Output.failure {
+            Output.error("afterlogin: cannot write to standard output: \(failure)")
+            if code == .done { code = .failed }
+        }
         exit(code.rawValue)
     }
 
@@ -29,6 +34,7 @@ public enum AfterloginCommand {
             return .usage
         }
         switch name {
+        case "help" where words.count > 1: return await self.run([words[1], "--help"], rules: rules)
         case "--help", "-h", "help":
             Output.text(self.usage)
             return .done
@@ -38,8 +44,9 @@ public enum AfterloginCommand {
         default: break
         }
         guard let command = self.all.first(where: { $0.name == name }) else {
-            let nearest = NearestName.find(name, among: self.all.map { $0.name })
-            Output.error("afterlogin: there is no command \(name)\(nearest.map { "; did you mean \($0)?" } ?? "")")
+            let nearest = NearestName.find(name, among: self.all.map { $0.name } + ["--help", "--version"])
+            let hint = nearest.map { "did you mean \($0)?" } ?? "see afterlogin --help"
+            Output.error("afterlogin: there is no command \(name); \(hint)")
             return .usage
         }
         do throws(CommandFailure) {
@@ -75,6 +82,9 @@ enum ExitCode: Int32, Sendable {
     case failed = 1
     /// Wrong usage or configuration.
     case usage = 2
+    /// By SIGINT or SIGTERM, before its work was done.
+    case interrupted = 130
+    case terminated = 143
 }
 
 /// Why a command can't go on.
@@ -96,7 +106,7 @@ protocol Command {
 
 extension Command {
     static var help: String {
-        let options = (self.options + [.flag("help", "this text")]).map { option in
+        let options = (self.options.filter { !$0.help.isEmpty } + [.flag("help", "this text")]).map { option in
             let word = "--\(option.name)\(option.value.map { " \($0)" } ?? "")"
             return "  \(word.padded(to: 26)) \(option.help)"
         }
@@ -110,7 +120,7 @@ extension Command {
             """ + (self.takesConfiguration ? "\n\n\(ConfigurationHelp.text)" : "")
     }
 
-    private static var takesConfiguration: Bool { self.options.contains { $0.name == "set" } }
+    private static var takesConfiguration: Bool { self.options.contains { $0.name == "config" } }
 }
 
 /// An option of a command.
@@ -124,6 +134,8 @@ struct CommandOption: Sendable {
         Self(name: name, value: value, help: help)
     }
     static func flag(_ name: String, _ help: String) -> Self { Self(name: name, value: nil, help: help) }
+    /// For the program's own use.
+    static func hidden(_ name: String, _ value: String) -> Self { Self(name: name, value: value, help: "") }
 
     /// For commands that need the configuration.
     static let configuration: [CommandOption] = [
@@ -135,9 +147,10 @@ struct CommandOption: Sendable {
 /// All keys of the configuration, for the help.
 enum ConfigurationHelp {
     static var text: String {
-        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 26)) \($0.help)" }
+        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 29)) \($0.help)" }
         return """
-            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set; ${NAME} and ${file:PATH} are filled in):
+            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set), each with its default;
+            ${NAME} and ${file:PATH} are filled in:
 
             \(keys.joined(separator: "\n"))
             """

@@ -27,6 +27,7 @@ struct Arguments: Sendable {
             }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
+            guard name != "help" else { throw CommandFailure(message: "--help takes no value", code: .usage) }
             guard let option = command.options.first(where: { $0.name == name }) else {
                 let nearest = NearestName.find(name, among: command.options.map(\.name) + ["help"])
                 let hint = nearest.map { "; did you mean --\($0)?" } ?? ""

@@ -8,10 +8,45 @@ enum CheckCommand: Command {
     static let example = "afterlogin check --set rules.directory=rules"
     static let options = CommandOption.configuration + [.value("format", "FORMAT", "text or json")]
 
+    private struct Findings {
+        var problems: [RuleProblem] = []
+        var notes: [RuleProblem] = []
+        var names: [String] = []
+    }
+
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
         let isJSON = try arguments.wantsJSON()
-        let setup = try Setup(arguments)
-        let egress = try setup.egress(waitsForOutages: false)
+        var findings = Findings()
+        switch try Setup.load(arguments) {
+        case .success(let loaded):
+            findings.notes = loaded.notes.map(RuleProblem.init)
+            await self.look(at: rules, Setup(loaded), &findings)
+        case .failure(let refusal): findings.problems = refusal.problems.map(RuleProblem.init)
+        }
+        if isJSON {
+            let report: JSONValue = [
+                "problems": .array(findings.problems.map(Self.json)), "notes": .array(findings.notes.map(Self.json)),
+                "rules": .array(findings.names.map { .string($0) }),
+            ]
+            Output.line(report.serialized())
+        } else {
+            for problem in findings.problems { Output.error("error: \(problem)") }
+            for note in findings.notes { Output.error("note: \(note)") }
+            if findings.problems.isEmpty {
+                let count = findings.names.count == 1 ? "1 rule" : "\(findings.names.count) rules in order"
+                Output.text("\(count): \(findings.names.joined(separator: ", "))")
+            }
+        }
+        return findings.problems.isEmpty ? .done : .usage
+    }
+
+    private static func look(at rules: [any Rule], _ setup: Setup, _ findings: inout Findings) async {
+        let egress: WorkerEgress
+        do throws(CommandFailure) {
+            egress = try setup.egress(waitsForOutages: false)
+        } catch {
+            return findings.problems.append(RuleProblem(file: setup.file ?? "configuration", reason: error.message))
+        }
         let loader = RuleChainLoader(
             configuration: setup.configuration,
             nativeRules: rules,
@@ -19,36 +54,33 @@ enum CheckCommand: Command {
             log: Log(level: .error, redactor: setup.log.redactor),
             metrics: setup.metrics
         )
-        var problems: [RuleProblem] = []
-        var notes: [RuleProblem] = []
-        var names: [String] = []
         do throws(RuleChainRefusal) {
-            let (chain, found) = try await loader.load()
-            notes = found
-            names = chain.ruleNames
+            let (chain, notes) = try await loader.load()
+            findings.notes += notes
+            findings.names = chain.ruleNames
             await chain.shutdown()
         } catch {
-            problems = error.problems
+            findings.problems = error.problems
         }
         await egress.shutdown()
-        if isJSON {
-            let report: JSONValue = [
-                "problems": .array(problems.map(Self.json)), "notes": .array(notes.map(Self.json)),
-                "rules": .array(names.map { .string($0) }),
-            ]
-            Output.line(report.serialized())
-        } else {
-            for problem in problems { Output.error("error: \(problem)") }
-            for note in notes { Output.error("note: \(note)") }
-            if problems.isEmpty { Output.text("\(names.count) rules in order: \(names.joined(separator: ", "))") }
-        }
-        return problems.isEmpty ? .done : .usage
     }
 
+    /// Without a place where it has none.
     private static func json(_ problem: RuleProblem) -> JSONValue {
-        [
-            "file": .string(problem.file), "line": JSONValue(problem.line), "column": JSONValue(problem.column),
-            "reason": .string(problem.reason),
-        ]
+        var value: JSONValue = ["file": .string(problem.file)]
+        if problem.line > 0 {
+            value["line"] = JSONValue(problem.line)
+            value["column"] = JSONValue(problem.column)
+        }
+        value["reason"] = .string(problem.reason)
+        return value
+    }
+}
+
+extension RuleProblem {
+    /// Of the configuration, in the form that problems of rules have.
+    fileprivate init(_ problem: ConfigurationProblem) {
+        let place = problem.place
+        self.init(file: place.name, line: place.line, column: place.column, reason: problem.message)
     }
 }

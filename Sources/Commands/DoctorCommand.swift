@@ -144,26 +144,29 @@ enum DoctorCommand: Command {
                 lines.append(Line(verdict: .fine, what: "host \(host)", finding: "a wildcard; nothing to try"))
                 continue
             }
-            var request = HTTPRequest("HEAD", "https://\(host)/")
-            request.timeout = .seconds(5)
-            let call = EgressCall(rule: "doctor", request: request, deadline: .now + .seconds(6))
-            switch await egress.send(call) {
-            case .response(let response, _):
-                lines.append(Line(verdict: .fine, what: "host \(host)", finding: "answers (\(response.status))"))
-            case .failed(let failure, _):
-                lines.append(
-                    Line(
-                        verdict: .problem,
-                        what: "host \(host)",
-                        finding: "\(failure.message); check the name, the network, egress.ca_file"
-                    )
-                )
-            case .outage(let outage):
-                lines.append(Line(verdict: .problem, what: "host \(host)", finding: outage.reason))
-            }
+            let (verdict, finding) = await self.look(at: host, egress)
+            lines.append(Line(verdict: verdict, what: "host \(host)", finding: finding))
         }
         await egress.shutdown()
         return lines
+    }
+
+    private static func look(at host: String, _ egress: WorkerEgress) async -> (verdict: Verdict, finding: String) {
+        func ask(_ scheme: String) async -> EgressReply {
+            var request = HTTPRequest("HEAD", "\(scheme)://\(host)/")
+            request.timeout = .seconds(5)
+            return await egress.send(EgressCall(rule: "doctor", request: request, deadline: .now + .seconds(6)))
+        }
+        switch await ask("https") {
+        case .response(let response, _): return (.fine, "answers (\(response.status))")
+        case .outage(let outage): return (.problem, outage.reason)
+        case .failed(let failure, _):
+            // Inside of a network many speak no TLS.
+            if failure.kind == .tls, case .response(let response, _) = await ask("http") {
+                return (.fine, "answers without TLS (\(response.status))")
+            }
+            return (.problem, "\(failure.message); check the name, the network, egress.ca_file")
+        }
     }
 
     private static func rules(_ setup: Setup, _ rules: [any Rule], _ log: Log) async -> Line {

@@ -5,6 +5,22 @@ import Synchronization
 
 /// Results on standard output, all else on standard error.
 enum Output {
+    /// Why something did not reach standard output; a reader that went away is none.
+    static var failure: String? {
+        let code = self.firstError.load(ordering: .relaxed)
+        return code == 0 || code == EPIPE ? nil : String(cString: strerror(code))
+    }
+
+    private static let firstError = Atomic<Int32>(0)
+
+    /// A descriptor 0, 1 or 2 that is closed would become that of the next file or socket, and take what is meant for people.
+    static func keepStandardDescriptors() {
+        for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+            // The wrong way round, so that reading and writing fail.
+            _ = open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
+        }
+    }
+
     static func text(_ text: String) { self.write(Array("\(text)\n".utf8), to: 1) }
     static func line(_ bytes: [UInt8]) { self.write(bytes + [0x0A], to: 1) }
     static func error(_ text: String) { StandardError.write(Array("\(text)\n".utf8)) }
@@ -14,7 +30,10 @@ enum Output {
         while !rest.isEmpty {
             let count = rest.span.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
+            guard count > 0 else {
+                self.firstError.store(errno, ordering: .relaxed)
+                return
+            }
             rest = rest.dropFirst(count)
         }
     }
@@ -48,6 +67,10 @@ enum Terminal {
 enum StopSignals {
     /// The writing end of a pipe; only this may be touched in the handler.
     private static let pipeEnd = Atomic<Int32>(-1)
+    private static let first = Atomic<Int32>(0)
+
+    /// For work that a signal broke off.
+    static var exitCode: ExitCode { self.first.load(ordering: .relaxed) == SIGTERM ? .terminated : .interrupted }
 
     /// A handler, not a mask and `sigwait`: the main thread waits in libdispatch's `sigsuspend`, which takes the mask away.
     static func handle(_ stop: @escaping @Sendable () -> Void) {
@@ -59,6 +82,7 @@ enum StopSignals {
         NamedThread.start("afterlogin.signal") {
             var number: UInt8 = 0
             while read(reader, &number, 1) != 1 {}
+            self.first.store(Int32(number), ordering: .relaxed)
             stop()
             while read(reader, &number, 1) != 1 {}
             _exit(128 + Int32(number))

@@ -1,5 +1,6 @@
 import Admin
 import Afterlogin
+import Glibc
 import JSON
 import Kafka
 
@@ -19,6 +20,9 @@ enum RunCommand: Command {
         guard input != nil || arguments.value("output") == nil else {
             throw CommandFailure(message: "--output goes with --input; without it results go to Kafka", code: .usage)
         }
+        if let input, let output = arguments.value("output"), Self.areSameFile(input, output) {
+            throw CommandFailure(message: "--input and --output are the same file", code: .usage)
+        }
         let stop = StopSwitch()
         StopSignals.handle { stop.throwIt() }
         let setup = try Setup(arguments)
@@ -35,13 +39,18 @@ enum RunCommand: Command {
             publisher: ends.publisher
         )
         let status = StatusReport(worker: worker, chain: chain, egress: egress, metrics: setup.metrics)
+        let check = TopicCheck(setup)
         // Lines from a file are read by someone who waits for their end, not by a service with probes.
-        let admin = input == nil ? try Self.startAdmin(setup, status) : nil
+        let admin = input == nil ? try Self.startAdmin(setup, status, check) : nil
         stop.onThrow { worker.stop() }
-        setup.log.log(.info, "started", [("rules", chain.ruleNames.joined(separator: ", "))])
+        setup.log.log(
+            .info,
+            "started",
+            [("version", AfterloginCommand.version), ("rules", chain.ruleNames.joined(separator: ", "))]
+        )
         let result: Result<Dispatcher.Tally, any Error>
         do {
-            if input == nil { try await TopicCheck(setup).waitForResultTopics(until: stop) }
+            if input == nil { try await check.waitForTopics(until: stop) }
             result = .success(try await worker.run())
         } catch {
             result = .failure(error)
@@ -53,13 +62,20 @@ enum RunCommand: Command {
         case .success(let tally):
             let failures = tally.failures.values.reduce(0, +)
             setup.log.log(.info, "stopped: \(tally.updates) updates, \(tally.denials) denials, \(failures) failures")
-            return .done
+            // Whoever waits for the end of the lines must not take a part for the whole.
+            return input != nil && stop.isThrown ? StopSignals.exitCode : .done
         case .failure(let error):
-            throw CommandFailure(
-                message: setup.log.redactor.redact("\(error)"),
-                code: error is NDJSONSource.Unreadable ? .usage : .failed
-            )
+            throw CommandFailure(message: setup.log.redactor.redact("\(error)"))
         }
+    }
+
+    /// Making the output anew would empty the input.
+    private static func areSameFile(_ input: String, _ output: String) -> Bool {
+        var (first, second) = (stat(), stat())
+        guard stat(input, &first) == 0, stat(output, &second) == 0, first.st_mode & S_IFMT == S_IFREG else {
+            return false
+        }
+        return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
     }
 
     private static func ends(
@@ -68,7 +84,11 @@ enum RunCommand: Command {
         _ output: String
     ) throws(CommandFailure) -> (source: any RecordSource, publisher: any ResultPublisher) {
         do {
-            if let input { return (try NDJSONSource(path: input), try NDJSONPublisher(path: output)) }
+            if let input {
+                // In this order: results of another run must not be lost to a misspelt input.
+                let source = try NDJSONSource(path: input)
+                return (source, try NDJSONPublisher(path: output))
+            }
             return (
                 try KafkaRecordSource(setup.configuration, log: setup.log),
                 try KafkaResultPublisher(setup.configuration, log: setup.log, metrics: setup.metrics)
@@ -78,10 +98,15 @@ enum RunCommand: Command {
         }
     }
 
-    private static func startAdmin(_ setup: Setup, _ status: StatusReport) throws(CommandFailure) -> AdminServer? {
+    private static func startAdmin(
+        _ setup: Setup,
+        _ status: StatusReport,
+        _ check: TopicCheck
+    ) throws(CommandFailure) -> AdminServer? {
         guard let listen = setup.configuration.admin.listen else { return nil }
         let source = AdminSource(
-            readiness: { status.readiness() },
+            stall: { status.stall() },
+            readiness: { check.problem.map { .notReady("starting: \($0)") } ?? status.readiness() },
             status: { status.json() },
             metrics: { status.updatedMetrics() }
         )

@@ -1,5 +1,4 @@
 import Afterlogin
-import FoundationEssentials
 import JSON
 import Sandbox
 
@@ -15,7 +14,7 @@ enum SandboxCommand: Command {
         .value("ca-file", "FILE", "where the certificate is written, for clients to trust"),
         .flag("plain", "HTTP without TLS, to measure what it costs"),
         .value("client", "ID", "the one client there is (default: sandbox-client)"),
-        .value("client-secret-file", "FILE", "its secret (default: sandbox-secret)"),
+        .value("client-secret-file", "FILE", "with its secret (without: sandbox-secret)"),
         .value("client-public-key", "FILE", "PEM, for private_key_jwt"),
         .value("audience", "URI", "that tokens are given for; may be repeated (default: https://profiles.example/api)"),
         .value("token-lifetime", "SECONDS", "of tokens (default: 3600)"),
@@ -49,17 +48,40 @@ enum SandboxCommand: Command {
             self.announce(try sandbox.start(), isJSON: isJSON)
             let feeding = Task {
                 guard let feed else { return }
-                try await feed.backlog(backlog, patience: .seconds(600))
-                if rate > 0 { try await feed.run(rate: Double(rate)) }
+                do {
+                    try await feed.backlog(backlog, patience: .seconds(600))
+                    if rate > 0 { try await feed.run(rate: Double(rate)) }
+                } catch {
+                    // Without its logins it is not what was asked for.
+                    stop.finish()
+                    throw error
+                }
             }
+            let telling = Task { if let feed { await self.tell(feed) } }
             for await _ in stopped {}
+            telling.cancel()
             feeding.cancel()
-            _ = await feeding.result
+            let result = await feeding.result
             await feed?.close()
             await sandbox.stop()
+            do {
+                try result.get()
+            } catch is CancellationError {
+                // The signal's.
+            }
             return .done
         } catch {
             throw CommandFailure(message: "\(error)")
+        }
+    }
+
+    /// Says what keeps logins from being written, once as long as it is the same.
+    private static func tell(_ feed: LoginFeed) async {
+        var said: String?
+        while (try? await Task.sleep(for: .seconds(2))) != nil {
+            let problem = feed.problem.map { "logins can't be written: \($0)" }
+            if let problem, problem != said { Output.error("afterlogin sandbox: \(problem)") }
+            said = problem
         }
     }
 
@@ -88,18 +110,18 @@ enum SandboxCommand: Command {
 
     private static func read(_ file: String) throws(CommandFailure) -> String {
         do {
-            return String(decoding: try Data(contentsOf: URL(filePath: file)), as: UTF8.self)
+            return String(decoding: try SmallFile.read(file), as: UTF8.self)
         } catch {
             throw CommandFailure(message: "cannot read \(file): \(error)", code: .usage)
         }
     }
 
     private static func makeFeed(_ arguments: Arguments, seed: UInt64) throws(CommandFailure) -> LoginFeed? {
-        guard let brokers = arguments.value("brokers") else { return nil }
         let name = arguments.value("distribution") ?? "zipf"
         guard let distribution = LoginGenerator.Distribution(rawValue: name) else {
             throw CommandFailure(message: "--distribution is zipf or even, not \(name)", code: .usage)
         }
+        guard let brokers = arguments.value("brokers") else { return nil }
         let generator = LoginGenerator(
             seed: seed,
             users: try arguments.integer("users", 1...10_000_000, default: 1_000),

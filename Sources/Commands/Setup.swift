@@ -10,18 +10,16 @@ struct Setup {
 
     /// Loads the configuration, and makes the log that knows its secrets.
     init(_ arguments: Arguments) throws(CommandFailure) {
-        let overrides = try arguments.overrides()
-        let loaded: LoadedConfiguration
-        do throws(ConfigurationProblems) {
-            let loader = ConfigurationLoader(
-                file: arguments.value("config"),
-                environment: Self.environment,
-                overrides: overrides
-            )
-            loaded = try loader.load()
-        } catch {
-            throw CommandFailure(message: "the configuration can't be used\n\(error)", code: .usage)
+        switch try Self.load(arguments) {
+        case .success(let loaded):
+            self.init(loaded)
+            for note in loaded.notes { self.log.log(.warning, note.description) }
+        case .failure(let problems):
+            throw CommandFailure(message: "the configuration can't be used\n\(problems)", code: .usage)
         }
+    }
+
+    init(_ loaded: LoadedConfiguration) {
         self.configuration = loaded.configuration
         self.file = loaded.file
         self.metrics = Metrics()
@@ -29,7 +27,22 @@ struct Setup {
             level: Log.Level(name: loaded.configuration.logLevel) ?? .info,
             redactor: Redactor(secrets: loaded.secrets)
         )
-        for note in loaded.notes { self.log.log(.warning, note) }
+    }
+
+    /// Of the file, the environment and the flags.
+    static func load(
+        _ arguments: Arguments
+    ) throws(CommandFailure) -> Result<LoadedConfiguration, ConfigurationProblems> {
+        let loader = ConfigurationLoader(
+            file: arguments.value("config"),
+            environment: Self.environment,
+            overrides: try arguments.overrides()
+        )
+        do throws(ConfigurationProblems) {
+            return .success(try loader.load())
+        } catch {
+            return .failure(error)
+        }
     }
 
     private static var environment: [String: String] {

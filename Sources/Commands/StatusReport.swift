@@ -9,6 +9,24 @@ struct StatusReport: Sendable {
     var chain: RuleChain
     var egress: WorkerEgress
     var metrics: Metrics
+    private let heartbeat: Heartbeat
+
+    init(worker: Worker, chain: RuleChain, egress: WorkerEgress, metrics: Metrics) {
+        self.worker = worker
+        self.chain = chain
+        self.egress = egress
+        self.metrics = metrics
+        let others: [(name: String, ask: Heartbeat.Ask)] = [
+            ("afterlogin.rules", { chain.ping($0) }), ("afterlogin.http", { egress.ping($0) }),
+        ]
+        self.heartbeat = Heartbeat(worker.threads + others)
+    }
+
+    /// Which threads turn no more; nil while all do.
+    func stall() -> String? {
+        let silent = self.heartbeat.look().map { "\($0.name) has been stuck for \($0.silent.components.seconds) s" }
+        return silent.isEmpty ? nil : silent.joined(separator: "; ")
+    }
 
     /// An outage of the token endpoint is no reason to take the worker away: it would wait as well elsewhere.
     ///
@@ -17,14 +35,7 @@ struct StatusReport: Sendable {
 
     func updatedMetrics() -> Metrics {
         self.worker.updateGauges()
-        let away = Set(self.egress.outages().map(\.name))
-        // One that is over goes back to zero.
-        for series in self.metrics.snapshot().first(where: { $0.definition.name == MetricDefinition.outages.name })?
-            .series ?? []
-        {
-            for name in series.labels where !away.contains(name) { self.metrics.set(.outages, 0, name) }
-        }
-        for name in away { self.metrics.set(.outages, 1, name) }
+        self.metrics.replace(.outages, self.egress.outages().map { ([$0.name], 1) })
         return self.metrics
     }
 
@@ -36,7 +47,7 @@ struct StatusReport: Sendable {
         }
         let report: JSONValue = [
             "ready": JSONValue(readiness.isReady),
-            "reason": .string(readiness.reason),
+            "reason": .string(readiness.reason), "version": .string(AfterloginCommand.version),
             "uptimeSeconds": Self.seconds(status.uptime),
             "assignment": .array(status.assignment.map(Self.partition)),
             "inFlight": [

@@ -1,5 +1,6 @@
 import Afterlogin
 import Kafka
+import Synchronization
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.
 struct TopicCheck {
@@ -13,6 +14,7 @@ struct TopicCheck {
 
     let configuration: Configuration
     var log: Log
+    private let waiting = Waiting()
 
     init(_ setup: Setup) {
         self.configuration = setup.configuration
@@ -55,36 +57,59 @@ struct TopicCheck {
         return findings
     }
 
-    /// Says what is wrong as long as it is, and returns when the result topics can be written (or the worker is to stop).
+    /// What `waitForTopics` waits for.
+    var problem: String? { self.waiting.problem.withLock { $0 } }
+
+    /// Says what is wrong, and returns when results can be written (or the worker is to stop).
     ///
     /// The input topic may come later: the consumer waits for it by itself, and says so.
-    func waitForResultTopics(until stop: StopSwitch) async throws(KafkaError) {
+    func waitForTopics(until stop: StopSwitch) async throws(KafkaError) {
         let admin = try self.makeAdmin()
+        let (end, ending) = AsyncStream.makeStream(of: Never.self)
+        stop.onThrow { ending.finish() }
+        // Left behind at a stop: a broker that does not answer takes its ten seconds.
+        Task {
+            await self.wait(admin, until: stop)
+            ending.finish()
+        }
+        for await _ in end {}
+    }
+
+    private func wait(_ admin: KafkaAdmin, until stop: StopSwitch) async {
         var said = ""
         while !stop.isThrown {
-            var problems: [String] = []
-            var blocks = false
-            do throws(KafkaError) {
-                // Not longer, for a stop waits for it.
-                for (topic, finding, isInput) in try await self.findings(admin, timeout: .seconds(3)) {
-                    switch finding {
-                    case .fine: continue
-                    case .missing:
-                        problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
-                    case .refused(_, let error): problems.append("topic \(topic): \(error)")
-                    }
-                    blocks = blocks || !isInput
-                }
-            } catch {
-                problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
-                blocks = true
-            }
+            let (problems, blocks) = await self.problems(admin)
             let text = problems.joined(separator: "; ")
             if !text.isEmpty, text != said { self.log.log(.error, "waiting: \(text)") }
             said = text
+            self.waiting.problem.withLock { $0 = blocks ? text : nil }
             guard blocks else { break }
             try? await Task.sleep(for: .seconds(2))
         }
         await admin.close()
+    }
+
+    private func problems(_ admin: KafkaAdmin) async -> (problems: [String], blocks: Bool) {
+        var problems: [String] = []
+        var blocks = false
+        do throws(KafkaError) {
+            for (topic, finding) in try await self.findings(admin) {
+                switch finding {
+                case .fine: continue
+                case .missing:
+                    problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
+                case .refused(_, let error): problems.append("topic \(topic): \(error)")
+                }
+                blocks = blocks || !self.configuration.kafka.input.contains(topic)
+            }
+        } catch {
+            problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
+            blocks = true
+        }
+        return (problems, blocks)
+    }
+
+    private final class Waiting: Sendable {
+        let problem = Mutex<String?>(nil)
     }
 }

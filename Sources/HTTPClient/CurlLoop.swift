@@ -93,6 +93,7 @@ import Synchronization
             // Not found: it has not started yet (and will see the flag), or it has ended.
             guard let transfer = self.active.values.first(where: { $0.job === job }) else { return }
             self.finish(transfer, nil)
+        case .ping(let answer): answer()
         }
     }
 

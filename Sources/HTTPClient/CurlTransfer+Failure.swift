@@ -29,6 +29,8 @@ extension CurlTransfer {
             switch number {
             case ECONNREFUSED: return (.connectionRefused, "ECONNREFUSED")
             case ETIMEDOUT: return (.connectTimeout, "ETIMEDOUT")
+            // Accepted and reset before libcurl looked.
+            case ECONNRESET: return (.connectionReset, "ECONNRESET")
             default: return (.other, Self.name(of: number) ?? "ECONNREFUSED")
             }
         case CURLE_OPERATION_TIMEDOUT: return (sentBytes ? .timeout : .connectTimeout, "ETIMEDOUT")

@@ -52,6 +52,11 @@ public final class HTTPClient: HTTPSender {
         return try result.get()
     }
 
+    /// Calls back from the thread: a sign that it turns.
+    ///
+    /// At once after `shutdown`.
+    public func ping(_ answer: @escaping @Sendable () -> Void) { self.mailbox.post(.ping(answer)) }
+
     /// Cancels what is in flight and ends the thread.
     public func shutdown() async {
         await withCheckedContinuation { continuation in

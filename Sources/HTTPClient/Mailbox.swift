@@ -20,6 +20,7 @@ final class Mailbox: Sendable {
     enum Command {
         case start(Job, Continuation)
         case cancel(Job)
+        case ping(@Sendable () -> Void)
     }
 
     private struct State {
@@ -54,8 +55,11 @@ final class Mailbox: Sendable {
             self.wake(&state)
             return true
         }
-        if !isTaken, case .start(_, let continuation) = command {
-            continuation.resume(returning: .failure(.shutDown))
+        guard !isTaken else { return }
+        switch command {
+        case .start(_, let continuation): continuation.resume(returning: .failure(.shutDown))
+        case .ping(let answer): answer()
+        case .cancel: break
         }
     }
 

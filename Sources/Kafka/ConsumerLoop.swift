@@ -143,6 +143,7 @@ final class ConsumerLoop {
             case .commit(let offsets, let completion):
                 self.completions[self.commits.asked(offsets)] = completion
                 self.sendCommits()
+            case .ping(let answer): answer()
             case .close: self.closeAsked()
             }
         }

@@ -12,6 +12,7 @@ package final class KafkaConsumer: Sendable {
         case stopIntake
         case finishRevocation
         case commit([OffsetCommit], CommitCompletion)
+        case ping(@Sendable () -> Void)
         case close
     }
 
@@ -128,6 +129,14 @@ package final class KafkaConsumer: Sendable {
     /// For `/status`: per assigned partition, the high watermark last seen by fetches; at most a second old.
     package func highWatermarks() -> [TopicPartition: Int64] { self.watermarks.withLock { $0 } }
 
+    /// Calls back from the thread: a sign that it turns.
+    ///
+    /// At once where there is no thread, before `start` and after `close`.
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        let hasStarted = self.inbox.withLock { $0.hasStarted }
+        if !hasStarted || !self.send(.ping(answer)) { answer() }
+    }
+
     @discardableResult
     private func send(_ command: Command) -> Bool {
         let (isOpen, wasEmpty) = self.inbox.withLock { inbox in
@@ -157,8 +166,12 @@ package final class KafkaConsumer: Sendable {
             inbox.isClosed = true
             return (exchange(&inbox.commands, with: []), exchange(&inbox.closers, with: []))
         }
-        for case .commit(_, let completion) in commands {
-            completion(.failure(KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
+        for command in commands {
+            switch command {
+            case .commit(_, let completion): completion(.failure(KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
+            case .ping(let answer): answer()
+            case .resumeIntake, .stopIntake, .finishRevocation, .close: break
+            }
         }
         for closer in closers { closer.resume() }
     }

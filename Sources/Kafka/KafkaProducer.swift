@@ -150,6 +150,18 @@ package final class KafkaProducer: Sendable {
         }
     }
 
+    /// Calls back from the thread: a sign that it turns.
+    ///
+    /// At once after `close`.
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        let isClosed = self.state.withLock { state in
+            guard state.phase != .closed else { return true }
+            state.finished.append(({ _ in answer() }, KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR)))
+            return false
+        }
+        if isClosed { answer() } else { self.waker.wake() }
+    }
+
     /// Messages handed over and not yet acknowledged.
     package var pendingCount: Int { self.state.withLock { $0.completions.count } }
 

@@ -202,6 +202,7 @@ final class HostLoop {
                 case .failed(let failure):
                     host.writer.append(.failed, evaluation, .number(request), .bytes(failure))
                 }
+            case .ping(let answer): answer()
             case .shutdown(let continuation):
                 self.closer = continuation
                 self.isOver = true
@@ -344,6 +345,7 @@ final class HostLoop {
             case .shutdown(let continuation): continuation.resume()
             case .start(let continuation):
                 continuation.resume(returning: .failure(RuleHostRefusal(problems: [], message: "shut down")))
+            case .ping(let answer): answer()
             case .cancel, .reply: break
             }
         }

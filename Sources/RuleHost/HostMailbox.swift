@@ -39,6 +39,7 @@ final class HostMailbox: Sendable {
         case cancel(EvaluationToken)
         /// For the life of a host: what comes after its death is nobody's.
         case reply(host: Int, evaluation: UInt32, number: UInt32, HostReply)
+        case ping(@Sendable () -> Void)
         case shutdown(CheckedContinuation<Void, Never>)
     }
 

@@ -169,6 +169,13 @@ package final class RuleHostPool: Sendable {
     /// Ends an evaluation, wherever it is; does nothing when it is over.
     package func cancel(_ token: EvaluationToken) { self.mailbox.send(.cancel(token)) }
 
+    /// Calls back from the pool's thread: a sign that it turns.
+    ///
+    /// At once after `shutdown`.
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        if !self.mailbox.send(.ping(answer)) { answer() }
+    }
+
     /// Ends all hosts; evaluations that still run return `.stopped`.
     package func shutdown() async {
         await withCheckedContinuation { continuation in

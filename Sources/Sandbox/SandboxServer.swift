@@ -8,6 +8,11 @@ import Synchronization
 ///
 /// Over TLS with a certificate of its own; faults can be switched while it runs, over `faults` or the control API.
 package final class SandboxServer: Sendable {
+    /// The file for the certificate can't be written.
+    package struct Unwritable: Error, CustomStringConvertible {
+        package let description: String
+    }
+
     private enum Listening {
         case not
         case on(HTTPServer)
@@ -44,7 +49,11 @@ package final class SandboxServer: Sendable {
     /// - Throws: where an address is taken, or the file cannot be written.
     package func start() throws -> SandboxAddress {
         if let caFile = self.configuration.caFile, !self.configuration.isPlain {
-            try Data(self.certificate.utf8).write(to: URL(filePath: caFile), options: .atomic)
+            do {
+                try Data(self.certificate.utf8).write(to: URL(filePath: caFile), options: .atomic)
+            } catch {
+                throw Unwritable(description: "cannot write \(caFile): is its folder there, and may it be written to?")
+            }
         }
         let server = try self.makeServer(self.configuration.listen)
         let control = try HTTPServer(configuration: .init(listen: self.configuration.control)) { [weak self] request in

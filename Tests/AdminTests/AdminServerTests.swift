@@ -53,6 +53,48 @@ struct AdminServerTests {
     }
 
     @Test
+    func aThreadThatIsStuckEndsTheLifeOfTheProcess() async throws {
+        let isStuck = Switch()
+        let source = AdminSource(
+            stall: { isStuck.isOn.load(ordering: .relaxed) ? "afterlogin.rules has been stuck for 31 s" : nil },
+            readiness: { .ready },
+            status: { [] },
+            metrics: { Metrics() }
+        )
+        let server = try AdminServer(listen: "127.0.0.1:0", source: source)
+        #expect(try await Self.get(server, "/livez").status == 200)
+        isStuck.isOn.store(true, ordering: .relaxed)
+        let response = try await Self.get(server, "/livez")
+        #expect(response.status == 503)
+        #expect(String(decoding: response.body, as: UTF8.self) == "afterlogin.rules has been stuck for 31 s\n")
+        await server.stop()
+    }
+
+    @Test
+    func connectionsThatSayNothingDoNotKeepProbesOut() async throws {
+        let source = AdminSource(readiness: { .ready }, status: { [] }, metrics: { Metrics() })
+        let server = try AdminServer(listen: "127.0.0.1:0", source: source)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(server.port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let silent = (0..<100).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+        for descriptor in silent {
+            let status = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            #expect(status == 0)
+        }
+        let start = ContinuousClock.now
+        #expect(try await Self.get(server, "/livez").status == 200)
+        #expect(ContinuousClock.now - start < .seconds(20))
+        for descriptor in silent { close(descriptor) }
+        await server.stop()
+    }
+
+    @Test
     func histogramsAreCumulativeAndLabelsEscaped() {
         let text = PrometheusText.render(Self.metrics().snapshot(), process: nil)
         #expect(text.contains("afterlogin_logins_failures_total{reason=\"limit \\\"quoted\\\"\\nand \\\\ more\"} 2\n"))

@@ -120,4 +120,24 @@ struct ConnectionTests {
         #expect(await client.failure(of: short)?.kind == .connectTimeout)
         await client.shutdown()
     }
+
+    @Test func aPingIsAnsweredByTheThreadAndAtOnceAfterIt() async throws {
+        let client = try HTTPClient()
+        func answerer() async -> String {
+            await withCheckedContinuation { continuation in
+                client.ping { continuation.resume(returning: Self.threadName) }
+            }
+        }
+        #expect(await answerer() == "afterlogin.http")
+        await client.shutdown()
+        #expect(await answerer() != "afterlogin.http")
+    }
+
+    private static var threadName: String {
+        guard let file = fopen("/proc/thread-self/comm", "r") else { return "" }
+        defer { fclose(file) }
+        var name = [CChar](repeating: 0, count: 17)
+        fgets(&name, 17, file)
+        return String(decoding: name.prefix { $0 > 0x0A }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
 }

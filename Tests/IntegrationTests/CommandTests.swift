@@ -120,6 +120,54 @@ struct CommandTests {
         #expect(missing.code == 2 && missing.errors.contains("none.yaml"))
     }
 
+    @Test func problemsOfTheConfigurationAreJSONWhereThatIsAskedFor() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("kafka:\n  broker: localhost:9092\n", to: "a.yaml")
+        let words = ["check", "--format", "json", "--config", "\(folder.path)/a.yaml", "--set", "drain=soon"]
+        let process = try ChildProcess(Executables.afterlogin, words, environment: ["AFTERLOGIN_DRIAN": "1s"])
+        #expect(process.wait() == 2)
+        let problems = try JSONValue(parsing: Array(process.standardOutputText.utf8))["problems"]
+        #expect(problems?[0]?["file"]?.string == "\(folder.path)/a.yaml" && problems?[0]?["line"]?.int == 2)
+        #expect(problems?[1]?["file"]?.string == "--set drain" && problems?[1]?["line"] == nil)
+        let noted = try ChildProcess(
+            Executables.afterlogin,
+            ["check", "--format", "json"],
+            environment: ["AFTERLOGIN_DRIAN": "1s"]
+        )
+        let notes = try JSONValue(parsing: Array(noted.waitForOutput().utf8))["notes"]
+        #expect(notes?[0]?["reason"]?.string?.contains("AFTERLOGIN_DRAIN") == true, "\(noted.standardOutputText)")
+    }
+
+    @Test func helpIsFoundWhereItIsLookedFor() throws {
+        #expect(try self.run("help", "run").output == self.run("run", "--help").output)
+        #expect(try self.run("--hlep").errors.contains("--help"))
+        #expect(try self.run("nothing-like-it").errors.contains("afterlogin --help"))
+        // For the program's own use.
+        #expect(try !self.run("bench", "--help").output.contains("--worker"))
+    }
+
+    @Test func aConfigurationMayComeThroughAPipe() throws {
+        let chain = try HostileChain()
+        let process = try ChildProcess(
+            "sh",
+            ["-c", "cat afterlogin.yaml | \(Executables.afterlogin) check --config /dev/stdin"],
+            in: chain.folder.path
+        )
+        #expect(process.wait() == 0, "\(process.standardErrorText)")
+        let endless = try self.run("check", "--config", "/dev/zero")
+        #expect(endless.code == 2 && endless.errors.contains("larger than"))
+    }
+
+    @Test func aLineWithoutATimeHasThatAtWhichItWasRead() throws {
+        let chain = try HostileChain()
+        let process = try chain.run(#"{"user":{"user_id":"a"}}"#)
+        let time = try #require(try ResultLines(process.standardOutputText).updates.first?["time"]?.string)
+        let read = try #require(
+            try? Date(time, strategy: .iso8601.year().month().day().time(includingFractionalSeconds: true))
+        )
+        #expect(abs(read.timeIntervalSinceNow) < 120)
+    }
+
     @Test func linesComeAndGoWithoutKafka() throws {
         let chain = try HostileChain()
         let fine = HostileChain.event("fine", user: "a")
@@ -170,7 +218,10 @@ struct CommandTests {
         }
         let ready = try ChildProcess("curl", ["--silent", "--write-out", " %{http_code}", "127.0.0.1:\(port)/readyz"])
         let answer = ready.waitForOutput()
-        #expect(answer.hasSuffix(" 503") && answer.count > 10, "\(answer)")
+        #expect(
+            answer.hasPrefix("starting: no broker of 127.0.0.1:1 answers: ") && answer.hasSuffix(" 503"),
+            "\(answer)"
+        )
         worker.send(SIGTERM)
         #expect(worker.wait() == 0, "\(worker.standardErrorText)")
     }
@@ -232,7 +283,8 @@ struct CommandTests {
             let base = [
                 "doctor", "--format", "json", "--config", "\(chain.folder.path)/afterlogin.yaml", "--set",
                 "tenant.domain=\(host)", "--set", "tenant.client_id=sandbox-client", "--set",
-                "egress.ca_file=\(sandbox.certificate)", "--set", "egress.allow=\(host)", "--set",
+                "egress.ca_file=\(sandbox.certificate)", "--set", "egress.allow=\(host),\(sandbox.control)",
+                "--set",
                 "tokens.profiles.audience=https://profiles.example/api",
             ]
             let process = try ChildProcess(Executables.afterlogin, base + settings.flatMap { ["--set", $0] })
@@ -249,6 +301,7 @@ struct CommandTests {
         #expect(good.lines["topic logins"] == "ok: 2 partitions")
         #expect(good.lines["token endpoint"]?.hasPrefix("ok: ") == true, "\(good.lines)")
         #expect(good.lines["host \(host)"]?.hasPrefix("ok: ") == true, "\(good.lines)")
+        #expect(good.lines["host \(sandbox.control)"]?.hasPrefix("ok: answers without TLS") == true, "\(good.lines)")
         #expect(good.lines["rules"] == "ok: 2 in order")
         #expect(good.lines["Node"]?.hasPrefix("ok: v") == true && good.lines["confinement"] != nil)
         let bad = try doctor("kafka.brokers=127.0.0.1:1", "tenant.client_secret=wrong", "rules.host.node=/no/such/node")

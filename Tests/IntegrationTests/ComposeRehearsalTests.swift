@@ -57,10 +57,11 @@ struct ComposeRehearsalTests {
         }
     }
 
-    /// `KAFKA_NODE_ID` is `node.id`, as the image's own start script has it.
+    /// `KAFKA_NODE_ID` is `node.id`, as the image's own start script has it; the heap is the virtual machine's.
     private static func properties(_ environment: [String: String]) -> [String: String] {
-        Dictionary(
-            uniqueKeysWithValues: environment.filter { $0.key.hasPrefix("KAFKA_") }.map { name, value in
+        let settings = environment.filter { $0.key.hasPrefix("KAFKA_") && $0.key != "KAFKA_HEAP_OPTS" }
+        return Dictionary(
+            uniqueKeysWithValues: settings.map { name, value in
                 (name.dropFirst("KAFKA_".count).lowercased().replacingOccurrences(of: "_", with: "."), value)
             }
         )

@@ -1,3 +1,4 @@
+import Glibc
 import Kafka
 import Testing
 
@@ -258,5 +259,43 @@ struct KafkaProducerTests {
             #expect(["_PURGE_QUEUE", "_PURGE_INFLIGHT", "_DESTROY"].contains(error.code), "\(error)")
         }
         await cluster.close()
+    }
+
+    @Test func aPingIsAnsweredByTheThreadAndAtOnceWhereThereIsNone() async throws {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic("logins", partitions: 1)
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        let member = RecordingMember()
+        let idle = try KafkaConsumer(
+            configuration: KafkaConsumerConfiguration(
+                brokers: cluster.bootstrapServers,
+                group: "idle",
+                topics: ["logins"]
+            ),
+            delegate: member
+        )
+        func answerer(_ ping: (@escaping @Sendable () -> Void) -> Void) async -> String {
+            await withCheckedContinuation { continuation in
+                ping { continuation.resume(returning: Self.threadName) }
+            }
+        }
+        #expect(await !answerer(idle.ping).hasPrefix("afterlogin"))
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        #expect(await answerer(consumer.ping).hasPrefix("afterlogin.cons"))
+        #expect(await answerer(producer.ping).hasPrefix("afterlogin.prod"))
+        await consumer.close()
+        await producer.close()
+        #expect(await !answerer(consumer.ping).hasPrefix("afterlogin"))
+        #expect(await !answerer(producer.ping).hasPrefix("afterlogin"))
+        await idle.close()
+        await cluster.close()
+    }
+
+    private static var threadName: String {
+        guard let file = fopen("/proc/thread-self/comm", "r") else { return "" }
+        defer { fclose(file) }
+        var name = [CChar](repeating: 0, count: 17)
+        fgets(&name, 17, file)
+        return String(decoding: name.prefix { $0 > 0x0A }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -18,7 +18,7 @@ package struct ConfigurationKey: Sendable {
 
     package var path: String
     package var form: Form
-    /// What stands in `--help`: an example or the default.
+    /// What stands in `--help`: the default, or an example where there is none.
     package var example: String
     package var help: String
     let set: @Sendable (inout Configuration, Input) throws(Refusal) -> Void
@@ -75,12 +75,12 @@ package struct ConfigurationKey: Sendable {
     }
 
     package static let all: [ConfigurationKey] = [
-        .text("kafka.brokers", "localhost:9092", "brokers to start from, host:port, separated by commas") {
-            $0.kafka.brokers = $1
+        .list("kafka.brokers", "localhost:9092", "brokers to start from, host:port, separated by commas") {
+            $0.kafka.brokers = $1.joined(separator: ",")
         },
         .text("kafka.group", "afterlogin", "consumer group") { $0.kafka.group = $1 },
         .list("kafka.input", "[logins]", "topics with login events") { $0.kafka.input = $1 },
-        .text("kafka.delivery", "at-least-once", "at-least-once; transactional comes later") {
+        .text("kafka.delivery", "at-least-once", "at-least-once; transactional is not supported yet") {
             (configuration, text) throws(Refusal) in
             configuration.kafka.delivery = try Self.choice(text)
         },
@@ -91,7 +91,7 @@ package struct ConfigurationKey: Sendable {
         .text("results.updates", "user-updates", "topic of updates and denials") { $0.results.updates = $1 },
         .text("results.failures", "user-update-failures", "topic of failures") { $0.results.failures = $1 },
         .text("results.source", "/afterlogin", "CloudEvents source of results") { $0.results.source = $1 },
-        .text("rules.directory", "rules", "folder of NAME.js and NAME.json") { $0.rules.directory = $1 },
+        .text("rules.directory", "e.g. rules", "folder of NAME.js and NAME.json") { $0.rules.directory = $1 },
         .text("rules.timeout", "20s", "a rule's whole time, its calls included") {
             (configuration, text) throws(Refusal) in
             configuration.rules.timeout = try Self.duration(text)
@@ -124,15 +124,15 @@ package struct ConfigurationKey: Sendable {
         .text("rules.host.confinement", "auto", "auto, required or off") { (configuration, text) throws(Refusal) in
             configuration.rules.host.confinement = try Self.choice(text)
         },
-        .text("tenant.domain", "example.eu.auth0.com", "auth0.domain in rules") { $0.tenant.domain = $1 },
-        .text("tenant.client_id", "${RULE_APP_CLIENT_ID}", "the worker's own client") { $0.tenant.clientID = $1 },
-        .text("tenant.client_secret", "${file:/run/secrets/…}", "its secret") { $0.tenant.clientSecret = $1 },
+        .text("tenant.domain", "e.g. example.eu.auth0.com", "auth0.domain in rules") { $0.tenant.domain = $1 },
+        .text("tenant.client_id", "e.g. ${RULE_APP_CLIENT_ID}", "the worker's own client") { $0.tenant.clientID = $1 },
+        .text("tenant.client_secret", "e.g. ${file:/run/secrets/…}", "its secret") { $0.tenant.clientSecret = $1 },
         .text("tenant.token_url", "https://DOMAIN/oauth/token", "where tokens come from") { $0.tenant.tokenURL = $1 },
         .text("tenant.client_auth", "client_secret_post", "or client_secret_basic, private_key_jwt") {
             (configuration, text) throws(Refusal) in
             configuration.tenant.clientAuth = try Self.choice(text)
         },
-        .text("tenant.private_key", "${file:…}", "PEM, for private_key_jwt") { $0.tenant.privateKey = $1 },
+        .text("tenant.private_key", "e.g. ${file:…}", "PEM, for private_key_jwt") { $0.tenant.privateKey = $1 },
         .text("tenant.algorithm", "RS256", "RS256, RS384, PS256 or ES256") { (configuration, text) throws(Refusal) in
             guard ["RS256", "RS384", "PS256", "ES256"].contains(text) else {
                 throw Refusal(message: "is RS256, RS384, PS256 or ES256")
@@ -145,22 +145,22 @@ package struct ConfigurationKey: Sendable {
         .text("tenant.management_audience", "https://DOMAIN/api/v2/", "audience of auth0.accessToken") {
             $0.tenant.managementAudience = $1
         },
-        .map("tokens", "{ profiles: { audience: … } }", "for native rules: audience, scope, organization by name") {
+        .map("tokens", "e.g. { api: { audience: … } }", "for native rules: audience, scope, organization by name") {
             (configuration, members) throws(Refusal) in
             try Self.setTokens(&configuration, members)
         },
-        .map("configuration", "{ KEY: value }", "configuration.KEY in rules") {
+        .map("configuration", "e.g. { KEY: value }", "configuration.KEY in rules") {
             (configuration, members) throws(Refusal) in
             for (name, value) in members {
                 configuration.configuration.removeAll { $0.name == name }
                 configuration.configuration.append((name, value))
             }
         },
-        .list("egress.allow", "[api.example.com]", "what rules may reach: host, host:port, *.domain") {
+        .list("egress.allow", "e.g. [api.example.com]", "what rules may reach: host, host:port, *.domain") {
             $0.egress.allow = $1
         },
-        .text("egress.ca_file", "ca.pem", "an extra certificate authority") { $0.egress.caFile = $1 },
-        .list("egress.tunnels", "[]", "host:port for other protocols; comes later") { $0.egress.tunnels = $1 },
+        .text("egress.ca_file", "e.g. ca.pem", "an extra certificate authority") { $0.egress.caFile = $1 },
+        .list("egress.tunnels", "[]", "host:port for other protocols; not supported yet") { $0.egress.tunnels = $1 },
         .text("egress.timeout", "10s", "of one attempt of a call") { (configuration, text) throws(Refusal) in
             configuration.egress.timeout = try Self.duration(text)
         },
@@ -255,7 +255,9 @@ package struct ConfigurationKey: Sendable {
             throw Refusal(message: "takes a size: 500KB, 64MB, 2GB")
         }
         let bytes = Int(number * scale)
-        guard bytes >= least else { throw Refusal(message: "is at least \(least) bytes") }
+        guard bytes >= least else {
+            throw Refusal(message: "is at least \(least >= 1 << 20 ? "\(least >> 20)MB" : "\(least) bytes")")
+        }
         return bytes
     }
 
@@ -267,7 +269,7 @@ package struct ConfigurationKey: Sendable {
         for (path, value) in members {
             let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
             guard parts.count == 2, ["audience", "scope", "organization"].contains(parts[1]) else {
-                throw Refusal(message: "\(path): a token has audience, scope and organization")
+                throw Refusal(message: "takes NAME.audience, NAME.scope and NAME.organization, not \(path)")
             }
             var profile = configuration.tokens.first { $0.name == parts[0] }?.profile ?? .init(audience: "")
             switch parts[1] {

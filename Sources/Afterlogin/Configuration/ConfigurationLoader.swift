@@ -1,5 +1,6 @@
 import FoundationEssentials
 import HTTPClient
+import Kafka
 import YAML
 
 /// Puts the configuration together: flag over environment over file over default; all problems at once.
@@ -13,9 +14,9 @@ package struct ConfigurationLoader {
     private var configuration = Configuration()
     private var problems: [ConfigurationProblem] = []
     private var secrets: [String] = []
-    private var notes: [String] = []
+    private var notes: [ConfigurationProblem] = []
     /// Where each key was set last.
-    private var places: [String: String] = [:]
+    private var places: [String: ConfigurationPlace] = [:]
 
     /// Prepares to load; nil for `file` takes `afterlogin.yaml` of the working directory where there is one.
     package init(file: String?, environment: [String: String], overrides: [(key: String, value: String)]) {
@@ -32,7 +33,7 @@ package struct ConfigurationLoader {
         if self.file == nil, FileManager.default.fileExists(atPath: Self.defaultFile) { self.file = Self.defaultFile }
         if let file { self.read(file) }
         self.readEnvironment()
-        for (key, value) in self.overrides { self.set(key, value, place: "--set \(key)") }
+        for (key, value) in self.overrides { self.set(key, value, place: ConfigurationPlace(name: "--set \(key)")) }
         self.check()
         guard self.problems.isEmpty else { throw ConfigurationProblems(problems: self.problems) }
         return LoadedConfiguration(
@@ -43,33 +44,39 @@ package struct ConfigurationLoader {
         )
     }
 
-    private mutating func problem(_ place: String, _ message: String) {
+    private mutating func problem(_ place: ConfigurationPlace, _ message: String) {
         self.problems.append(ConfigurationProblem(place: place, message: message))
     }
 
     // MARK: The file
 
     private mutating func read(_ file: String) {
-        guard let bytes = FileManager.default.contents(atPath: file) else {
-            return self.problem(file, "can't be read")
+        let bytes: [UInt8]
+        do {
+            bytes = try SmallFile.read(file)
+        } catch {
+            return self.problem(ConfigurationPlace(name: file), "can't be read: \(error)")
         }
         let root: YAMLNode
         do {
-            root = try YAMLNode.parse(Array(bytes))
+            root = try YAMLNode.parse(bytes)
         } catch {
-            return self.problem("\(file):\(error.line):\(error.column)", error.message)
+            return self.problem(ConfigurationPlace(name: file, line: error.line, column: error.column), error.message)
         }
         switch root.content {
         case .null: return
         case .mapping(let members): self.walk(members, "", file)
         case .scalar, .sequence:
-            self.problem("\(file):\(root.line):\(root.column)", "the configuration is no mapping of keys")
+            self.problem(
+                ConfigurationPlace(name: file, line: root.line, column: root.column),
+                "the configuration is no mapping of keys"
+            )
         }
     }
 
     private mutating func walk(_ members: [(key: YAMLNode, value: YAMLNode)], _ prefix: String, _ file: String) {
         for (key, value) in members {
-            let place = "\(file):\(key.line):\(key.column)"
+            let place = ConfigurationPlace(name: file, line: key.line, column: key.column)
             guard case .scalar(let name, _) = key.content else {
                 self.problem(place, "a key is text")
                 continue
@@ -91,6 +98,10 @@ package struct ConfigurationLoader {
 
     private static func unknown(_ path: String) -> String {
         let known = ConfigurationKey.all.map(\.path)
+        if known.contains(path) { return "\(path) takes names with values: \(path).NAME=VALUE" }
+        if known.contains(where: { $0.hasPrefix("\(path).") }) {
+            return "\(path) has keys below it, and takes no value"
+        }
         let sections = known.flatMap { path in
             path.indices.filter { path[$0] == "." }.map { String(path[..<$0]) }
         }
@@ -99,7 +110,7 @@ package struct ConfigurationLoader {
     }
 
     private mutating func take(_ key: ConfigurationKey, _ node: YAMLNode, _ file: String) {
-        let place = "\(file):\(node.line):\(node.column)"
+        let place = ConfigurationPlace(name: file, line: node.line, column: node.column)
         let folder = file.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         switch node.content {
         // "key:" with nothing behind it is the default.
@@ -113,13 +124,21 @@ package struct ConfigurationLoader {
                 self.apply(key, .text(text), place)
             }
         case .sequence(let items):
-            guard key.form == .list else { return self.problem(place, "\(key.path) takes no list") }
+            guard key.form == .list else { return self.problem(place, "\(key.path) takes one value, not a list") }
             let texts = items.compactMap { item -> String? in
                 guard case .scalar(let text, _) = item.content else {
-                    self.problem("\(file):\(item.line):\(item.column)", "\(key.path) is a list of text")
+                    self.problem(
+                        ConfigurationPlace(name: file, line: item.line, column: item.column),
+                        "\(key.path) is a list of text"
+                    )
                     return nil
                 }
-                return self.resolved(text, key.path, "\(file):\(item.line):\(item.column)", folder)
+                return self.resolved(
+                    text,
+                    key.path,
+                    ConfigurationPlace(name: file, line: item.line, column: item.column),
+                    folder
+                )
             }
             self.apply(key, .list(texts), place)
         case .mapping(let members):
@@ -136,7 +155,7 @@ package struct ConfigurationLoader {
         _ folder: String
     ) {
         for (name, value) in members {
-            let place = "\(file):\(name.line):\(name.column)"
+            let place = ConfigurationPlace(name: file, line: name.line, column: name.column)
             guard case .scalar(let text, _) = name.content else {
                 self.problem(place, "a key is text")
                 continue
@@ -163,9 +182,9 @@ package struct ConfigurationLoader {
         let prefix = "AFTERLOGIN_"
         for (name, value) in self.environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix(prefix) {
             let rest = String(name.dropFirst(prefix.count))
+            let place = ConfigurationPlace(name: name)
             if let key = ConfigurationKey.all.first(where: { Self.variable($0.path) == rest && $0.form != .map }) {
-                self.note(value, key.path)
-                self.apply(key, .text(value), name)
+                if let value = self.resolved(value, key.path, place, "") { self.apply(key, .text(value), place) }
             } else if let key = ConfigurationKey.all.first(where: {
                 $0.form == .map && rest.hasPrefix("\(Self.variable($0.path))_")
             }) {
@@ -173,17 +192,25 @@ package struct ConfigurationLoader {
                 let member =
                     key.path == "configuration"
                     ? tail : tail.lowercased().replacing("_", with: ".")
-                self.note(value, "\(key.path).\(member)")
-                self.apply(key, .map([(member, value)]), name)
-            } else {
-                self.notes.append("the environment variable \(name) names no key of the configuration")
+                if let value = self.resolved(value, "\(key.path).\(member)", place, "") {
+                    self.apply(key, .map([(member, value)]), place)
+                }
+            } else if !Self.otherVariables.contains(name) {
+                let nearest = NearestName.find(rest, among: ConfigurationKey.all.map { Self.variable($0.path) })
+                let hint = nearest.map { "; did you mean \(prefix)\($0)?" } ?? ""
+                self.notes.append(
+                    ConfigurationProblem(place: place, message: "this variable is no key of the configuration\(hint)")
+                )
             }
         }
     }
 
+    /// Ours, and no keys: where `bench` and the tests find packages and executables.
+    private static let otherVariables: Set = ["AFTERLOGIN_NPM", "AFTERLOGIN_EXECUTABLES"]
+
     private static func variable(_ path: String) -> String { path.uppercased().replacing(".", with: "_") }
 
-    private mutating func set(_ path: String, _ value: String, place: String) {
+    private mutating func set(_ path: String, _ value: String, place: ConfigurationPlace) {
         let path = path.trimmingSpaces()
         if let key = ConfigurationKey.all.first(where: { $0.path == path && $0.form != .map }) {
             if let value = self.resolved(value, path, place, "") { self.apply(key, .text(value), place) }
@@ -195,8 +222,11 @@ package struct ConfigurationLoader {
         }
     }
 
-    private mutating func apply(_ key: ConfigurationKey, _ input: ConfigurationKey.Input, _ place: String) {
+    private mutating func apply(_ key: ConfigurationKey, _ input: ConfigurationKey.Input, _ place: ConfigurationPlace) {
         self.places[key.path] = place
+        if case .map(let members) = input {
+            for member in members { self.places["\(key.path).\(member.name)"] = place }
+        }
         do throws(ConfigurationKey.Refusal) {
             try key.set(&self.configuration, input)
         } catch {
@@ -206,13 +236,24 @@ package struct ConfigurationLoader {
 
     // MARK: ${…}
 
-    /// `${NAME}` and `${file:PATH}` replaced; nil where one can't be had, which is a problem then.
-    private mutating func resolved(_ text: String, _ path: String, _ place: String, _ folder: String) -> String? {
+    /// `${NAME}` and `${file:PATH}` replaced, `$${` made `${`; nil where one can't be had, which is a problem then.
+    private mutating func resolved(
+        _ text: String,
+        _ path: String,
+        _ place: ConfigurationPlace,
+        _ folder: String
+    ) -> String? {
         var output = ""
         var rest = text[...]
         var isWhole = true
         while let start = rest.firstRange(of: "${") {
             output += rest[..<start.lowerBound]
+            if rest[..<start.lowerBound].last == "$" {
+                output.removeLast()
+                output += "${"
+                rest = rest[start.upperBound...]
+                continue
+            }
             guard let end = rest[start.upperBound...].firstIndex(of: "}") else {
                 self.problem(place, "\(path): ${ without }")
                 return nil
@@ -226,7 +267,12 @@ package struct ConfigurationLoader {
         return isWhole ? output : nil
     }
 
-    private mutating func value(of name: String, _ path: String, _ place: String, _ folder: String) -> String? {
+    private mutating func value(
+        of name: String,
+        _ path: String,
+        _ place: ConfigurationPlace,
+        _ folder: String
+    ) -> String? {
         guard name.hasPrefix("file:") else {
             guard let value = self.environment[name] else {
                 self.problem(place, "\(path): the environment has no \(name)")
@@ -237,10 +283,15 @@ package struct ConfigurationLoader {
         }
         let given = String(name.dropFirst("file:".count))
         let file = given.hasPrefix("/") || folder.isEmpty ? given : "\(folder)/\(given)"
-        guard let bytes = FileManager.default.contents(atPath: file),
-            let text = String(validating: bytes, as: UTF8.self)
-        else {
-            self.problem(place, "\(path): the file \(file) can't be read")
+        let bytes: [UInt8]
+        do {
+            bytes = try SmallFile.read(file)
+        } catch {
+            self.problem(place, "\(path): the file \(file) can't be read: \(error)")
+            return nil
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            self.problem(place, "\(path): the file \(file) is not UTF-8")
             return nil
         }
         // Editors and `echo` put a line feed at the end.
@@ -260,8 +311,8 @@ package struct ConfigurationLoader {
         guard !name.hasSuffix("client_id"), !name.hasPrefix("tokens."), name != "tenant.token_url",
             name != "tenant.token_request"
         else { return false }
-        return ["secret", "password", "passwd", "private_key", "token", "api_key", "apikey", "credential", "sasl.jaas"]
-            .contains { name.contains($0) }
+        return ["secret", "password", "passwd", "token", "apikey", "credential", "sasl.jaas", "key.pem"]
+            .contains { name.contains($0) } || name.hasSuffix("_key")
     }
 
     // MARK: What goes together
@@ -271,6 +322,12 @@ package struct ConfigurationLoader {
         if configuration.kafka.delivery == .transactional {
             self.problem(self.place("kafka.delivery"), "kafka.delivery: transactional is not supported yet")
         }
+        for (name, value) in configuration.kafka.properties.sorted(by: { $0.key < $1.key }) {
+            if let objection = KafkaProperties.objection(to: name, value) {
+                self.problem(self.place("kafka.properties.\(name)"), "kafka.properties: \(objection)")
+            }
+        }
+        if configuration.kafka.brokers.isEmpty { self.problem(self.place("kafka.brokers"), "kafka.brokers is empty") }
         if configuration.kafka.input.isEmpty { self.problem(self.place("kafka.input"), "kafka.input names no topic") }
         for topic in configuration.kafka.input + [configuration.results.updates, configuration.results.failures]
         where !Self.isTopic(topic) {
@@ -284,6 +341,16 @@ package struct ConfigurationLoader {
                 self.place("results.updates"),
                 "input, results.updates and results.failures are different topics"
             )
+        }
+        for (path, backoff) in [("rules", configuration.rules.backoff), ("egress", configuration.egress.backoff)]
+        where backoff.base > backoff.cap {
+            self.problem(
+                self.place("\(path).backoff.base"),
+                "\(path).backoff.base is longer than \(path).backoff.cap"
+            )
+        }
+        if !configuration.egress.tunnels.isEmpty {
+            self.problem(self.place("egress.tunnels"), "egress.tunnels: tunnels are not supported yet")
         }
         for (name, profile) in configuration.tokens where profile.audience.isEmpty {
             self.problem(self.place("tokens"), "tokens.\(name) has no audience")
@@ -300,6 +367,10 @@ package struct ConfigurationLoader {
             ("tenant.domain", configuration.tenant.domain.map { "https://\($0)" }),
         ] {
             guard let url else { continue }
+            guard path != "tenant.domain" || !url.dropFirst("https://".count).contains("/") else {
+                self.problem(self.place(path), "tenant.domain takes a host name, without https:// and without a path")
+                continue
+            }
             do {
                 _ = try EgressAddress(url)
             } catch {
@@ -338,7 +409,9 @@ package struct ConfigurationLoader {
         }
     }
 
-    private func place(_ path: String) -> String { self.places[path] ?? self.file ?? "configuration" }
+    private func place(_ path: String) -> ConfigurationPlace {
+        self.places[path] ?? ConfigurationPlace(name: self.file ?? "configuration")
+    }
 
     /// Kafka's own rule.
     private static func isTopic(_ name: String) -> Bool {

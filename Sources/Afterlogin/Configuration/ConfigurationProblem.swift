@@ -1,7 +1,17 @@
+/// Where a value of the configuration stands.
+package struct ConfigurationPlace: Sendable, Hashable, CustomStringConvertible {
+    /// `afterlogin.yaml`, `AFTERLOGIN_KAFKA_BROKERS`, `--set kafka.brokers`.
+    package var name: String
+    /// In a file, from 1; else 0.
+    package var line = 0
+    package var column = 0
+
+    package var description: String { self.line > 0 ? "\(self.name):\(self.line):\(self.column)" : self.name }
+}
+
 /// Something wrong with the configuration, and where.
 package struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible {
-    /// `afterlogin.yaml:3:5`, `AFTERLOGIN_KAFKA_BROKERS`, `--set kafka.brokers`.
-    package var place: String
+    package var place: ConfigurationPlace
     package var message: String
 
     package var description: String { "\(self.place): \(self.message)" }
@@ -22,7 +32,7 @@ package struct LoadedConfiguration: Sendable {
     /// The file that was read, or nil.
     package var file: String?
     /// Worth knowing, and no reason to stop.
-    package var notes: [String]
+    package var notes: [ConfigurationProblem]
 }
 
 /// The name that was probably meant.

@@ -14,13 +14,20 @@ package final class NDJSONSource: RecordSource {
     package static let maxLineBytes = 32 << 20
 
     private let path: String
+    private let descriptor: Int32
     private let partition: TopicPartition
     private let flow = Mutex(Flow())
     private let waker: Waker
 
     /// Reads from `path`; `-` is standard input.
-    package init(path: String) throws(KafkaError) {
+    ///
+    /// - Throws: `Unreadable` where there is no such file.
+    package init(path: String) throws {
         self.path = path
+        self.descriptor = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
+        guard self.descriptor >= 0 else {
+            throw Unreadable(description: "cannot read \(path): \(String(cString: strerror(errno)))")
+        }
         self.partition = TopicPartition(topic: path == "-" ? "stdin" : path, partition: 0)
         self.waker = try Waker()
     }
@@ -31,34 +38,41 @@ package final class NDJSONSource: RecordSource {
     }
 
     package func start(_ receiver: any RecordReceiver) throws {
-        let descriptor = self.path == "-" ? 0 : open(self.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw Unreadable(description: "cannot read \(self.path): \(String(cString: strerror(errno)))")
-        }
         receiver.partitionsAssigned([AssignedPartition(topicPartition: self.partition, committedOffset: nil)])
         // The pool must never block: reading has a thread of its own, which waits for room in between.
         NamedThread.start("afterlogin.input") {
-            self.read(descriptor, receiver)
-            if descriptor != 0 { Glibc.close(descriptor) }
+            self.read(receiver)
+            if self.descriptor != 0 { Glibc.close(self.descriptor) }
         }
     }
 
-    private func read(_ descriptor: Int32, _ receiver: any RecordReceiver) {
+    private func read(_ receiver: any RecordReceiver) {
         var lines = LineCutter(maxLineBytes: Self.maxLineBytes)
         var buffer = [UInt8](repeating: 0, count: 256 << 10)
         var offset: Int64 = 0
         while !self.flow.withLock(\.isStopped) {
-            let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            let count = buffer.withUnsafeMutableBytes { Glibc.read(self.descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
-                let message = "cannot read \(self.path): \(String(cString: strerror(errno)))"
+                let name = self.descriptor == 0 ? "standard input" : self.path
+                let message = "cannot read \(name): \(String(cString: strerror(errno)))"
                 return receiver.consumerFailed(KafkaError(code: "_READ", number: -1, message: message))
             }
             let found = count == 0 ? lines.finished() : lines.received(buffer[..<count])
+            // A line has no time of its own but that at which it was read.
+            let now = Int64(time(nil)) * 1_000
             var records: [KafkaRecord] = []
             for line in found {
                 if !line.isBlank {
-                    records.append(KafkaRecord(topicPartition: self.partition, offset: offset, key: nil, value: line))
+                    records.append(
+                        KafkaRecord(
+                            topicPartition: self.partition,
+                            offset: offset,
+                            timestamp: now,
+                            key: nil,
+                            value: line
+                        )
+                    )
                 }
                 offset += 1
             }

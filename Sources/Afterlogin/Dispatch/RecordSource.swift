@@ -16,6 +16,12 @@ package protocol RecordSource: Sendable {
     var leaseIsValid: Bool { get }
     /// The newest offsets known, for the lag.
     func highWatermarks() -> [TopicPartition: Int64]
+    /// Calls back from the source's thread, where it has one that everything hangs on.
+    func ping(_ answer: @escaping @Sendable () -> Void)
+}
+
+extension RecordSource {
+    package func ping(_ answer: @escaping @Sendable () -> Void) { answer() }
 }
 
 /// What a source tells; calls come from one thread and must not block.
@@ -64,6 +70,7 @@ package final class KafkaRecordSource: RecordSource {
     }
     package var leaseIsValid: Bool { self.consumer.leaseIsValid }
     package func highWatermarks() -> [TopicPartition: Int64] { self.consumer.highWatermarks() }
+    package func ping(_ answer: @escaping @Sendable () -> Void) { self.consumer.ping(answer) }
 }
 
 /// Passes the consumer's calls to a receiver that is made after the consumer.

@@ -103,6 +103,11 @@ package final class WorkerEgress: Egress {
 
     package func shutdown() async { await self.client?.shutdown() }
 
+    /// Calls back from the client's thread.
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        if let client = self.client { client.ping(answer) } else { answer() }
+    }
+
     // MARK: Egress
 
     package func send(_ call: EgressCall) async -> EgressReply {

@@ -74,7 +74,8 @@ package final class NDJSONPublisher: ResultPublisher {
             let count = rest.span.withUnsafeBytes { Glibc.write(self.descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                let message = "cannot write \(self.path): \(String(cString: strerror(errno)))"
+                let name = self.descriptor == 1 ? "standard output" : self.path
+                let message = "cannot write \(name): \(String(cString: strerror(errno)))"
                 let failure = KafkaError(code: "_WRITE", number: -1, message: message, isFatal: true)
                 self.state.withLock { $0.failure = failure }
                 return failure

@@ -22,6 +22,12 @@ package protocol ResultPublisher: Sendable {
     func close(deadline: Duration) async
     /// What keeps results from being written, or nil.
     var problem: String? { get }
+    /// Calls back from the publisher's thread, where it has one that everything hangs on.
+    func ping(_ answer: @escaping @Sendable () -> Void)
+}
+
+extension ResultPublisher {
+    package func ping(_ answer: @escaping @Sendable () -> Void) { answer() }
 }
 
 /// Results on their topics, by an idempotent producer.
@@ -75,6 +81,8 @@ package final class KafkaResultPublisher: ResultPublisher {
         _ = await self.producer.flush(deadline: deadline)
         await self.producer.close()
     }
+
+    package func ping(_ answer: @escaping @Sendable () -> Void) { self.producer.ping(answer) }
 
     package var problem: String? { self.producer.problem.map { "results can't be written: \($0)" } }
 }

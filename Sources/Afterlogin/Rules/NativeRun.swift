@@ -103,8 +103,9 @@ struct NativeRun {
                 }
             }
             let watch = self.deadlines.watch(until: services.deadline) {
-                task.cancel()
+                // In this order: a rule that heeds its cancellation would else be quicker, and end as an error of its own.
                 race.finish(.timedOut)
+                task.cancel()
             }
             race.cleanUp { self.deadlines.forget(watch) }
         }

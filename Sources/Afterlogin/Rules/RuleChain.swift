@@ -91,6 +91,11 @@ package final class RuleChain: ChainEvaluator {
 
     package func hostStatus() -> [RuleHostStatus] { self.hosts?.status() ?? [] }
 
+    /// Calls back from the thread of the rule hosts, where there are any.
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        if let hosts = self.hosts { hosts.ping(answer) } else { answer() }
+    }
+
     /// Ends the rule hosts.
     package func shutdown() async { await self.hosts?.shutdown() }
 }

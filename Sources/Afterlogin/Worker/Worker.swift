@@ -82,6 +82,23 @@ package final class Worker: Sendable {
         }
     }
 
+    /// What must turn for logins to be handled, by the name of its thread.
+    package var threads: [(name: String, ask: Heartbeat.Ask)] {
+        [
+            ("afterlogin.consumer", { self.source.ping($0) }), ("afterlogin.producer", { self.publisher.ping($0) }),
+            // On the cooperative pool, behind the dispatcher's lock.
+            (
+                "dispatcher",
+                { answer in
+                    Task {
+                        self.dispatcher.snapshot { _ in }
+                        answer()
+                    }
+                }
+            ),
+        ]
+    }
+
     /// Longer than a rule may take with its retries inside, by default.
     private static let longestStandstill = Duration.seconds(60)
 

@@ -17,9 +17,8 @@ enum BenchCommand: Command {
         .value("seconds", "N", "of the steady load (default: 20)"),
         .value("repeat", "N", "starts and deaths of a host (default: 3)"),
         .value("modules", "FOLDER", "a node_modules with axios (default: AFTERLOGIN_NPM, then Debian's)"),
-        .value("format", "FORMAT", "text or json"),
-        .value("worker", "URL", "used by the bench itself: the worker with the native rule"),
-        .value("set", "KEY=VALUE", "with --worker"),
+        .value("format", "FORMAT", "of the figures: text or json"),
+        .hidden("worker", "URL"), .hidden("set", "KEY=VALUE"),
     ]
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
@@ -34,6 +33,8 @@ enum BenchCommand: Command {
         size.rules = try self.list(arguments, "rules", of: BenchRule.self)
         size.repetitions = try arguments.integer("repeat", 1...100, default: size.repetitions)
         var figures: [BenchFigure] = []
+        // The next wait ends by it, so that broker and sandbox are taken down.
+        StopSignals.handle { BenchPlace.stop.throwIt() }
         do {
             let place = try await BenchPlace(
                 brokers: arguments.value("brokers"),
@@ -47,8 +48,6 @@ enum BenchCommand: Command {
                 figures.append(figure)
                 if !isJSON { Output.text(figure.line) }
             }
-            // The next wait ends by it, so that broker and sandbox are taken down.
-            StopSignals.handle { BenchPlace.stop.throwIt() }
             let result: Result<Void, any Error>
             do {
                 result = .success(try await bench.run(groups))
@@ -56,6 +55,8 @@ enum BenchCommand: Command {
                 result = .failure(error)
             }
             await place.close()
+            // A signal of the terminal reaches the worker as well: what it left undone is no finding.
+            if BenchPlace.stop.isThrown { throw BenchPlace.stopped }
             try result.get()
         } catch let failure as CommandFailure {
             throw failure

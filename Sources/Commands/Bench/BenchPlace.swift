@@ -20,11 +20,14 @@ final class BenchPlace {
     static let patience = Duration.seconds(120)
     /// Thrown by a signal.
     static let stop = StopSwitch()
+    static var stopped: CommandFailure {
+        CommandFailure(message: "stopped by a signal", code: StopSignals.exitCode)
+    }
 
     let folder: String
     let brokers: String
     let client: HTTPClient
-    private let cluster: String?
+    private let broker: BenchBroker?
     private var sandboxes: [Bool: SandboxProcess] = [:]
     private var runs = 0
 
@@ -35,37 +38,32 @@ final class BenchPlace {
     ///   - home: `KAFKA_HOME`.
     /// - Throws: `CommandFailure` where no broker can be had.
     init(brokers: String?, home: String?) async throws {
+        guard let home = home ?? brokers else {
+            throw CommandFailure(message: "name --brokers, or set KAFKA_HOME to an unpacked Apache Kafka", code: .usage)
+        }
         self.folder = FileManager.default.temporaryDirectory.appending(path: "afterlogin-bench-\(UUID())").path
         try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
         self.client = try HTTPClient()
         if let brokers {
             self.brokers = brokers
-            self.cluster = nil
+            self.broker = nil
             return
         }
-        guard let home else {
-            throw CommandFailure(message: "name --brokers, or set KAFKA_HOME to an unpacked Apache Kafka", code: .usage)
+        do {
+            let ports = (try await Self.freePort(), try await Self.freePort())
+            let broker = try await BenchBroker(home: home, folder: "\(self.folder)/kafka", ports: ports)
+            self.broker = broker
+            self.brokers = broker.address
+        } catch {
+            try? FileManager.default.removeItem(atPath: self.folder)
+            throw error
         }
-        let program = "\(home)/bin/cluster"
-        let port = String(Int.random(in: 20_000...30_000))
-        self.cluster = program
-        let output = try await Self.run(
-            [program, "start", "--dir", "\(self.folder)/kafka", "--port", port],
-            in: self.folder
-        )
-        self.brokers = output.split(separator: "\n").last.map(String.init) ?? ""
-        guard self.brokers.contains(":") else { throw CommandFailure(message: "no broker could be started: \(output)") }
     }
 
     func close() async {
         await self.client.shutdown()
         for sandbox in self.sandboxes.values { sandbox.process.send(SIGKILL) }
-        if let cluster = self.cluster {
-            let words = [cluster, "delete", "--dir", "\(self.folder)/kafka"]
-            let process = try? ChildProgram(words, output: "\(self.folder)/deletion", errors: "/dev/null")
-            // Not `wait`, which a signal has ended.
-            while let process, process.exitCode == nil { try? await Task.sleep(for: .milliseconds(20)) }
-        }
+        self.broker?.stop()
         try? FileManager.default.removeItem(atPath: self.folder)
     }
 
@@ -93,7 +91,7 @@ final class BenchPlace {
     ) async throws {
         let end = ContinuousClock.now + patience
         while try await !holds() {
-            if self.stop.isThrown { throw CommandFailure(message: "stopped by a signal") }
+            if self.stop.isThrown { throw self.stopped }
             guard ContinuousClock.now < end else { throw CommandFailure(message: "waited in vain: \(fact)") }
             try await Task.sleep(for: period)
         }
@@ -136,7 +134,7 @@ final class BenchPlace {
     }
 
     /// A port that the kernel gave, and that is free again.
-    func freePort() async throws -> Int {
+    static func freePort() async throws -> Int {
         let server = try HTTPServer(configuration: .init(listen: "127.0.0.1:0")) { _ in .now(.init(status: 503)) }
         await server.shutdown()
         return server.port

@@ -30,7 +30,7 @@ final class BenchWorker {
         modules: String?,
         settings: [String]
     ) async throws {
-        let port = try await place.freePort()
+        let port = try await BenchPlace.freePort()
         self.admin = "http://127.0.0.1:\(port)"
         let directory = try rule.write(to: place.folder, modules: modules)
         let host = sandbox.url.drop { $0 != "/" }.dropFirst(2)

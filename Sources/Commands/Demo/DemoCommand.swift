@@ -26,12 +26,15 @@ enum DemoCommand: Command {
             users: try arguments.integer("users", 1...1_000_000, default: 1_000),
             seed: UInt64(try arguments.integer("seed", 0...Int.max, default: 1))
         )
+        // From the first moment on, so that the folder does not stay behind.
+        let stop = StopSwitch()
+        StopSignals.handle { stop.throwIt() }
         let folder =
             "\(FileManager.default.temporaryDirectory.path)/afterlogin-demo-\(UInt32.random(in: .min ... .max))"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            let summary = try await self.run(size, folder, rules)
+            let summary = try await self.run(size, folder, rules, until: stop)
             if isJSON { Output.line(summary.json.serialized()) } else { Output.text(summary.text) }
             return summary.isGood ? .done : .failed
         } catch let failure as CommandFailure {
@@ -41,7 +44,12 @@ enum DemoCommand: Command {
         }
     }
 
-    private static func run(_ size: DemoSize, _ folder: String, _ rules: [any Rule]) async throws -> DemoSummary {
+    private static func run(
+        _ size: DemoSize,
+        _ folder: String,
+        _ rules: [any Rule],
+        until stop: StopSwitch
+    ) async throws -> DemoSummary {
         let secret = "demo-secret-\(UInt64.random(in: .min ... .max))"
         let sandbox = try self.makeSandbox(size, folder, secret)
         let address = try sandbox.start()
@@ -73,7 +81,7 @@ enum DemoCommand: Command {
             source: try KafkaRecordSource(configuration, log: log),
             publisher: try KafkaResultPublisher(configuration, log: log, metrics: metrics)
         )
-        StopSignals.handle { worker.stop() }
+        stop.onThrow { worker.stop() }
         let start = ContinuousClock.now
         try await self.produce(size, cluster)
         let audit = try ResultAudit(brokers: cluster.bootstrapServers)
@@ -81,13 +89,20 @@ enum DemoCommand: Command {
         let total = size.logins + 1
         var progress = DemoProgress(total: total)
         // A tenth of a second is smooth enough for an eye.
-        while worker.tally.finished < total, ContinuousClock.now - start < .seconds(300), !worker.isStopping {
+        while worker.tally.finished < total, ContinuousClock.now - start < .seconds(300), !stop.isThrown {
             try await Task.sleep(for: .milliseconds(100))
             progress.show(worker, egress, metrics)
         }
+        progress.end()
+        // Nothing of what was begun has to end well: half a demo shows nothing.
+        guard !stop.isThrown else {
+            throw CommandFailure(
+                message: "stopped after \(worker.tally.finished) of \(total) logins",
+                code: StopSignals.exitCode
+            )
+        }
         _ = await audit.waitForResults(worker.tally.finished, patience: .seconds(20))
         _ = try await audit.readToEnd(patience: .seconds(20))
-        progress.end()
         let elapsed = ContinuousClock.now - start
         worker.stop()
         let tally = try await work.value

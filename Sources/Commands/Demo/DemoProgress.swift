@@ -24,13 +24,14 @@ struct DemoProgress {
         let first = self.samples.first ?? (now, finished)
         let seconds = max(0.1, (now - first.at) / .seconds(1))
         let rate = Int(Double(finished - first.finished) / seconds)
-        let width = 24
+        let tokens = egress.tokenStatus().reduce(0) { $0 + $1.fetches }
+        let figures =
+            " \(finished)/\(self.total)  \(rate)/s  in flight \(status.running)  retries \(status.tally.retries + metrics.sum(.callRetries))  tokens \(tokens)"
+        // The figures say more than the bar, where there is no room for both.
+        let width = max(0, min(24, Terminal.width - 1 - figures.count))
         let filled = finished * width / self.total
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        let tokens = egress.tokenStatus().reduce(0) { $0 + $1.fetches }
-        Terminal.redraw(
-            "\(bar) \(finished)/\(self.total)  \(rate)/s  in flight \(status.running)  retries \(status.tally.retries + metrics.sum(.callRetries))  tokens \(tokens)"
-        )
+        Terminal.redraw(bar + figures)
     }
 
     func end() { if Terminal.isTerminal { Terminal.endLine() } }

@@ -75,12 +75,15 @@ struct DemoSummary {
 
             \(verdict)
 
-            Next:
-              afterlogin check --set rules.directory=YOUR_RULES      what your own rules need
-              afterlogin run --input events.ndjson --set rules.directory=YOUR_RULES
-              afterlogin run --help                                  with Kafka
+            Next: what your own rules need, then your own events, then Kafka
+              \(Self.program) check --set rules.directory=YOUR_RULES
+              \(Self.program) run --input events.ndjson --set rules.directory=YOUR_RULES
+              \(Self.program) run --help
             """
     }
+
+    /// As it was called: not everybody has it in the path.
+    private static var program: String { CommandLine.arguments.first ?? "afterlogin" }
 
     private static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 

@@ -53,7 +53,7 @@ struct ConfigurationLoaderTests {
                 "afterlogin.yaml:2:3: there is no key kafka.brokrs; did you mean kafka.brokers?",
                 "afterlogin.yaml:4:12: rules.timeout takes a duration with its unit: 250ms, 20s, 5m, 24h, 7d",
                 "afterlogin.yaml:5:19: rules.host.memory takes a size: 500KB, 64MB, 2GB",
-                "afterlogin.yaml:6:14: concurrency takes no list",
+                "afterlogin.yaml:6:14: concurrency takes one value, not a list",
                 "afterlogin.yaml:7:41: tenant.client_id: the environment has no NOT_SET",
             ]
         )
@@ -90,5 +90,81 @@ struct ConfigurationLoaderTests {
             loaded?.configuration.kafka.properties == ["security.protocol": "SASL_SSL", "sasl.password": "hunter22"]
         )
         #expect(loaded?.secrets == ["hunter22"])
+    }
+
+    @Test(arguments: [
+        (
+            "kafka: { brokers: ['a:1', 'b:2'], properties: { sasl.passwrod: hunter22 } }",
+            "1:49: kafka.properties: property sasl.passwrod: No such"
+        ),
+        (
+            "kafka: { properties: { sasl.mechanism: x, acks: 1 } }",
+            "1:43: kafka.properties: property acks cannot be set to 1: "
+        ),
+        ("rules: { backoff: { base: 60s } }", "1:27: rules.backoff.base is longer than rules.backoff.cap"),
+        ("egress: { backoff: { base: 2s, cap: 1s } }", "1:28: egress.backoff.base is longer than egress.backoff.cap"),
+        ("egress: { tunnels: ['db:5432'] }", "1:20: egress.tunnels: tunnels are not supported yet"),
+        ("tenant: { domain: 'https://d.example/' }", "1:19: tenant.domain takes a host name, without https://"),
+        ("tenant: { client_secret: [hunter22] }", "1:26: tenant.client_secret takes one value, not a list"),
+        ("rules: { host: { memory: 1MB } }", "1:26: rules.host.memory is at least 96MB"),
+    ])
+    func whatCannotWorkIsSaidBeforeTheStartAndNamesNoSecret(text: String, problem: String) throws {
+        let (_, problems) = try Self.load(text)
+        #expect(problems.count == 1 && problems[0].hasPrefix("afterlogin.yaml:\(problem)"), "\(problems)")
+        #expect(!problems.joined().contains("hunter22"))
+    }
+
+    @Test
+    func theEnvironmentIsFilledInAsTheFileIs() throws {
+        let folder = try RuleFolder()
+        try folder.write("secret", "hunter22\n")
+        let (loaded, problems) = try Self.load(
+            "kafka: { brokers: ['a:1', 'b:2'] }",
+            environment: [
+                "AFTERLOGIN_TENANT_CLIENT_SECRET": "${file:\(folder.path)/secret}",
+                "AFTERLOGIN_TENANT_CLIENT_ID": "${WHO}",
+                "AFTERLOGIN_TENANT_DOMAIN": "d.example", "WHO": "me",
+                "AFTERLOGIN_CONFIGURATION_TEMPLATE": "Dear $${name}",
+            ]
+        )
+        #expect(problems.isEmpty)
+        let configuration = try #require(loaded).configuration
+        #expect(configuration.tenant.clientSecret == "hunter22" && configuration.tenant.clientID == "me")
+        #expect(configuration.configuration.first?.value == "Dear ${name}")
+        #expect(configuration.kafka.brokers == "a:1,b:2")
+        #expect(loaded?.secrets == ["hunter22"] || loaded?.secrets == ["hunter22", "hunter22"])
+        let (_, missing) = try Self.load("", environment: ["AFTERLOGIN_RULES_DIRECTORY": "${file:/no/such/file}"])
+        #expect(
+            missing == [
+                "AFTERLOGIN_RULES_DIRECTORY: rules.directory: the file /no/such/file can't be read: No such file or directory"
+            ]
+        )
+    }
+
+    @Test
+    func aVariableThatIsNoKeyIsNotedWithTheNearest() throws {
+        let (loaded, problems) = try Self.load(
+            "",
+            environment: [
+                "AFTERLOGIN_KAFAK_BROKERS": "a:1", "AFTERLOGIN_CONFIGURATION": "x", "AFTERLOGIN_NPM": "/packages",
+            ]
+        )
+        #expect(problems.isEmpty)
+        let notes = try #require(loaded).notes.map(\.description)
+        #expect(notes.count == 2, "\(notes)")
+        #expect(notes.last?.hasPrefix("AFTERLOGIN_KAFAK_BROKERS: ") == true)
+        #expect(notes.last?.hasSuffix("did you mean AFTERLOGIN_KAFKA_BROKERS?") == true)
+    }
+
+    @Test(arguments: [
+        ("kafka.properties", "kafka.properties takes names with values: kafka.properties.NAME=VALUE"),
+        ("kafka", "kafka has keys below it, and takes no value"), ("kafak.group", "did you mean kafka.group?"),
+    ])
+    func aFlagForNoSingleKeySaysWhatThereIs(path: String, words: String) throws {
+        let (_, problems) = try Self.load("", overrides: [(path, "x")])
+        #expect(
+            problems.count == 1 && problems[0].hasPrefix("--set \(path): ") && problems[0].contains(words),
+            "\(problems)"
+        )
     }
 }

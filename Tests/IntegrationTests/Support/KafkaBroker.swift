@@ -44,6 +44,7 @@ final class KafkaBroker {
         properties["log.dirs"] = "\(self.folder.path)/data"
         let text = properties.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: "\n")
         try self.folder.write(text, to: "server.properties")
+        try self.folder.write(Self.logging, to: "log4j2.xml")
         let format = try self.java("kafka.tools.StorageTool", "random-uuid")
         let identifier = try #require(format.waitForOutput().split(separator: "\n").last.map(String.init))
         let formatting = try self.java(
@@ -71,8 +72,16 @@ final class KafkaBroker {
         try ChildProcess("java", ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", "\(self.home)/libs/*"] + arguments)
     }
 
+    /// A distribution's own has other files and levels, and `start` waits for a line.
+    private static let logging = """
+        <Configuration>
+          <Appenders><Console name="out"><PatternLayout pattern="%d %-5p %c{1}: %m%n"/></Console></Appenders>
+          <Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers>
+        </Configuration>
+        """
+
     private func java(_ arguments: String...) throws -> ChildProcess {
-        let logging = "\(self.home)/config/log4j2.xml"
+        let logging = "\(self.folder.path)/log4j2.xml"
         let options = [
             "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
             "-Dlog4j2.configurationFile=\(logging)", "-cp", "\(self.home)/libs/*",

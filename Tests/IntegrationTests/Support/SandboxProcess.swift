@@ -6,6 +6,8 @@ import Testing
 final class SandboxProcess {
     private let process: ChildProcess
     let url: String
+    /// Its control API, which speaks no TLS.
+    let control: String
     /// Of the authority that its certificate comes from.
     let certificate: String
 
@@ -21,7 +23,9 @@ final class SandboxProcess {
             ]
         )
         try process.waitUntil("the sandbox is up") { process.standardOutputText.hasSuffix("\n") }
-        self.url = try #require(try JSONValue(parsing: Array(process.standardOutputText.utf8))["url"]?.string)
+        let address = try JSONValue(parsing: Array(process.standardOutputText.utf8))
+        self.url = try #require(address["url"]?.string)
+        self.control = try #require(address["control"]?.string?.replacingOccurrences(of: "http://", with: ""))
         self.process = process
         self.certificate = certificate
     }
