@@ -17,4 +17,6 @@ module.exports = {
     within: run,
     /** `outside(function, ...arguments)`: calls a function as part of no rule's run. */
     outside: exit,
+    /** On promises of a package: whose rejection it is, where that is told later. */
+    runOfRejection: Symbol('runOfRejection'),
 };

@@ -43,6 +43,8 @@ class FarEnd {
         this.deliveries = [];
         this.isEnding = false;
         this.hasRead = false;
+        /** Whose the next request is, where its client knows better. */
+        this.nextRun = undefined;
     }
 
     /** The rule's end wrote. */
@@ -66,7 +68,8 @@ class FarEnd {
 
     /** The parser read a head. Whose request it is: that of the code which wrote this, not of who opened the socket. */
     began(head) {
-        this.deliveries[this.deliveries.length] = new Delivery(current(), head);
+        this.deliveries[this.deliveries.length] = new Delivery(this.nextRun ?? current(), head);
+        this.nextRun = undefined;
         if (head.expectsContinue && (head.isChunked || head.bodyBytes > 0)) {
             this.socket.push('HTTP/1.1 100 Continue\r\n\r\n');
         }

@@ -6,25 +6,26 @@
 const childThreads = require('node:worker_threads');
 const http2 = require('node:http2');
 const dns = require('node:dns');
+const { isIP } = require('node:net');
 const { nextTick } = require('./intrinsics');
-const { current } = require('./attribution');
+const { current, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
 const { warn } = require('./evaluation');
 
-/** Functions of `process` that end, change or look into it. */
+/** Functions of `process` that end it. A rule fails even where it catches the error: it meant to end the process of others. */
+const deadly = ['exit', 'reallyExit', 'abort', 'kill', '_kill'];
+/** Functions of `process` that change or look into it; packages try some of them, and go on without. */
 const forbidden = [
-    'exit', 'reallyExit', 'abort', 'kill', '_kill', 'chdir', 'setuid', 'seteuid', 'setgid', 'setegid', 'setgroups',
-    'initgroups', 'dlopen', 'binding', '_linkedBinding', 'setUncaughtExceptionCaptureCallback', 'execve', '_debugProcess',
-    '_debugEnd', '_startProfilerIdleNotifier', '_stopProfilerIdleNotifier', 'loadEnvFile', '_rawDebug', 'setSourceMapsEnabled',
+    'chdir', 'setuid', 'seteuid', 'setgid', 'setegid', 'setgroups', 'initgroups', 'dlopen', 'binding', '_linkedBinding', 'execve',
+    '_debugProcess', '_debugEnd', '_startProfilerIdleNotifier', '_stopProfilerIdleNotifier', 'loadEnvFile', '_rawDebug',
+    'setSourceMapsEnabled',
 ];
 
-function forbid(owner, name, what) {
+function forbid(owner, name, what, isDeadly) {
     if (typeof owner[name] !== 'function') return;
     const replacement = function forbiddenCall() {
         const error = refusal(`${what}.${name} is not available to rules`, 'ERR_RULE_FORBIDDEN');
-        const run = current();
-        // The rule fails even where it catches the error: it meant to end, or to change, the process of others.
-        if (run !== undefined) run.threw(error);
+        if (isDeadly) current()?.threw(error);
         throw error;
     };
     Object.defineProperty(owner, name, { value: replacement, configurable: true, writable: true, enumerable: true });
@@ -53,6 +54,8 @@ function refuseResolving(owner, isPromise) {
     for (const name of Object.keys(owner)) {
         if (typeof owner[name] !== 'function' || !/^(lookup|resolve|reverse)/.test(name)) continue;
         owner[name] = (host, ...parameters) => {
+            const family = name === 'lookup' ? isIP(host) : 0;
+            if (family !== 0) return answer(host, family, parameters, isPromise);
             const error = refusal(`getaddrinfo ENOTFOUND ${host} (the worker resolves names, rules cannot)`, 'ENOTFOUND');
             Object.assign(error, { errno: -3008, syscall: 'getaddrinfo', hostname: host });
             if (isPromise) return Promise.reject(error);
@@ -64,17 +67,28 @@ function refuseResolving(owner, isPromise) {
     }
 }
 
-function uncaught(error) {
-    const run = current();
+/** An address is its own answer. */
+function answer(address, family, parameters, isPromise) {
+    const isAll = parameters[0]?.all === true;
+    if (isPromise) return Promise.resolve(isAll ? [{ address, family }] : { address, family });
+    const callback = parameters[parameters.length - 1];
+    if (isAll) nextTick(callback, null, [{ address, family }]);
+    else nextTick(callback, null, address, family);
+    return {};
+}
+
+function uncaught(error, promise) {
+    const run = promise?.[runOfRejection] ?? current();
     if (run === undefined) warn(undefined, 'late-exception', `outside of any rule: ${String(error?.stack ?? error)}`.slice(0, 1000));
     else run.threw(error);
 }
 
 /** Takes from rules what would hurt the others. */
 function guard() {
-    for (const name of forbidden) forbid(process, name, 'process');
+    for (const name of deadly) forbid(process, name, 'process', true);
+    for (const name of forbidden) forbid(process, name, 'process', false);
     Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
-    forbid(childThreads, 'Worker', 'worker_threads');
+    forbid(childThreads, 'Worker', 'worker_threads', false);
     http2.connect = () => {
         throw refusal('HTTP/2 is not available to rules as a protocol of their own: use http, https or fetch');
     };
