@@ -92,6 +92,15 @@ class FarEnd {
         else delivery.exchange = exchange;
     }
 
+    isAnswering() {
+        return this.deliveries.length > 0;
+    }
+
+    /** Bytes came that belong to no request: nothing more can be read here. */
+    strayed() {
+        this.deliveries[this.deliveries.length - 1].head.isLast = true;
+    }
+
     /** What was written cannot be sent. */
     broke(error) {
         nextTick(destroy, this.socket, error);

@@ -140,6 +140,13 @@ function install() {
     https.Agent.prototype.createConnection = (options) => new HostTLSSocket(withoutRequestPath(options));
     countWaiting();
     countWaitingInUndici();
+    if ('WebSocket' in globalThis) {
+        // Node's own would only tell of an error without a message.
+        const value = function WebSocket() {
+            throw refusal(`rules cannot use WebSockets: ${onlyHTTP}`);
+        };
+        Object.defineProperty(globalThis, 'WebSocket', { value, configurable: true, writable: true });
+    }
 }
 
 module.exports = { install };

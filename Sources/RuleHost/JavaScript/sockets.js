@@ -26,7 +26,8 @@ class HostSocket extends net.Socket {
         } else if (options.cert || options.pfx) {
             nextTick(refused, this, refusal('client certificates of rules are not supported: the worker does the TLS'));
         } else {
-            nextTick(connected, this);
+            // The request that it is for says first that it has a socket.
+            nextTick(nextTick, connected, this);
         }
     }
 
