@@ -110,6 +110,40 @@ test('work after the callback counts, and later rules see its metadata only in t
     assert.deepEqual(done.userMetadata, { set: { seen: 1 }, removed: [] });
 });
 
+test('a write of metadata answers the whole user, as the Management API does', limit, async (context) => {
+    const user = { user_id: 'a', email: 'a@example.com', app_metadata: { plan: 'gold', old: 1 } };
+    const { done } = await evaluate(context, [
+        `function (user, context, callback) {
+            auth0.users.updateAppMetadata(user.user_id, { old: null, seats: 2 }).then((updated) => callback(null, updated, context), callback);
+        }`,
+        `function (user, context, callback) {
+            auth0.users.updateUserMetadata(user.user_id, { n: 1 }, (error, updated) => callback(error, updated, context));
+        }`,
+    ], { user });
+    assert.deepEqual(done.user, {
+        user_id: 'a', email: 'a@example.com', app_metadata: { plan: 'gold', seats: 2 }, user_metadata: { n: 1 },
+    });
+});
+
+test('metadata of another user goes to the Management API', limit, async (context) => {
+    const answer = ({ url }) => (url.endsWith('/missing') ? { status: 404, body: '{"message":"no"}' } : { body: '{"user_id":"other"}' });
+    const rule = `function (user, context, callback) {
+        auth0.users.updateAppMetadata('auth0|other', { n: 1 }).then((other) => {
+            user.other = other;
+            auth0.users.updateUserMetadata('missing', { n: 1 }, (error) => { user.status = error.statusCode; callback(null, user, context); });
+        }).catch(callback);
+    }`;
+    const { worker, done } = await evaluate(context, rule, { answer, overrides: { accessToken: 'token' } });
+    assert.deepEqual([done.user.other, done.user.status], [{ user_id: 'other' }, 404]);
+    assert.deepEqual(done.appMetadata, { set: {}, removed: [] });
+    const [request] = worker.requests;
+    assert.equal(`${request.method} ${request.url}`, 'PATCH https://tenant.example/api/v2/users/auth0%7Cother');
+    assert.equal(request.headers.find(([name]) => name === 'authorization')[1], 'Bearer token');
+    assert.equal(request.body, '{"app_metadata":{"n":1}}');
+    const { done: refused } = await evaluate(context, rule);
+    assert.match(refused.error.message, /only write to the user who logged in/);
+});
+
 test('an exception after the callback is a note of that rule, and nothing more', limit, async (context) => {
     const { worker, done } = await evaluate(
         context,

@@ -199,4 +199,4 @@ function install() {
     Object.defineProperty(globalThis, 'fetch', { value: fetch, configurable: true, enumerable: true, writable: true });
 }
 
-module.exports = { install };
+module.exports = { install, fetch };
