@@ -70,6 +70,22 @@ test('a request that waits and is given up does not', limit, async (context) => 
     assert.equal((await first).rules[0].calls, 1);
 });
 
+test('a request whose agent finds no socket does not either', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        const http = require('http');
+        class Agent extends http.Agent {
+            addRequest(request) { setImmediate(() => request.emit('error', new Error('no socket'))); }
+        }
+        http.get('http://api.example', { agent: new Agent() }).on('error', (error) => {
+            user.error = error.message;
+            callback(null, user, context);
+        });
+    }`], { load: { limits: { drain: 300 } } });
+    const done = await worker.evaluate({ user_id: 'a' }, {});
+    assert.equal(done.user.error, 'no socket');
+    assert.deepEqual(done.rules[0].late, []);
+});
+
 test('requests of Node\'s own undici keep their rule open', limit, async (context) => {
     await workAfterCallback(context, `new Response();
         const dispatcher = globalThis[Symbol.for('undici.globalDispatcher.1')];

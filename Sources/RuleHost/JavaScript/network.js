@@ -8,6 +8,7 @@ const tls = require('node:tls');
 const http = require('node:http');
 const https = require('node:https');
 const { channel } = require('node:diagnostics_channel');
+const { errorMonitor } = require('node:events');
 const { apply, setTimeout } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
@@ -100,7 +101,11 @@ function countWaiting() {
     const { prototype } = http.ClientRequest;
     const { end, onSocket, destroy, abort } = prototype;
     prototype.end = function endRequest(...parameters) {
-        if (this[isServed] !== true && this[waiting] === undefined) wait(this);
+        if (this[isServed] !== true && this[waiting] === undefined) {
+            wait(this);
+            // An agent that finds no socket may say so, and no more.
+            this.once(errorMonitor, served.bind(null, this));
+        }
         return apply(end, this, parameters);
     };
     prototype.onSocket = function takeSocket(...parameters) {
