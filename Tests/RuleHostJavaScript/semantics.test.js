@@ -61,6 +61,8 @@ test('any other error is an error, however it comes', limit, async (context) => 
     for (const body of [
         'callback(new TypeError("bad"))', 'throw new TypeError("bad")', 'return Promise.reject(new TypeError("bad"))',
         'setTimeout(() => { throw new TypeError("bad"); }, 1)', 'setImmediate(() => Promise.reject(new TypeError("bad")))',
+        'process.nextTick(() => { throw new TypeError("bad"); })', 'queueMicrotask(() => { throw new TypeError("bad"); })',
+        'setTimeout(() => new (require("events"))().emit("error", new TypeError("bad")), 1)',
     ]) {
         const { done } = await evaluate(context, `function (user, context, callback) { ${body}; }`);
         assert.equal(done.outcome, 'error', body);

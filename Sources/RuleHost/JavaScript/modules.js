@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire, Module, isBuiltin } = require('node:module');
 const { nextTick, apply } = require('./intrinsics');
-const { current, within, outside, runOfRejection } = require('./attribution');
+const { current, outside, tracked, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
 
 const providedDirectory = path.join(__dirname, 'provided');
@@ -34,19 +34,6 @@ function isVersion(installed, asked) {
 const trackless = /(?:^|[\\/])(bluebird|q)(?:[\\/]|$)/;
 
 const isTracked = Symbol('isTracked');
-
-/** A task that runs, and throws, on behalf of whoever made it. */
-function tracked(task) {
-    const run = current();
-    if (run === undefined) return task;
-    return () => {
-        try {
-            within(run, task);
-        } catch (error) {
-            run.threw(error);
-        }
-    };
-}
 
 /** Their queues are shared by all who run. That of bluebird is emptied by the end of each turn, which is one evaluation's. */
 function keepTrack(exports) {
