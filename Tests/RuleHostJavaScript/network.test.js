@@ -67,6 +67,21 @@ test('a body that was not announced does not become the next request', limit, as
     ]);
 });
 
+test('what a listener throws is its rule\'s, and ends nothing but its socket', limit, async (context) => {
+    for (const listener of ['(response) => { throw new TypeError("bad"); }', '(response) => response.on("data", () => { throw new TypeError("bad"); })']) {
+        const worker = await host(context, [`function (user, context, callback) {
+            const https = require('https');
+            const agent = global.agent = global.agent || new https.Agent({ keepAlive: true, maxSockets: 1 });
+            if (user.isLate) callback(null, user, context);
+            https.get('https://api.example', { agent }, ${listener});
+        }`], { answer: () => ({ body: '{}' }) });
+        const failed = await worker.evaluate({ user_id: 'a' }, {});
+        assert.deepEqual([failed.outcome, failed.error?.name], ['error', 'TypeError'], listener);
+        const late = await worker.evaluate({ user_id: 'b', isLate: true }, {});
+        assert.deepEqual(late.rules[0].late, ['after its callback: TypeError: bad'], listener);
+    }
+});
+
 test('a request hears of its socket before that is connected', limit, async (context) => {
     const { done } = await run(context, `
         user.events = [];

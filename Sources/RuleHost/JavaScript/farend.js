@@ -139,7 +139,13 @@ class FarEnd {
         while (this.deliveries.length > 0 && this.deliveries[0].response !== null && !this.socket.destroyed) {
             const { run, head, response } = this.deliveries.shift();
             const isEnd = head.isLast || (this.isEnding && this.deliveries.length === 0);
-            within(run, pushAll, this.socket, response, isEnd);
+            try {
+                within(run, pushAll, this.socket, response, isEnd);
+            } catch (error) {
+                // A listener threw, and left Node's parser where it was: this socket is good for nothing more.
+                run.threw(error);
+                within(run, destroy, this.socket);
+            }
             if (isEnd) return;
         }
     }
