@@ -82,6 +82,24 @@ test('what a listener throws is its rule\'s, and ends nothing but its socket', l
     }
 });
 
+test('a response that nobody reads does not keep its socket', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        const https = require('https');
+        const agent = global.agent = global.agent || new https.Agent({ keepAlive: true });
+        const count = (sockets) => Object.values(sockets).flat().length;
+        user.before = [count(agent.sockets), count(agent.freeSockets)];
+        https.get('https://api.example', { agent }, (response) => {
+            if (user.reads) response.resume();
+            callback(null, user, context);
+        });
+    }`], { answer: () => ({ body: '{}' }) });
+    for (const user_id of ['a', 'b', 'c']) {
+        assert.deepEqual((await worker.evaluate({ user_id }, {})).user.before, [0, 0]);
+    }
+    await worker.evaluate({ user_id: 'd', reads: true }, {});
+    assert.deepEqual((await worker.evaluate({ user_id: 'e' }, {})).user.before, [0, 1]);
+});
+
 test('a request hears of its socket before that is connected', limit, async (context) => {
     const { done } = await run(context, `
         user.events = [];

@@ -63,6 +63,8 @@ class RuleRun {
         this.quietSince = 0;
         this.late = null;
         this.writes = null;
+        /** Sockets that answers were handed over on, each with the request that it served. */
+        this.answered = null;
     }
 
     /** Tells the watchdog that this rule's work begins. */
@@ -168,6 +170,24 @@ class RuleRun {
             this.requests = 0;
             for (const exchange of exchanges) exchange.drop(tellWorker);
         }
+    }
+
+    /** An answer is handed over. */
+    handOver(socket) {
+        const message = socket._httpMessage;
+        if (message === undefined || message === null) return;
+        if (this.answered === null) this.answered = [];
+        this.answered[this.answered.length] = { socket, message };
+    }
+
+    /** Closes sockets whose answer nobody read to its end: their agents would keep them for ever, as no server closes them. */
+    closeUnread() {
+        if (this.answered === null) return;
+        for (let index = 0; index < this.answered.length; index += 1) {
+            const { socket, message } = this.answered[index];
+            if (socket._httpMessage === message) socket.destroy();
+        }
+        this.answered = null;
     }
 
     /** Notes something that happened after the rule's callback. */
@@ -389,7 +409,10 @@ class Evaluation {
         this.isOver = true;
         inFlight.delete(this.number);
         pulse.ended();
-        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].stop(false);
+        for (let index = 0; index < this.runs.length; index += 1) {
+            this.runs[index].stop(false);
+            this.runs[index].closeUnread();
+        }
     }
 }
 

@@ -139,6 +139,7 @@ class FarEnd {
         while (this.deliveries.length > 0 && this.deliveries[0].response !== null && !this.socket.destroyed) {
             const { run, head, response } = this.deliveries.shift();
             const isEnd = head.isLast || (this.isEnding && this.deliveries.length === 0);
+            run.handOver(this.socket);
             try {
                 within(run, pushAll, this.socket, response, isEnd);
             } catch (error) {
