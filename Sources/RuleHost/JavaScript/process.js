@@ -7,7 +7,7 @@ const childThreads = require('node:worker_threads');
 const http2 = require('node:http2');
 const dns = require('node:dns');
 const { isIP } = require('node:net');
-const { nextTick } = require('./intrinsics');
+const { nextTick, apply } = require('./intrinsics');
 const { current, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
 const { warn } = require('./evaluation');
@@ -83,6 +83,33 @@ function uncaught(error, promise) {
     else run.threw(error);
 }
 
+/** Listeners of rules and packages for what nobody caught: where one of them throws, Node would end the process. */
+function guardListeners() {
+    const { emit, setUncaughtExceptionCaptureCallback: capture } = process;
+    Object.defineProperty(process, 'emit', {
+        configurable: true,
+        writable: true,
+        value(event, ...parameters) {
+            try {
+                return apply(emit, this, [event, ...parameters]);
+            } catch (error) {
+                if (event !== 'uncaughtException' && event !== 'unhandledRejection') throw error;
+                uncaught(error);
+                return true;
+            }
+        },
+    });
+    process.setUncaughtExceptionCaptureCallback = (listener) => apply(capture, process, [
+        typeof listener !== 'function' ? listener : (error) => {
+            try {
+                listener(error);
+            } catch (another) {
+                uncaught(another);
+            }
+        },
+    ]);
+}
+
 /** Takes from rules what would hurt the others. */
 function guard() {
     for (const name of deadly) forbid(process, name, 'process', true);
@@ -97,6 +124,7 @@ function guard() {
     const listeners = [['uncaughtException', uncaught], ['unhandledRejection', uncaught]];
     for (const [event, listener] of listeners) process.on(event, listener);
     keepListeners(listeners);
+    guardListeners();
 }
 
 module.exports = { guard };
