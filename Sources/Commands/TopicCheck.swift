@@ -93,14 +93,14 @@ struct TopicCheck {
         var problems: [String] = []
         var blocks = false
         do throws(KafkaError) {
-            for (topic, finding) in try await self.findings(admin) {
+            for (topic, finding, isInput) in try await self.findings(admin) {
                 switch finding {
                 case .fine: continue
                 case .missing:
                     problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
                 case .refused(_, let error): problems.append("topic \(topic): \(error)")
                 }
-                blocks = blocks || !self.configuration.kafka.input.contains(topic)
+                blocks = blocks || !isInput
             }
         } catch {
             problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")

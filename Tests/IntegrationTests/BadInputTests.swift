@@ -82,7 +82,7 @@ struct BadInputTests {
         Hostile(mode: "nonsense", ending: .failure("crashed", message: "")),
         Hostile(mode: "twice", ending: .update), Hostile(mode: "prints", ending: .update),
         Hostile(mode: "exit", ending: .failure("rule-error", message: "is not available to rules")),
-        Hostile(mode: "socket", ending: .failure("rule-error", message: "is not available to rules")),
+        Hostile(mode: "socket", ending: .refused),
         Hostile(mode: "file", ending: .refused), Hostile(mode: "program", ending: .refused),
         Hostile(mode: "signal", ending: .failure("rule-error", message: "is not available to rules")),
     ]

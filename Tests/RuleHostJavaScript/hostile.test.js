@@ -50,6 +50,25 @@ test('process.exit, abort and kill fail the rule, not the host', limit, async (c
     }
 });
 
+test('what listeners for uncaught exceptions do themselves does not end the host', limit, async (context) => {
+    for (const listen of [
+        'process.on("uncaughtException", () => { throw new Error("again"); })',
+        'process.on("uncaughtException", () => process.exit(1))',
+        'process.prependListener("unhandledRejection", (error) => { throw error; })',
+        'process.setUncaughtExceptionCaptureCallback((error) => { throw error; })',
+    ]) {
+        const worker = await host(context, [
+            `function (user, context, callback) {
+                if (!user.bad) { callback(null, user, context); return; }
+                ${listen};
+                setTimeout(() => { if (${/Rejection/.test(listen)}) Promise.reject(new Error('first')); else throw new Error('first'); }, 1);
+            }`,
+        ]);
+        assert.equal((await worker.evaluate({ user_id: 'a', bad: true }, {})).outcome, 'error', listen);
+        assert.equal((await worker.evaluate({ user_id: 'b' }, {})).outcome, 'completed', listen);
+    }
+});
+
 test('a rule that spoils the built-in objects spoils neither frames nor outcomes', limit, async (context) => {
     const worker = await host(context, [
         `function (user, context, callback) {

@@ -45,15 +45,15 @@ test('request: JSON, forms, query strings, credentials', limit, async (context) 
     assert.equal(header(three, 'authorization'), `Basic ${Buffer.from('me:secret').toString('base64')}`);
 });
 
-test('request: errors come to the callback, time-outs as ETIMEDOUT', limit, async (context) => {
+test('request: errors come to the callback, time-outs as those of an open connection', limit, async (context) => {
     const { done } = await run(context, `
         const request = require('request');
         request.get('https://api.example/refused', (error) => {
             user.refused = error.code;
-            request.get({ url: 'https://api.example/hang', timeout: 50 }, (error) => { user.hang = error.code; done(); });
+            request.get({ url: 'https://api.example/hang', timeout: 50 }, (error) => { user.hang = [error.code, error.connect]; done(); });
         });`, ({ url }) => (url.endsWith('/hang') ? null
         : { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED', syscall: 'connect', address: '192.0.2.1', port: 443 }));
-    assert.deepEqual(done.user, { user_id: 'a', refused: 'ECONNREFUSED', hang: 'ETIMEDOUT' });
+    assert.deepEqual(done.user, { user_id: 'a', refused: 'ECONNREFUSED', hang: ['ESOCKETTIMEDOUT', false] });
 });
 
 test('request: redirects of GET are followed, credentials stay with their host', limit, async (context) => {
@@ -65,6 +65,65 @@ test('request: redirects of GET are followed, credentials stay with their host',
     assert.equal(done.user.body, 'there');
     assert.equal(worker.requests[1].url, 'https://other.example/b');
     assert.equal(header(worker.requests[1], 'authorization'), undefined);
+});
+
+test('request: what is chained, written and piped into it', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        const request = require('request');
+        const { Readable } = require('stream');
+        request.post('https://api.example/one', () => {
+            const two = request.put('https://api.example/two', () => {
+                Readable.from(['pi', 'ped']).pipe(request.post('https://api.example/three', (error, response) => {
+                    user.address = response.request.uri.href;
+                    done(error);
+                }));
+            });
+            two.write('writ');
+            two.end('ten');
+        }).form({ a: "(1)" }).auth('me', 'secret').qs({ q: 'x|y' });`);
+    assert.equal(done.outcome, 'completed');
+    const [one, two, three] = worker.requests;
+    assert.equal(one.url, 'https://api.example/one?q=x%7Cy');
+    assert.equal(one.body, 'a=%281%29');
+    assert.equal(header(one, 'authorization'), `Basic ${Buffer.from('me:secret').toString('base64')}`);
+    assert.deepEqual([two.method, two.body], ['PUT', 'written']);
+    assert.equal(three.body, 'piped');
+    assert.equal(done.user.address, 'https://api.example/three');
+});
+
+test('request: forms with files, cookies, text as JSON', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        const request = require('request');
+        const jar = request.jar();
+        const formData = { field: 'x', file: { value: Buffer.from('y'), options: { filename: 'y.txt', contentType: 'text/plain' } } };
+        request.post({ url: 'https://api.example/one', formData, jar }, () => {
+            request.post({ url: 'https://api.example/two', jar, json: true, body: 'text' }, (error) => {
+                user.cookies = jar.getCookieString('https://api.example/');
+                done(error);
+            });
+        });`, ({ url }) => ({ headers: url.endsWith('/one') ? [['set-cookie', 'a=1; Path=/'], ['set-cookie', 'b=2']] : [], body: '{}' }));
+    assert.equal(done.user.cookies, 'a=1; b=2');
+    const [one, two] = worker.requests;
+    const [, boundary] = /^multipart\/form-data; boundary=(.+)$/.exec(header(one, 'content-type'));
+    assert.equal(one.body, [
+        `--${boundary}`, 'Content-Disposition: form-data; name="field"', '', 'x',
+        `--${boundary}`, 'Content-Disposition: form-data; name="file"; filename="y.txt"', 'Content-Type: text/plain', '', 'y',
+        `--${boundary}--`, '',
+    ].join('\r\n'));
+    assert.equal(header(two, 'cookie'), 'a=1; b=2');
+    assert.equal(two.body, '"text"');
+});
+
+test('request: what it cannot do is an error, not left out', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        const request = require('request');
+        request({ url: 'https://api.example', oauth: { consumer_key: 'k' } }, (error) => {
+            user.oauth = error.message;
+            request({ url: 'https://api.example', agentOptions: { cert: 'c' } }, (error) => { user.cert = error.message; done(); });
+        });`);
+    assert.match(done.user.oauth, /npm install request/);
+    assert.match(done.user.cert, /client certificates/);
+    assert.equal(worker.requests.length, 0);
 });
 
 test('fetch: bodies, headers, statuses, failures', limit, async (context) => {

@@ -23,10 +23,46 @@ test('an UnauthorizedError is a denial, and ends the chain', limit, async (conte
     assert.equal(done.error.message, 'verify first');
 });
 
+test('an UnauthorizedError is a denial however it leaves the rule', limit, async (context) => {
+    for (const rule of [
+        'function (user, context, callback) { throw new UnauthorizedError("no"); }',
+        'async function (user, context, callback) { throw new UnauthorizedError("no"); }',
+        'function (user, context, callback) { setTimeout(() => { throw new UnauthorizedError("no"); }, 1); }',
+        'function (user, context, callback) { callback(new global.UnauthorizedError("no")); }',
+        'function (user, context, callback) { callback(Object.assign(new Error("no"), { name: "UnauthorizedError" })); }',
+        'function (user, context, callback) { callback(new (class Verdict extends UnauthorizedError {})("no")); }',
+    ]) {
+        const { done } = await evaluate(context, rule);
+        assert.equal(done.outcome, 'denied', rule);
+        assert.equal(done.error.message, 'no', rule);
+    }
+});
+
+test('an error that is no Error says what it holds', limit, async (context) => {
+    for (const [value, message] of [
+        ['"text"', 'text'], ['{ error: "x", error_description: "because" }', 'because'],
+        ['{ statusCode: 500, body: "b" }', '{"statusCode":500,"body":"b"}'], ['42', '42'],
+    ]) {
+        const { done } = await evaluate(context, `function (user, context, callback) { callback(${value}); }`);
+        assert.equal(done.outcome, 'error');
+        assert.equal(done.error.message, message);
+    }
+});
+
+test('a hostile error is an error all the same', limit, async (context) => {
+    const getter = '{ get name() { throw 1; }, get message() { throw 2; }, toJSON() { throw 3; } }';
+    for (const body of [`callback(${getter})`, `setTimeout(() => { throw ${getter}; }, 1)`, `Promise.reject(${getter})`]) {
+        const { done } = await evaluate(context, `function (user, context, callback) { ${body}; }`);
+        assert.equal(done.outcome, 'error', body);
+    }
+});
+
 test('any other error is an error, however it comes', limit, async (context) => {
     for (const body of [
         'callback(new TypeError("bad"))', 'throw new TypeError("bad")', 'return Promise.reject(new TypeError("bad"))',
         'setTimeout(() => { throw new TypeError("bad"); }, 1)', 'setImmediate(() => Promise.reject(new TypeError("bad")))',
+        'process.nextTick(() => { throw new TypeError("bad"); })', 'queueMicrotask(() => { throw new TypeError("bad"); })',
+        'setTimeout(() => new (require("events"))().emit("error", new TypeError("bad")), 1)',
     ]) {
         const { done } = await evaluate(context, `function (user, context, callback) { ${body}; }`);
         assert.equal(done.outcome, 'error', body);
@@ -76,6 +112,40 @@ test('work after the callback counts, and later rules see its metadata only in t
     assert.deepEqual(done.userMetadata, { set: { seen: 1 }, removed: [] });
 });
 
+test('a write of metadata answers the whole user, as the Management API does', limit, async (context) => {
+    const user = { user_id: 'a', email: 'a@example.com', app_metadata: { plan: 'gold', old: 1 } };
+    const { done } = await evaluate(context, [
+        `function (user, context, callback) {
+            auth0.users.updateAppMetadata(user.user_id, { old: null, seats: 2 }).then((updated) => callback(null, updated, context), callback);
+        }`,
+        `function (user, context, callback) {
+            auth0.users.updateUserMetadata(user.user_id, { n: 1 }, (error, updated) => callback(error, updated, context));
+        }`,
+    ], { user });
+    assert.deepEqual(done.user, {
+        user_id: 'a', email: 'a@example.com', app_metadata: { plan: 'gold', seats: 2 }, user_metadata: { n: 1 },
+    });
+});
+
+test('metadata of another user goes to the Management API', limit, async (context) => {
+    const answer = ({ url }) => (url.endsWith('/missing') ? { status: 404, body: '{"message":"no"}' } : { body: '{"user_id":"other"}' });
+    const rule = `function (user, context, callback) {
+        auth0.users.updateAppMetadata('auth0|other', { n: 1 }).then((other) => {
+            user.other = other;
+            auth0.users.updateUserMetadata('missing', { n: 1 }, (error) => { user.status = error.statusCode; callback(null, user, context); });
+        }).catch(callback);
+    }`;
+    const { worker, done } = await evaluate(context, rule, { answer, overrides: { accessToken: 'token' } });
+    assert.deepEqual([done.user.other, done.user.status], [{ user_id: 'other' }, 404]);
+    assert.deepEqual(done.appMetadata, { set: {}, removed: [] });
+    const [request] = worker.requests;
+    assert.equal(`${request.method} ${request.url}`, 'PATCH https://tenant.example/api/v2/users/auth0%7Cother');
+    assert.equal(request.headers.find(([name]) => name === 'authorization')[1], 'Bearer token');
+    assert.equal(request.body, '{"app_metadata":{"n":1}}');
+    const { done: refused } = await evaluate(context, rule);
+    assert.match(refused.error.message, /only write to the user who logged in/);
+});
+
 test('an exception after the callback is a note of that rule, and nothing more', limit, async (context) => {
     const { worker, done } = await evaluate(
         context,
@@ -102,14 +172,60 @@ test('configuration, auth0, global and the containers are there', limit, async (
     assert.equal(again.user.count, 2);
 });
 
+test('a rule is called as any function, strict or not', limit, async (context) => {
+    for (const [rule, expected] of [
+        ['function (user, context, callback) { user.is = this === globalThis; callback(null, user, context); }', true],
+        ['function (user, context, callback) { "use strict"; user.is = this === undefined; callback(null, user, context); }', true],
+    ]) {
+        const { done } = await evaluate(context, rule);
+        assert.equal(done.user.is, expected, rule);
+    }
+});
+
+test('fields of app_metadata are fields of the user, for the rules only', limit, async (context) => {
+    const user = { user_id: 'a', name: 'root', app_metadata: { plan: 'gold', name: 'meta', deep: { n: 1 }, seats: 1 } };
+    const { done } = await evaluate(context, [
+        `function (user, context, callback) {
+            context.idToken = { plan: user.plan, name: user.name, copied: Object.keys({ ...user }) };
+            context.idToken.isPlain = Object.getPrototypeOf(user) === Object.prototype;
+            callback(null, JSON.parse(JSON.stringify(user)), context);
+        }`,
+        `function (user, context, callback) {
+            user.app_metadata.plan = 'silver';
+            user.seats = 2;
+            callback(null, user, context);
+        }`,
+        'function (user, context, callback) { context.idToken.then = [user.plan, user.seats]; callback(null, { ...user }, context); }',
+    ], { user });
+    assert.deepEqual(done.context.idToken, {
+        plan: 'gold', name: 'root', copied: ['user_id', 'name', 'app_metadata', 'plan', 'deep', 'seats'], isPlain: true,
+        then: ['gold', 2],
+    });
+    assert.deepEqual(done.user, { ...user, app_metadata: { ...user.app_metadata, plan: 'silver' }, seats: 2 });
+});
+
+test('a user that no rule changed is unchanged, whatever is in app_metadata', limit, async (context) => {
+    const user = { user_id: 'a', name: 'root', app_metadata: { plan: 'gold', name: 'meta' } };
+    const { done } = await evaluate(context, [
+        'function (user, context, callback) { callback(null, user, context); }',
+        'function (user, context, callback) { callback(null, { ...user }, Object.freeze(context)); }',
+        'function (user, context, callback) { callback(null, user, context); }',
+    ], { user });
+    assert.equal(done.outcome, 'completed');
+    assert.equal(done.user, undefined);
+});
+
 test('what a rule prints is attributed to it, also from a later turn', limit, async (context) => {
     const { worker } = await evaluate(context, [
         'function (user, context, callback) { setTimeout(() => { console.log("one %d", 1); callback(null, user, context); }, 1); }',
         'async function (user, context, callback) { await null; console.error({ two: 2 }); callback(null, user, context); }',
+        'function (user, context, callback) { process.stdout.write("three\\n"); callback(null, user, context); }',
+        'function (user, context, callback) { console._stdout.write("four"); callback(null, user, context); }',
     ]);
-    assert.deepEqual(worker.consoleLines.map(({ rule }) => rule), [0, 1]);
+    assert.deepEqual(worker.consoleLines.map(({ rule }) => rule), [0, 1, 2, 3]);
     assert.match(worker.consoleLines[0].text, /one 1/);
     assert.equal(worker.consoleLines[1].level, 'error');
+    assert.deepEqual(worker.consoleLines.slice(2).map(({ text }) => text), ['three', 'four']);
 });
 
 test('a state that can not be sent on fails its rule, and says which', limit, async (context) => {
@@ -130,18 +246,6 @@ test('effects that can no longer happen are named', limit, async (context) => {
         callback(null, user, context);
     }`);
     assert.deepEqual([...done.unsupported].sort(), ['multifactor', 'redirect']);
-});
-
-test('all that is wrong with the rules is said at once, with its place', limit, async (context) => {
-    const worker = await host(context, [
-        'function (user, context, callback) {\n  callback(;\n}',
-        'function (user, context, callback) { require("no-such-module-at-all"); callback(null); }',
-        'function (user, context, callback) { try { require("optional-thing"); } catch (e) {} callback(null); }',
-    ], { mayRefuse: true });
-    const { problems } = worker.loaded;
-    assert.equal(problems.length, 2, JSON.stringify(problems));
-    assert.equal(problems.find(({ rule }) => rule === 'rule0').line, 2);
-    assert.match(problems.find(({ rule }) => rule === 'rule1').reason, /no-such-module-at-all/);
 });
 
 test('a hundred evaluations at a time stay apart', limit, async (context) => {

@@ -3,52 +3,84 @@
 // The `auth0` object of rules. It is one object for all logins; whose token and whose writes it means is decided by
 // the rule that runs.
 
-const { nextTick, Promise } = require('./intrinsics');
+const { nextTick, parse, stringify, Promise } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
+const { fetch } = require('./fetch');
 const { MetadataWrites } = require('./metadata');
 
+const fields = { user: 'user_metadata', app: 'app_metadata' };
+
 /**
- * Collects a write of metadata.
+ * Collects a write of metadata of the user who logged in.
  * @returns {object} what the Management API would have answered: the user with the merged metadata
  */
-function collect(kind, userId, patch) {
+function collect(run, kind, patch) {
+    const { user } = run.evaluation;
+    if (run.writes === null) run.writes = new MetadataWrites();
+    const written = run.writes.write(kind, patch);
+    const field = fields[kind];
+    const merged = { ...user[field], ...written };
+    for (const key of Object.keys(merged)) if (merged[key] === null) delete merged[key];
+    return { ...user, [field]: merged };
+}
+
+/**
+ * Writes the metadata of another user (one that is about to be linked, say): that is no part of this login's result.
+ * @returns {Promise<object>} that user
+ */
+async function patchOther(baseUrl, userId, kind, patch, accessToken) {
+    const response = await fetch(`${baseUrl}/users/${encodeURIComponent(userId)}`, {
+        method: 'PATCH',
+        headers: { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' },
+        body: stringify({ [fields[kind]]: patch }),
+    });
+    const text = await response.text();
+    if (response.ok) return parse(text);
+    const error = new Error(`the Management API answered ${response.status} ${text.slice(0, 200)}`);
+    error.name = 'APIError';
+    error.statusCode = response.status;
+    throw error;
+}
+
+/** @returns {object | Promise<object>} the user who was written to */
+function write(baseUrl, kind, userId, patch) {
     const name = kind === 'user' ? 'updateUserMetadata' : 'updateAppMetadata';
     const run = current();
     if (run === undefined || run.evaluation.isOver) {
         throw refusal(`auth0.users.${name} was called after the rule was over: nothing was written`);
     }
     const { evaluation } = run;
-    if (typeof userId !== 'string' || (userId !== evaluation.userId && userId !== evaluation.user.user_id)) {
-        throw refusal(`auth0.users.${name} can only write to the user who logged in, not to ${String(userId)}`);
-    }
     if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
         throw refusal(`auth0.users.${name} needs an object`);
     }
-    if (run.writes === null) run.writes = new MetadataWrites();
-    const written = run.writes.write(kind, patch);
-    const field = kind === 'user' ? 'user_metadata' : 'app_metadata';
-    const merged = { ...evaluation.user[field], ...written };
-    for (const key of Object.keys(merged)) if (merged[key] === null) delete merged[key];
-    return { user_id: userId, [field]: merged };
+    if (typeof userId === 'string' && (userId === evaluation.userId || userId === evaluation.user.user_id)) {
+        return collect(run, kind, patch);
+    }
+    if (typeof userId === 'string' && userId !== '' && evaluation.accessToken !== undefined) {
+        return patchOther(baseUrl, userId, kind, patch, evaluation.accessToken);
+    }
+    throw refusal(`auth0.users.${name} can only write to the user who logged in, not to ${String(userId)}`
+        + ' (to another one with auth0.accessToken, which no rule of this run reads)');
 }
 
-function updating(kind) {
+function updating(baseUrl, kind) {
     return function updateMetadata(userId, patch, callback) {
-        if (typeof callback === 'function') {
-            let user;
-            try {
-                user = collect(kind, userId, patch);
-            } catch (error) {
-                nextTick(callback, error);
-                return undefined;
-            }
-            nextTick(callback, null, user);
+        if (typeof callback !== 'function') {
+            return new Promise((resolve) => {
+                resolve(write(baseUrl, kind, userId, patch));
+            });
+        }
+        let user;
+        try {
+            user = write(baseUrl, kind, userId, patch);
+        } catch (error) {
+            nextTick(callback, error);
             return undefined;
         }
-        return new Promise((resolve) => {
-            resolve(collect(kind, userId, patch));
-        });
+        if (user instanceof Promise) user.then((found) => callback(null, found), callback);
+        else nextTick(callback, null, user);
+        return undefined;
     };
 }
 
@@ -57,16 +89,17 @@ function updating(kind) {
  * @returns {object} the `auth0` of rules
  */
 function makeAuth0(domain) {
+    const baseUrl = `https://${domain}/api/v2`;
     return Object.freeze({
         domain,
-        baseUrl: `https://${domain}/api/v2`,
+        baseUrl,
         /** The token that the worker fetched for this login's rules. */
         get accessToken() {
             return current()?.evaluation.accessToken;
         },
         users: Object.freeze({
-            updateUserMetadata: updating('user'),
-            updateAppMetadata: updating('app'),
+            updateUserMetadata: updating(baseUrl, 'user'),
+            updateAppMetadata: updating(baseUrl, 'app'),
         }),
     });
 }

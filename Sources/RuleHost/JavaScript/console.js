@@ -3,7 +3,7 @@
 // `console` of rules: what they print becomes frames, with the rule's name on it, and no more than a login may say.
 
 const { Console } = require('node:console');
-const { EventEmitter } = require('node:events');
+const { Writable } = require('node:stream');
 const { formatWithOptions } = require('node:util');
 const { stringify, now } = require('./intrinsics');
 const { current } = require('./attribution');
@@ -47,24 +47,30 @@ function print(level, parameters) {
     socket.send(kinds.console, evaluation.number, stringify({ rule: run === undefined ? -1 : run.index, level, text }));
 }
 
-/** A stream for the methods of Node's console that we do not replace (`table`, `dir`, `time`, …). */
-class Lines extends EventEmitter {
-    constructor(level) {
-        super();
+/** What packages write to themselves, and the methods of Node's console that we do not replace (`table`, `dir`, `time`, …). */
+class Lines extends Writable {
+    constructor(level, descriptor) {
+        super({ decodeStrings: false });
         this.level = level;
-        this.writable = true;
+        this.fd = descriptor;
     }
 
-    write(text) {
+    _write(chunk, encoding, callback) {
+        const text = String(chunk);
         print(this.level, ['%s', text.endsWith('\n') ? text.slice(0, -1) : text]);
-        return true;
+        callback();
     }
 }
 
 /** @param {import('./frames').FrameSocket} frames */
 function install(frames) {
     socket = frames;
-    const base = new Console({ stdout: new Lines('log'), stderr: new Lines('error'), colorMode: false });
+    const stdout = new Lines('log', 1);
+    const stderr = new Lines('error', 2);
+    for (const [name, value] of Object.entries({ stdout, stderr })) {
+        Object.defineProperty(process, name, { configurable: true, enumerable: true, value });
+    }
+    const base = new Console({ stdout, stderr, colorMode: false });
     for (const name of Object.keys(console)) {
         if (typeof base[name] === 'function' && name !== 'Console') console[name] = base[name];
     }

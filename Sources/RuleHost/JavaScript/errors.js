@@ -3,6 +3,7 @@
 // Errors that rules see: those that Auth0's sandbox offers, and those that Node's network would have made.
 
 const os = require('node:os');
+const { stringify } = require('./intrinsics');
 
 /** A rule's verdict: this login is not allowed. */
 class UnauthorizedError extends Error {
@@ -69,6 +70,15 @@ function networkError(failure, host) {
     return error;
 }
 
+/** Whether what a rule threw, or called back with, is a verdict. */
+function isDenial(thrown) {
+    try {
+        return thrown instanceof UnauthorizedError || thrown.name === 'UnauthorizedError';
+    } catch {
+        return false;
+    }
+}
+
 const maxTextLength = 2000;
 const bounded = (text) => (text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text);
 
@@ -79,6 +89,15 @@ function property(value, name) {
         return found === undefined || found === null ? undefined : bounded(String(found));
     } catch {
         return undefined;
+    }
+}
+
+/** An object that is no error, as a rule may pass on what an API answered. */
+function textOf(object) {
+    try {
+        return bounded(stringify(object));
+    } catch {
+        return 'an object that is not an Error';
     }
 }
 
@@ -97,15 +116,16 @@ function describe(thrown, withStack) {
         }
         return { name: 'Error', message };
     }
-    const message = property(thrown, 'message') ?? property(thrown, 'description');
+    const message = property(thrown, 'message') ?? property(thrown, 'error_description') ?? property(thrown, 'description')
+        ?? textOf(thrown);
     return {
         name: property(thrown, 'name') ?? 'Error',
-        message: message ?? 'an object that is not an Error',
+        message,
         code: property(thrown, 'code'),
         stack: withStack ? property(thrown, 'stack') : undefined,
     };
 }
 
 module.exports = {
-    UnauthorizedError, ValidationError, WrongUsernameOrPasswordError, refusal, networkError, describe,
+    UnauthorizedError, ValidationError, WrongUsernameOrPasswordError, refusal, networkError, isDenial, describe,
 };

@@ -10,8 +10,10 @@ const {
 } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { within } = require('./attribution');
-const { UnauthorizedError, describe } = require('./errors');
-const { UnsendableError, textOf, addContainers, removeUnusedContainers } = require('./state');
+const { isDenial, describe } = require('./errors');
+const {
+    UnsendableError, textOf, addContainers, removeUnusedContainers, mergeAppMetadata, removeMerged, restoreMerged,
+} = require('./state');
 const { MetadataWrites } = require('./metadata');
 const pulse = require('./pulse');
 const turns = require('./turns');
@@ -25,15 +27,20 @@ const maxWarnings = 20;
 const host = {
     /** @type {import('./frames').FrameSocket} */
     socket: null,
-    /** @type {{name: string, call: Function}[]} */
+    /** @type {{name: string, call: Function, leavesPromise: boolean}[]} `leavesPromise`: the last one was never settled */
     rules: [],
-    /** Milliseconds that a rule with nothing but timers left is given after its callback. */
+    /** Milliseconds that a rule without requests left is given after its callback. */
     drain: 5000,
     consoleBytes: 8192,
 };
 
 /** @type {Map<number, Evaluation>} */
 const inFlight = new PrivateMap();
+
+/** A verdict of a rule ends the chain as a denial, whichever way it left the rule; all else is an error. */
+function outcomeOf(error) {
+    return isDenial(error) ? 'denied' : 'error';
+}
 
 /** One rule at work for one login. What runs on behalf of it carries it along, see `attribution.js`. */
 class RuleRun {
@@ -45,20 +52,24 @@ class RuleRun {
         this.isDecided = false;
         this.isComplete = false;
         this.isSettling = false;
+        /** Whether the promise that the rule returned is pending. */
+        this.awaitsPromise = false;
         this.milliseconds = 0;
         this.calls = 0;
         /** Requests under way. */
         this.exchanges = null;
         this.requests = 0;
-        /** Timers and work of the thread pool under way. */
+        /** Timers, work of the thread pool, requests that wait for a socket, the rule's own promise: what is under way. */
         this.pending = 0;
         /** Timers that the end of the evaluation stops. */
         this.timers = null;
-        /** When it last had only timers left. */
+        /** When it last had no request left. */
         this.quietSince = 0;
         this.late = null;
         this.warnings = 0;
         this.writes = null;
+        /** Sockets that answers were handed over on, each with the request that it served. */
+        this.answered = null;
     }
 
     /** Tells the watchdog that this rule's work begins, in a turn that the tail ends (see turns.js). */
@@ -94,6 +105,40 @@ class RuleRun {
     workEnded() {
         this.pending -= 1;
         this.quieten();
+    }
+
+    /**
+     * The rule returned a promise: an `async` one is at work until that is settled, whoever it waits for. One that never
+     * is (`new Promise` around a `callback`) is waited for once.
+     */
+    promised(promise) {
+        const rule = host.rules[this.index];
+        if (!rule.leavesPromise) {
+            this.awaitsPromise = true;
+            this.workBegan();
+        }
+        const settled = () => {
+            rule.leavesPromise = false;
+            if (!this.awaitsPromise) return;
+            this.awaitsPromise = false;
+            this.workEnded();
+        };
+        const rejected = (reason) => {
+            settled();
+            this.threw(reason);
+        };
+        if (promise instanceof Promise) apply(promiseThen, promise, [settled, rejected]);
+        else promise.then(settled, rejected);
+    }
+
+    /** Has been at work for too long without a request. */
+    drained(milliseconds) {
+        const isPromise = this.awaitsPromise && this.pending === 1;
+        if (isPromise) host.rules[this.index].leavesPromise = true;
+        const what = isPromise ? 'the promise that it returned was still pending' : 'timers were still running';
+        this.noteLate(`${what} ${Math.round(milliseconds)} ms after the rule's last call`);
+        this.stop(true);
+        this.complete();
     }
 
     /** Looks whether the rule is complete, after what runs now and its continuations. */
@@ -140,6 +185,24 @@ class RuleRun {
         }
     }
 
+    /** An answer is handed over. */
+    handOver(socket) {
+        const message = socket._httpMessage;
+        if (message === undefined || message === null) return;
+        if (this.answered === null) this.answered = [];
+        this.answered[this.answered.length] = { socket, message };
+    }
+
+    /** Closes sockets whose answer nobody read to its end: their agents would keep them for ever, as no server closes them. */
+    closeUnread() {
+        if (this.answered === null) return;
+        for (let index = 0; index < this.answered.length; index += 1) {
+            const { socket, message } = this.answered[index];
+            if (socket._httpMessage === message) socket.destroy();
+        }
+        this.answered = null;
+    }
+
     /** Notes something that happened after the rule's callback. */
     noteLate(text) {
         if (this.late === null) this.late = [];
@@ -150,7 +213,7 @@ class RuleRun {
     threw(thrown) {
         const { evaluation } = this;
         if (!this.isDecided) {
-            evaluation.ruleFailed(this, 'error', thrown);
+            evaluation.ruleFailed(this, outcomeOf(thrown), thrown);
             return;
         }
         const { name, message } = describe(thrown, false);
@@ -167,8 +230,7 @@ class RuleRun {
             return;
         }
         if (error) {
-            const isDenial = error instanceof UnauthorizedError || error.name === 'UnauthorizedError';
-            evaluation.ruleFailed(this, isDenial ? 'denied' : 'error', error);
+            evaluation.ruleFailed(this, outcomeOf(error), error);
         } else {
             evaluation.ruleFinished(this, user, context);
         }
@@ -205,8 +267,7 @@ class Evaluation {
         this.isEnding = false;
         this.isOver = false;
         this.consoleLeft = host.consoleBytes;
-        const appMetadata = this.user.app_metadata;
-        if (typeof appMetadata === 'object' && appMetadata !== null) Object.setPrototypeOf(this.user, appMetadata);
+        this.merged = mergeAppMetadata(this.user);
     }
 
     startNextRule() {
@@ -244,7 +305,9 @@ class Evaluation {
         let containers;
         // Whatever touches the rule's objects may throw, and comes before anything is decided.
         try {
+            if (this.merged !== null) removeMerged(nextUser, this.merged);
             userText = textOf('user', nextUser, this.userText);
+            if (this.merged !== null) restoreMerged(nextUser, this.merged);
             if (this.containers !== null) removeUnusedContainers(nextContext, this.containers);
             contextText = textOf('context', nextContext, this.contextText);
             ({ redirect, multifactor } = nextContext);
@@ -307,9 +370,7 @@ class Evaluation {
                 this.deadlinePassed(run);
             } else if (run.isDecided && run.requests === 0 && run.pending > 0
                 && time - run.quietSince >= host.drain) {
-                run.noteLate(`timers were still running ${Math.round(host.drain)} ms after the rule's last call`);
-                run.stop(true);
-                run.complete();
+                run.drained(host.drain);
             }
         }
     }
@@ -388,19 +449,21 @@ class Evaluation {
         this.isOver = true;
         inFlight.delete(this.number);
         pulse.ended();
-        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].stop(false);
+        for (let index = 0; index < this.runs.length; index += 1) {
+            this.runs[index].stop(false);
+            this.runs[index].closeUnread();
+        }
     }
 }
 
 /** Calls a rule. Runs within the rule's attribution. */
 function call(run, user, context) {
     const callback = (error, newUser, newContext) => run.calledBack(error, newUser, newContext);
+    // Called by itself, so that `this` is what it is in any function.
+    const { call: rule } = host.rules[run.index];
     try {
-        const result = host.rules[run.index].call(user, context, callback);
-        if (result === undefined || result === null || typeof result.then !== 'function') return;
-        const rejected = (reason) => run.threw(reason);
-        if (result instanceof Promise) apply(promiseThen, result, [undefined, rejected]);
-        else result.then(undefined, rejected);
+        const result = rule(user, context, callback);
+        if (result !== undefined && result !== null && typeof result.then === 'function') run.promised(result);
     } catch (error) {
         run.threw(error);
     }

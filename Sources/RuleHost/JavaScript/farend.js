@@ -43,6 +43,8 @@ class FarEnd {
         this.deliveries = [];
         this.isEnding = false;
         this.hasRead = false;
+        /** Whose the next request is, where its client knows better. */
+        this.nextRun = undefined;
     }
 
     /** The rule's end wrote. */
@@ -66,7 +68,8 @@ class FarEnd {
 
     /** The parser read a head. Whose request it is: that of the code which wrote this, not of who opened the socket. */
     began(head) {
-        this.deliveries[this.deliveries.length] = new Delivery(current(), head);
+        this.deliveries[this.deliveries.length] = new Delivery(this.nextRun ?? current(), head);
+        this.nextRun = undefined;
         if (head.expectsContinue && (head.isChunked || head.bodyBytes > 0)) {
             this.socket.push('HTTP/1.1 100 Continue\r\n\r\n');
         }
@@ -87,6 +90,15 @@ class FarEnd {
         );
         if (exchange instanceof Error) this.broke(exchange);
         else delivery.exchange = exchange;
+    }
+
+    isAnswering() {
+        return this.deliveries.length > 0;
+    }
+
+    /** Bytes came that belong to no request: nothing more can be read here. */
+    strayed() {
+        this.deliveries[this.deliveries.length - 1].head.isLast = true;
     }
 
     /** What was written cannot be sent. */
@@ -127,7 +139,14 @@ class FarEnd {
         while (this.deliveries.length > 0 && this.deliveries[0].response !== null && !this.socket.destroyed) {
             const { run, head, response } = this.deliveries.shift();
             const isEnd = head.isLast || (this.isEnding && this.deliveries.length === 0);
-            within(run, pushAll, this.socket, response, isEnd);
+            run.handOver(this.socket);
+            try {
+                within(run, pushAll, this.socket, response, isEnd);
+            } catch (error) {
+                // A listener threw, and left Node's parser where it was: this socket is good for nothing more.
+                run.threw(error);
+                within(run, destroy, this.socket);
+            }
             if (isEnd) return;
         }
     }

@@ -14,8 +14,14 @@ const maxRedirects = 20;
 const maxDecodedBytes = 64 << 20;
 /** Node's decoders by the name of the content encoding. */
 const decoders = {
-    gzip: zlib.gunzip, 'x-gzip': zlib.gunzip, deflate: zlib.inflate, br: zlib.brotliDecompress,
+    gzip: zlib.gunzip, 'x-gzip': zlib.gunzip, deflate: inflate, br: zlib.brotliDecompress,
 };
+
+/** Some servers leave out the header that zlib expects. */
+function inflate(body, options, callback) {
+    const decoder = (body[0] & 0x0f) === 0x08 ? zlib.inflate : zlib.inflateRaw;
+    decoder(body, options, callback);
+}
 
 let nativeFetch = null;
 let HostResponse = null;
@@ -193,4 +199,4 @@ function install() {
     Object.defineProperty(globalThis, 'fetch', { value: fetch, configurable: true, enumerable: true, writable: true });
 }
 
-module.exports = { install };
+module.exports = { install, fetch };

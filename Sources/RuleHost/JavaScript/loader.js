@@ -9,7 +9,7 @@ const querystring = require('node:querystring');
 const errors = require('./errors');
 const { makeAuth0 } = require('./auth0');
 const { ModuleSet, isVersion } = require('./modules');
-const { requiredModules } = require('./scanner');
+const { scan } = require('./scanner');
 
 /** Globals of Auth0's sandbox that are modules: taken from what is installed, when a rule uses them. */
 const legacyGlobals = {
@@ -19,6 +19,8 @@ const legacyGlobals = {
     cassandra: 'node-cassandra-cql', couchbase: 'couchbase', postgres: 'pg', pubnub: 'pubnub', knex: 'knex',
     sanitizer: 'sanitizer', raven: 'raven', loggly: 'loggly', easyXml: 'easyxml', nodemailer: 'nodemailer',
 };
+
+const legacyNames = new Set(Object.keys(legacyGlobals));
 
 /** Where V8 says that a syntax error is: the first line of its stack, and the caret under the line. */
 function syntaxPosition(error, source) {
@@ -38,22 +40,40 @@ function syntaxPosition(error, source) {
 }
 
 const parameters = [
-    'require', 'configuration', 'auth0', 'UnauthorizedError', 'ValidationError', 'WrongUsernameOrPasswordError',
-    'crypto', 'querystring',
+    'module', 'exports', 'require', 'configuration', 'auth0', 'UnauthorizedError', 'ValidationError',
+    'WrongUsernameOrPasswordError', 'crypto', 'querystring',
 ];
 
-/**
- * Compiles a rule: a function expression, with comments around it and a semicolon after it if it likes.
- * @returns {Function} the rule
- */
-function compile(source, file, values) {
-    // An assignment takes both, and needs no search for the end of the expression. The source begins on a line of its
-    // own, so that lines and columns are the file's.
-    const code = `var rule =\n${source}\n;return rule;`;
+/** Comments, and then the directive, before a rule that is a file of its own to other tools. */
+const directive = /^(?:\s|\/\/[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(["'])use strict\1[ \t]*;?/;
+const generators = new Set(['[object GeneratorFunction]', '[object AsyncGeneratorFunction]']);
+
+/** Runs code around the source of a rule, whose lines and columns stay the file's. */
+function evaluate(before, source, after, file, values) {
     const options = { filename: file, lineOffset: -1 };
     const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
     if (loader !== undefined) options.importModuleDynamically = loader;
-    return vm.compileFunction(code, parameters, options)(...values);
+    const module = { exports: {} };
+    const code = `${before}\n${source}\n;${after}`;
+    return vm.compileFunction(code, parameters, options)(module, module.exports, ...values);
+}
+
+/**
+ * Compiles a rule: a function expression, with comments around it and a semicolon after it if it likes; or a module that
+ * exports it.
+ * @returns {Function} the rule
+ */
+function compile(source, file, values) {
+    const strict = directive.exec(source);
+    const text = strict === null ? source : strict[0].replace(/[^\n]/g, ' ') + source.slice(strict[0].length);
+    const before = strict === null ? '' : '"use strict";';
+    try {
+        // An assignment takes comments and semicolon, and needs no search for the end of the expression.
+        return evaluate(`${before}var rule =`, text, 'return rule;', file, values);
+    } catch (error) {
+        if (!/\bmodule\.exports\b/.test(source)) throw error;
+        return evaluate(before, text, 'return module.exports;', file, values);
+    }
 }
 
 /** Loads a set of rules. */
@@ -67,10 +87,16 @@ class Loader {
         this.modules = new ModuleSet(load.directory ?? null, load.moduleDirectories ?? []);
         // Frozen: a key that one rule writes for another would be missing in the host beside this one.
         const configuration = Object.freeze({ ...load.configuration });
+        const auth0 = makeAuth0(load.tenant?.domain ?? '');
+        const { UnauthorizedError, ValidationError, WrongUsernameOrPasswordError } = errors;
         this.values = [
-            this.modules.require, configuration, makeAuth0(load.tenant?.domain ?? ''), errors.UnauthorizedError,
-            errors.ValidationError, errors.WrongUsernameOrPasswordError, crypto, querystring,
+            this.modules.require, configuration, auth0, UnauthorizedError, ValidationError, WrongUsernameOrPasswordError, crypto,
+            querystring,
         ];
+        // Also global: for `global.UnauthorizedError`, and for the rules' own modules.
+        for (const [name, value] of Object.entries({
+            configuration, auth0, UnauthorizedError, ValidationError, WrongUsernameOrPasswordError,
+        })) Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
     }
 
     /** @returns {{name: string, call: Function}[]} as many as there are rules without problems */
@@ -80,7 +106,7 @@ class Loader {
             const text = source.charCodeAt(0) === 0xfeff ? source.slice(1) : source;
             const call = this.compiled(name, file, text);
             this.checkModules(name, file, text);
-            if (call !== null) loaded.push({ name, call });
+            if (call !== null) loaded.push({ name, call, leavesPromise: false });
         }
         this.defineLegacyGlobals();
         return loaded;
@@ -95,8 +121,10 @@ class Loader {
             this.problems.push({ rule: name, file, ...position, reason: `${error?.name}: ${error?.message}` });
             return null;
         }
-        if (typeof rule !== 'function') {
-            const reason = 'a rule is one function expression: function (user, context, callback) { … }';
+        const isGenerator = generators.has(Object.prototype.toString.call(rule));
+        if (typeof rule !== 'function' || isGenerator) {
+            const reason = isGenerator ? 'a generator function does nothing when it is called: rules are ordinary or async functions'
+                : 'a rule is one function expression: function (user, context, callback) { … }';
             this.problems.push({ rule: name, file, line: 1, column: 1, reason });
             return null;
         }
@@ -105,23 +133,36 @@ class Loader {
         return rule;
     }
 
-    /** Looks for every module that the rule names. */
+    /** Loads every module that the rule names: now, and not while the first login waits for it. */
     checkModules(name, file, source) {
-        for (const { id, isOptional, line, column } of requiredModules(source)) {
-            let module;
-            try {
-                module = this.modules.resolve(id);
-            } catch (error) {
-                if (isOptional) continue;
-                this.problems.push({ rule: name, file, line, column, reason: error.message.split('\n')[0] });
-                continue;
-            }
-            const { asked, version } = module;
-            if (asked === undefined || version === undefined || isVersion(version, asked) || this.noted.has(id)) continue;
-            this.noted.add(id);
-            const text = `${module.name}@${asked} is asked for, ${module.name} ${version} is installed and used`;
-            this.notes.push({ rule: name, line, column, text });
+        const { modules, globals } = scan(source, legacyNames);
+        for (const { id, isOptional, line, column } of modules) {
+            this.loadModule(id, isOptional, { rule: name, file, line, column });
         }
+        for (const { name: global, isOptional, line, column } of globals) {
+            if (global in globalThis) continue;
+            const id = legacyGlobals[global];
+            this.loadModule(id, isOptional, { rule: name, file, line, column }, `${global} was the module '${id}' in Auth0's sandbox: `);
+        }
+    }
+
+    loadModule(id, isOptional, place, remark = '') {
+        let module;
+        try {
+            module = this.modules.resolve(id);
+            this.modules.require(id);
+        } catch (error) {
+            const [text] = String(error?.message ?? error).split('\n');
+            const reason = `${remark}${module === undefined ? text : `module '${id}' cannot be loaded: ${text}`}`;
+            if (!isOptional) this.problems.push({ ...place, reason });
+            return;
+        }
+        const { asked, version } = module;
+        if (asked === undefined || version === undefined || isVersion(version, asked) || this.noted.has(id)) return;
+        this.noted.add(id);
+        const { rule, line, column } = place;
+        const text = `${module.name}@${asked} is asked for, ${module.name} ${version} is installed and used`;
+        this.notes.push({ rule, line, column, text });
     }
 
     /** Gives rules the modules that were global in Auth0's sandbox, where they use the name and it can be had. */

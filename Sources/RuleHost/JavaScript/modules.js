@@ -6,7 +6,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire, Module, isBuiltin } = require('node:module');
-const { outside } = require('./attribution');
+const { nextTick, apply } = require('./intrinsics');
+const { current, outside, tracked, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
 
 const providedDirectory = path.join(__dirname, 'provided');
@@ -29,6 +30,34 @@ function isVersion(installed, asked) {
     return installed === asked || installed.startsWith(`${asked}.`) || asked === 'latest' || asked === '*';
 }
 
+/** Modules whose promises lose track of whose they are, unless told not to; also where another package asks for them. */
+const trackless = /(?:^|[\\/])(bluebird|q)(?:[\\/]|$)/;
+
+const isTracked = Symbol('isTracked');
+
+/** Their queues are shared by all who run. That of bluebird is emptied by the end of each turn, which is one evaluation's. */
+function keepTrack(exports) {
+    if (typeof exports !== 'function' || exports[isTracked] === true) return exports;
+    exports[isTracked] = true;
+    if (typeof exports.setScheduler === 'function') {
+        exports.setScheduler((empty) => nextTick(empty));
+        exports.config?.({ asyncHooks: true });
+        const { getNewLibraryCopy } = exports;
+        if (typeof getNewLibraryCopy === 'function') exports.getNewLibraryCopy = () => keepTrack(getNewLibraryCopy());
+        // It tells of all rejections at once, later.
+        const { _setRejectionIsUnhandled: setUnhandled } = exports.prototype;
+        exports.prototype._setRejectionIsUnhandled = function setRejectionIsUnhandled() {
+            this[runOfRejection] = current();
+            return apply(setUnhandled, this, []);
+        };
+    } else if (typeof exports.nextTick === 'function') {
+        const { nextTick: queue } = exports;
+        exports.nextTick = (task) => queue(tracked(task));
+        exports.nextTick.runAfter = (task) => queue.runAfter(tracked(task));
+    }
+    return exports;
+}
+
 /** The modules that one set of rules can have. */
 class ModuleSet {
     /**
@@ -39,6 +68,11 @@ class ModuleSet {
         // Node looks there after all `node_modules` on the way up; it reads the variable only here.
         process.env.NODE_PATH = moduleDirectories.join(path.delimiter);
         Module._initPaths();
+        const load = Module._load;
+        Module._load = function loadModule(...parameters) {
+            const exports = apply(load, this, parameters);
+            return trackless.test(parameters[0]) ? keepTrack(exports) : exports;
+        };
         delete process.env.NODE_PATH;
         this.nodeRequire = createRequire(path.join(directory ?? providedDirectory, 'rules.js'));
         /** @type {Map<string, unknown>} what rules asked for already */
@@ -101,11 +135,9 @@ class ModuleSet {
     }
 
     load(id) {
-        const { file, name } = this.resolve(id);
+        const { file } = this.resolve(id);
         // What a module starts when it is loaded belongs to no login.
         const exports = outside(() => this.nodeRequire(file));
-        // Its promises lose track of whose they are, unless told not to.
-        if (name === 'bluebird') exports.config?.({ asyncHooks: true });
         this.loaded.set(id, exports);
         return exports;
     }

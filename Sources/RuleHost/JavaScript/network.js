@@ -7,7 +7,13 @@ const net = require('node:net');
 const tls = require('node:tls');
 const http = require('node:http');
 const https = require('node:https');
+const { channel } = require('node:diagnostics_channel');
+const { errorMonitor } = require('node:events');
+const { apply, setTimeout } = require('./intrinsics');
+const { current } = require('./attribution');
+const { refusal } = require('./errors');
 const { HostSocket, HostTLSSocket } = require('./sockets');
+const { onlyHTTP } = require('./requestparser');
 
 /** `(options)`, `(port, host, options)`, `(path)`, each with a listener at the end: as `net.connect` takes them. */
 function normalize(parameters) {
@@ -24,9 +30,21 @@ function normalize(parameters) {
     return { options, listener };
 }
 
+/** Milliseconds for which a socket waits for a request; other protocols begin with the server's greeting, and it has none. */
+const silence = 1000;
+
+/** Refuses a socket that nobody writes to. */
+function expectRequest(socket) {
+    const timer = setTimeout(() => {
+        if (!socket.hostEnd.hasRead) socket.destroy(refusal(onlyHTTP));
+    }, silence);
+    timer.unref();
+    return socket;
+}
+
 function connect(...parameters) {
     const { options, listener } = normalize(parameters);
-    const socket = new HostSocket(options);
+    const socket = expectRequest(new HostSocket(options));
     if (listener !== undefined) socket.once('connect', listener);
     return socket;
 }
@@ -37,7 +55,7 @@ function connectExisting(...parameters) {
     // It was made without knowing where to: it becomes one of ours on the spot.
     Object.setPrototypeOf(this, HostSocket.prototype);
     this.openHost(options);
-    return this;
+    return expectRequest(this);
 }
 
 function connectSecurely(...parameters) {
@@ -47,7 +65,7 @@ function connectSecurely(...parameters) {
         options.host = options.host || target.host;
         options.port = options.port || target.port;
     }
-    const socket = new HostTLSSocket(options);
+    const socket = expectRequest(new HostTLSSocket(options));
     if (listener !== undefined) socket.once('secureConnect', listener);
     return socket;
 }
@@ -55,6 +73,65 @@ function connectSecurely(...parameters) {
 /** An agent's options have the path of the request, where a socket's options have that of a local socket. */
 function withoutRequestPath(options) {
     return options.path === undefined || options.path === null || options.socketPath ? options : { ...options, path: null };
+}
+
+/** Whose request waits for a socket: on the request itself. */
+const waiting = Symbol('waiting');
+/** Set on a request that was given a socket. */
+const isServed = Symbol('isServed');
+
+/**
+ * Counts a request that has no socket yet, since its agent lets no more be open at a time: the rule that made it is not
+ * complete, though nothing of it has reached the far end.
+ */
+function wait(request) {
+    const run = current();
+    if (run === undefined || run.evaluation.isOver) return;
+    run.workBegan();
+    request[waiting] = run;
+}
+
+function served(request) {
+    const run = request[waiting];
+    request[waiting] = undefined;
+    if (run !== undefined) run.workEnded();
+}
+
+function countWaiting() {
+    const { prototype } = http.ClientRequest;
+    const { end, onSocket, destroy, abort } = prototype;
+    prototype.end = function endRequest(...parameters) {
+        if (this[isServed] !== true && this[waiting] === undefined) {
+            wait(this);
+            // An agent that finds no socket may say so, and no more.
+            this.once(errorMonitor, served.bind(null, this));
+        }
+        return apply(end, this, parameters);
+    };
+    prototype.onSocket = function takeSocket(...parameters) {
+        this[isServed] = true;
+        served(this);
+        return apply(onSocket, this, parameters);
+    };
+    prototype.destroy = function destroyRequest(...parameters) {
+        served(this);
+        return apply(destroy, this, parameters);
+    };
+    prototype.abort = function abortRequest() {
+        apply(abort, this, []);
+        // Some set `destroyed` before, and leave the socket waiting for an answer that nobody reads.
+        if (this.socket instanceof HostSocket && this.socket._httpMessage === this) this.socket.destroy();
+    };
+}
+
+/** The same for undici, which tells on these channels what it does. It may write one request while it works for another. */
+function countWaitingInUndici() {
+    channel('undici:request:create').subscribe(({ request }) => wait(request));
+    channel('undici:client:sendHeaders').subscribe(({ request, socket }) => {
+        if (socket instanceof HostSocket) socket.hostEnd.nextRun = request[waiting];
+        served(request);
+    });
+    channel('undici:request:error').subscribe(({ request }) => served(request));
 }
 
 /** Replaces what opens connections. */
@@ -66,6 +143,15 @@ function install() {
     // An agent learns of its socket by the return value; the second argument is no listener.
     http.Agent.prototype.createConnection = (options) => new HostSocket(withoutRequestPath(options));
     https.Agent.prototype.createConnection = (options) => new HostTLSSocket(withoutRequestPath(options));
+    countWaiting();
+    countWaitingInUndici();
+    if ('WebSocket' in globalThis) {
+        // Node's own would only tell of an error without a message.
+        const value = function WebSocket() {
+            throw refusal(`rules cannot use WebSockets: ${onlyHTTP}`);
+        };
+        Object.defineProperty(globalThis, 'WebSocket', { value, configurable: true, writable: true });
+    }
 }
 
 module.exports = { install };

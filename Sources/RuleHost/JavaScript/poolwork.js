@@ -92,9 +92,37 @@ function install(turn) {
     for (const name of Object.getOwnPropertyNames(subtle)) {
         if (name !== 'constructor' && typeof subtle[name] === 'function') subtle[name] = countPromise(subtle[name]);
     }
-    // All streams and one-shot functions of zlib go through this one method.
-    const zlibBase = Object.getPrototypeOf(Object.getPrototypeOf(zlib.Gunzip.prototype));
-    zlibBase._transform = countCallback(zlibBase._transform);
+    countCompression();
+}
+
+/** Whose work a stream of zlib does. */
+const worker = Symbol('worker');
+
+/** All streams and one-shot functions of zlib go through these methods; where one fails, it is destroyed, and does not call back. */
+function countCompression() {
+    const prototype = Object.getPrototypeOf(Object.getPrototypeOf(zlib.Gunzip.prototype));
+    const { _transform: transform, _destroy: destroy } = prototype;
+    const ended = (stream) => {
+        const run = stream[worker];
+        stream[worker] = undefined;
+        if (run === undefined) return;
+        run.mark();
+        run.workEnded();
+    };
+    prototype._transform = function transformChunk(chunk, encoding, callback) {
+        const run = current();
+        if (run === undefined || run.evaluation.isOver) return apply(transform, this, [chunk, encoding, callback]);
+        run.workBegan();
+        this[worker] = run;
+        return apply(transform, this, [chunk, encoding, (...results) => {
+            ended(this);
+            callback(...results);
+        }]);
+    };
+    prototype._destroy = function destroyStream(error, callback) {
+        ended(this);
+        return apply(destroy, this, [error, callback]);
+    };
 }
 
 module.exports = { install, keepFree };

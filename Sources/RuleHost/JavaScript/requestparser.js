@@ -85,11 +85,16 @@ function addHeader(head, name, value) {
 
 const states = Object.freeze({ head: 0, body: 1, chunkSize: 2, chunk: 3, chunkEnd: 4, trailers: 5, broken: 6 });
 
+/** Whether bytes behind a request are another one. A body that the head did not announce (of a GET, for Node) is none. */
+function startsRequest(chunk) {
+    return /^[A-Z]+ \S/.test(typeof chunk === 'string' ? chunk : Buffer.prototype.latin1Slice.call(chunk, 0, Math.min(chunk.length, 40)));
+}
+
 /** Takes what is written, and hands over whole requests. */
 class RequestParser {
     /**
      * @param {{began(head: RequestHead): void, complete(head: RequestHead, body: Uint8Array | null): void,
-     *     broke(error: Error): void}} owner
+     *     isAnswering(): boolean, strayed(): void, broke(error: Error): void}} owner
      */
     constructor(owner) {
         this.owner = owner;
@@ -107,6 +112,10 @@ class RequestParser {
      */
     write(chunk, encoding) {
         if (this.state === states.head) {
+            if (this.unread === '' && this.owner.isAnswering() && chunk.length > 0 && !startsRequest(chunk)) {
+                this.owner.strayed();
+                return;
+            }
             if (typeof chunk !== 'string') this.writeHeadBytes(chunk);
             else this.writeHeadText(chunk, encoding);
         } else {

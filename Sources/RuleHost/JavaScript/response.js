@@ -42,11 +42,12 @@ class ResponseState {
         return this.headers;
     }
 
-    /** Takes the body, which can be taken once. */
+    /** Takes the body, which can be taken once; where there is none there is nothing to take. */
     take() {
+        if (this.hasNoBody()) return new Uint8Array(0);
         if (this.isUsed) throw new TypeError('Body is unusable: Body has already been read');
         this.isUsed = true;
-        return this.body ?? new Uint8Array(0);
+        return this.body;
     }
 
     takeText() {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Finds `require('…')` in the source of a rule, without a parser: comments, strings, templates and regular expressions
-// are stepped over, so that only code counts.
+// Finds `require('…')` and the use of globals in the source of a rule, without a parser: comments, strings, templates and
+// regular expressions are stepped over, so that only code counts.
 
 const space = /\s/;
 const word = /[\w$]/;
@@ -40,13 +40,17 @@ function positions(source) {
 }
 
 /**
- * All `require` calls with a literal.
+ * All `require` calls with a literal, and the given names where they are surely global: called or looked into, and nowhere
+ * standing as they would have to where they are declared.
  * @param {string} source
- * @returns {{id: string, isOptional: boolean, line: number, column: number}[]} the position is that of the literal; optional is
- * what stands inside of a `try`
+ * @param {Set<string>} [names]
+ * @returns {{modules: {id: string, isOptional: boolean, line: number, column: number}[],
+ *     globals: {name: string, isOptional: boolean, line: number, column: number}[]}} optional is what stands inside of a `try`
  */
-function requiredModules(source) {
+function scan(source, names = new Set()) {
     const found = [];
+    const used = new Map();
+    const declared = new Set();
     const place = positions(source);
     /** For each open `${` of a template: the depth of braces at which it closes. */
     const templates = [];
@@ -104,6 +108,11 @@ function requiredModules(source) {
             const start = at;
             while (at < source.length && word.test(source[at])) at += 1;
             const name = source.slice(start, at);
+            if (last !== '.' && names.has(name)) {
+                const isUsed = isUse(name, last, source.slice(at, at + 200).trimStart());
+                if (isUsed === false) declared.add(name);
+                if (isUsed === true && !used.has(name)) used.set(name, { name, isOptional: tries.length > 0, ...place(start) });
+            }
             // A method of that name is another one's.
             sign(last === '.' ? `.${name}` : name);
         } else if (unit === '}' && templates.length > 0 && templates[templates.length - 1] === braces - 1) {
@@ -124,7 +133,21 @@ function requiredModules(source) {
             at += 1;
         }
     }
-    return found;
+    return { modules: found, globals: [...used.values()].filter(({ name }) => !declared.has(name)) };
+}
+
+/**
+ * Whether a name is called or looked into.
+ * @returns {boolean | undefined} undefined where it is something else (the key of a property), false where it may be declared
+ */
+function isUse(name, before, after) {
+    if (before === 'typeof' || before === 'function' || before === 'class') return false;
+    if (after.startsWith('.') || after.startsWith('?.')) return true;
+    const isInList = before === '{' || before === ',';
+    if (after.startsWith(':') && isInList) return undefined;
+    if (name === 'async' && /^[\w$([]/.test(after)) return undefined;
+    if (after.startsWith('(')) return isInList ? undefined : true;
+    return false;
 }
 
 /** Notes a literal, where it is the whole argument. */
@@ -134,4 +157,4 @@ function noteRequire(found, source, start, end, place, isOptional) {
     found.push({ id, isOptional, ...place(start) });
 }
 
-module.exports = { requiredModules };
+module.exports = { scan };

@@ -4,7 +4,7 @@
 
 const net = require('node:net');
 const { nextTick } = require('./intrinsics');
-const { networkError } = require('./errors');
+const { networkError, refusal } = require('./errors');
 const { FarEnd } = require('./farend');
 
 /** The socket that a rule's HTTP client holds. HTTP libraries keep fields of their own on it: ours is one. */
@@ -21,8 +21,14 @@ class HostSocket extends net.Socket {
         this.connecting = true;
         if (options.timeout > 0) this.setTimeout(options.timeout);
         const local = options.path ?? options.socketPath;
-        if (local === undefined || local === null) nextTick(connected, this);
-        else nextTick(refused, this, networkError({ code: 'EACCES', syscall: 'connect', address: String(local) }, ''));
+        if (local !== undefined && local !== null) {
+            nextTick(refused, this, networkError({ code: 'EACCES', syscall: 'connect', address: String(local) }, ''));
+        } else if (options.cert || options.pfx) {
+            nextTick(refused, this, refusal('client certificates of rules are not supported: the worker does the TLS'));
+        } else {
+            // The request that it is for says first that it has a socket.
+            nextTick(nextTick, connected, this);
+        }
     }
 
     targetOf(options) {

@@ -4,7 +4,10 @@
 
 const { stringify } = require('./intrinsics');
 
-const { set: setOwn, deleteProperty: deleteOwn } = Reflect;
+const { keys, hasOwn } = Object;
+const { isArray } = Array;
+// What a rule has frozen stays as it is.
+const { set, deleteProperty } = Reflect;
 
 /** Nesting that every reader of JSON in the worker and behind it accepts. */
 const deepest = 512;
@@ -82,8 +85,7 @@ function addContainers(context) {
         const name = containers[index];
         if (context[name] === undefined || context[name] === null) {
             const value = {};
-            // A frozen context stays as it is.
-            if (!setOwn(context, name, value)) continue;
+            if (!set(context, name, value)) continue;
             if (added === null) added = [];
             added[added.length] = { name, value };
         }
@@ -95,13 +97,50 @@ function addContainers(context) {
 function removeUnusedContainers(context, added) {
     for (let index = added.length - 1; index >= 0; index -= 1) {
         const { name, value } = added[index];
-        if (context[name] === value && isEmpty(value)) deleteOwn(context, name);
+        if (context[name] === value && keys(value).length === 0) deleteProperty(context, name);
     }
 }
 
-function isEmpty(object) {
-    for (const key in object) return key === undefined;
-    return true;
+/**
+ * Puts the fields of app_metadata on the user itself, where Auth0's rules find them too; the user's own stay.
+ * @returns {{name: string, value: any, isRemoved: boolean}[] | null} what was put there
+ */
+function mergeAppMetadata(user) {
+    const metadata = user.app_metadata;
+    if (typeof metadata !== 'object' || metadata === null || isArray(metadata)) return null;
+    let merged = null;
+    const names = keys(metadata);
+    for (let index = 0; index < names.length; index += 1) {
+        const name = names[index];
+        if (hasOwn(user, name) || name === '__proto__') continue;
+        const value = metadata[name];
+        if (merged === null) merged = [];
+        merged[merged.length] = { name, value, isRemoved: false };
+        set(user, name, value);
+    }
+    return merged;
 }
 
-module.exports = { UnsendableError, textOf, maxTextLength, addContainers, removeUnusedContainers };
+/** Takes them away again, last one first, where the rule left them as they were. */
+function removeMerged(user, merged) {
+    for (let index = merged.length - 1; index >= 0; index -= 1) {
+        const field = merged[index];
+        const present = user[field.name];
+        const isSame = present === field.value
+            || (typeof present === 'object' && typeof field.value === 'object' && stringify(present) === stringify(field.value));
+        field.isRemoved = isSame && deleteProperty(user, field.name);
+        if (isSame) field.value = present;
+    }
+}
+
+/** Puts back what was taken away, for the rules that follow. */
+function restoreMerged(user, merged) {
+    for (let index = 0; index < merged.length; index += 1) {
+        const { name, value, isRemoved } = merged[index];
+        if (isRemoved) set(user, name, value);
+    }
+}
+
+module.exports = {
+    UnsendableError, textOf, maxTextLength, addContainers, removeUnusedContainers, mergeAppMetadata, removeMerged, restoreMerged,
+};

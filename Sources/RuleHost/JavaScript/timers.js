@@ -6,7 +6,7 @@
 const nodeTimers = require('node:timers');
 const timersPromises = require('node:timers/promises');
 const { promisify } = require('node:util');
-const { current } = require('./attribution');
+const { current, tracked } = require('./attribution');
 const intrinsics = require('./intrinsics');
 
 /** The count of a timer hangs on the timer itself. */
@@ -156,6 +156,9 @@ function install() {
     };
     Object.assign(globalThis, replaced);
     Object.assign(nodeTimers, replaced);
+    // What a microtask throws would be nobody's.
+    const { queueMicrotask } = globalThis;
+    globalThis.queueMicrotask = (task) => queueMicrotask(typeof task === 'function' ? tracked(task) : task);
 }
 
 module.exports = { install, countPromise };

@@ -6,10 +6,14 @@ const http = require('node:http');
 const https = require('node:https');
 const zlib = require('node:zlib');
 const { EventEmitter } = require('node:events');
+const { randomBytes } = require('node:crypto');
 const querystring = require('node:querystring');
+const { parse: parseURL } = require('node:url');
 
 const methods = ['get', 'head', 'options', 'post', 'put', 'patch', 'delete'];
 const maxRedirects = 10;
+/** What is left to the package; silently left out it would be a request that the rule did not mean. */
+const unsupported = ['oauth', 'aws', 'hawk', 'httpSignature', 'multipart', 'har', 'proxy'];
 
 /**
  * The arguments of `request(url|options[, options][, callback])` as one object.
@@ -46,15 +50,19 @@ function addressOf(options) {
     }
     if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error(`Invalid protocol: ${url.protocol}`);
     if (options.qs !== undefined && options.qs !== null) {
-        const present = querystring.parse(url.search.slice(1));
-        url.search = formText({ ...present, ...options.qs });
+        const query = { ...querystring.parse(url.search.slice(1)), ...options.qs };
+        url.search = options.useQuerystring ? querystring.stringify(query) : formText(query);
     }
+    // As the address parser of the real one has it.
+    if (url.href.includes('|')) url.href = url.href.replace(/\|/g, '%7C');
     return url;
 }
 
+const escaped = (text) => text.replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+
 /** `a=1&b[c]=2`, as `qs` writes it. */
 function formText(value) {
-    if (typeof value === 'string') return value;
+    if (typeof value === 'string') return escaped(value);
     const parts = [];
     const add = (name, item) => {
         if (item === undefined) return;
@@ -66,8 +74,64 @@ function formText(value) {
         parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(text)}`);
     };
     for (const key of Object.keys(value)) add(key, value[key]);
-    return parts.join('&').replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+    return escaped(parts.join('&'));
 }
+
+/**
+ * A form with files.
+ * @returns {{type: string, body: Buffer}}
+ */
+function multipart(form) {
+    const boundary = `--------------------------${randomBytes(12).toString('hex')}`;
+    const chunks = [];
+    const add = (name, item) => {
+        if (Array.isArray(item)) {
+            for (const one of item) add(name, one);
+            return;
+        }
+        const isFile = item !== null && typeof item === 'object' && 'value' in item;
+        const value = isFile ? item.value : item;
+        const isText = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+        if (!isText && !ArrayBuffer.isView(value)) throw new Error(`formData.${name} is neither text nor a buffer`);
+        const { filename, contentType } = (isFile ? item.options : undefined) ?? {};
+        const type = contentType ?? (filename || !isText ? 'application/octet-stream' : undefined);
+        chunks.push(Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"`
+            + `${filename ? `; filename="${filename}"` : ''}${type ? `\r\nContent-Type: ${type}` : ''}\r\n\r\n`));
+        chunks.push(isText ? Buffer.from(String(value)) : Buffer.from(value), Buffer.from('\r\n'));
+    };
+    for (const name of Object.keys(form)) add(name, form[name]);
+    chunks.push(Buffer.from(`--${boundary}--\r\n`));
+    return { type: `multipart/form-data; boundary=${boundary}`, body: Buffer.concat(chunks) };
+}
+
+/** Cookies by host: what rules need of a jar. */
+class Jar {
+    constructor() {
+        this.hosts = new Map();
+    }
+
+    ofHost(address) {
+        const { hostname } = new URL(address);
+        if (!this.hosts.has(hostname)) this.hosts.set(hostname, new Map());
+        return this.hosts.get(hostname);
+    }
+
+    setCookie(cookie, address) {
+        const [pair] = String(cookie).split(';');
+        const at = pair.indexOf('=');
+        if (at > 0) this.ofHost(address).set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
+    }
+
+    getCookieString(address) {
+        return [...this.ofHost(address)].map(([name, value]) => `${name}=${value}`).join('; ');
+    }
+
+    getCookies(address) {
+        return [...this.ofHost(address)].map(([key, value]) => ({ key, value }));
+    }
+}
+
+const commonJar = new Jar();
 
 /** One request, from its first address to the last redirect. */
 class Request extends EventEmitter {
@@ -81,6 +145,13 @@ class Request extends EventEmitter {
         this.timer = null;
         this.body = null;
         this.headers = {};
+        this.readable = true;
+        this.writable = true;
+        /** What was written or piped into it, instead of an option. */
+        this.written = null;
+        this.isWritten = false;
+        this.isStarted = false;
+        this.on('pipe', () => { this.written ??= []; });
         for (const name of Object.keys(options.headers ?? {})) {
             if (options.headers[name] !== undefined) this.setHeader(name, options.headers[name]);
         }
@@ -106,8 +177,60 @@ class Request extends EventEmitter {
         if (this.header(name) === undefined) this.headers[name] = value;
     }
 
+    /** Its address, as the real one keeps it. */
+    get uri() {
+        return parseURL(this.url.href);
+    }
+
+    get href() {
+        return this.url.href;
+    }
+
+    get jar() {
+        const { jar } = this.options;
+        return jar === true ? commonJar : jar || undefined;
+    }
+
+    form(form) {
+        this.options.form = form ?? {};
+        return this;
+    }
+
+    json(value) {
+        this.options.json = value;
+        return this;
+    }
+
+    qs(query) {
+        this.options.qs = { ...this.options.qs, ...query };
+        return this;
+    }
+
+    auth(user, pass, sendImmediately, bearer) {
+        this.options.auth = bearer === undefined ? { user, pass } : { bearer };
+        return this;
+    }
+
+    write(chunk, encoding) {
+        this.written ??= [];
+        this.written.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+        return true;
+    }
+
+    end(chunk) {
+        if (chunk !== undefined && chunk !== null) this.write(chunk);
+        this.isWritten = true;
+        if (this.isStarted) this.start();
+    }
+
+    toJSON() {
+        return { uri: this.uri, method: this.method, headers: this.headers };
+    }
+
     start() {
-        if (this.isOver) return;
+        this.isStarted = true;
+        // It goes on when all has been written.
+        if (this.isOver || (this.written !== null && !this.isWritten)) return;
         try {
             this.url = addressOf(this.options);
             this.prepare();
@@ -119,14 +242,22 @@ class Request extends EventEmitter {
     }
 
     prepare() {
-        const { json, form, body, auth } = this.options;
-        if (form !== undefined && form !== null) {
+        const { json, form, formData, body, auth } = this.options;
+        const missing = unsupported.find((name) => this.options[name]);
+        if (missing !== undefined) {
+            throw new Error(`options.${missing} needs the package request itself: npm install request, beside the rules`);
+        }
+        if (formData !== undefined && formData !== null) {
+            const { type, body: bytes } = multipart(formData);
+            this.body = bytes;
+            this.setHeader('content-type', type);
+        } else if (form !== undefined && form !== null) {
             this.body = formText(form);
             this.setDefault('content-type', 'application/x-www-form-urlencoded');
         } else if (json !== undefined && json !== null && json !== false) {
             const value = json === true ? body : json;
             if (value !== undefined) {
-                this.body = json === true && typeof value === 'string' ? value : JSON.stringify(value);
+                this.body = JSON.stringify(value);
                 this.setDefault('content-type', 'application/json');
             }
         } else if (body !== undefined && body !== null) {
@@ -134,6 +265,8 @@ class Request extends EventEmitter {
                 throw new Error('Argument error, options.body.');
             }
             this.body = Array.isArray(body) ? body.join('') : body;
+        } else if (this.written !== null) {
+            this.body = Buffer.concat(this.written);
         }
         if (json !== undefined && json !== null && json !== false) this.setDefault('accept', 'application/json');
         if (this.options.gzip) this.setDefault('accept-encoding', 'gzip, deflate');
@@ -157,14 +290,17 @@ class Request extends EventEmitter {
 
     send() {
         const { timeout, strictSSL, rejectUnauthorized } = this.options;
+        const { cert, pfx } = { ...this.options.agentOptions, ...this.options };
         const module = this.url.protocol === 'https:' ? https : http;
         const verifies = rejectUnauthorized ?? strictSSL ?? true;
+        const cookies = this.jar?.getCookieString(this.url.href);
+        if (cookies) this.setDefault('cookie', cookies);
         let outgoing;
         try {
             outgoing = module.request(this.url, {
                 method: this.method,
                 headers: this.headers,
-                ...(module === https ? { rejectUnauthorized: verifies } : {}),
+                ...(module === https ? { rejectUnauthorized: verifies, cert, pfx } : {}),
             });
         } catch (error) {
             this.fail(error);
@@ -174,9 +310,8 @@ class Request extends EventEmitter {
         if (timeout > 0) {
             clearTimeout(this.timer);
             this.timer = setTimeout(() => {
-                const error = new Error(this.response === undefined ? 'ETIMEDOUT' : 'ESOCKETTIMEDOUT');
-                error.code = error.message;
-                error.connect = this.response === undefined;
+                // The worker connects: from here it is always the answer that is late.
+                const error = Object.assign(new Error('ESOCKETTIMEDOUT'), { code: 'ESOCKETTIMEDOUT', connect: false });
                 this.fail(error);
                 outgoing.destroy();
             }, timeout);
@@ -190,10 +325,13 @@ class Request extends EventEmitter {
 
     answered(response) {
         if (this.isOver) return;
+        for (const cookie of response.headers['set-cookie'] ?? []) this.jar?.setCookie(cookie, this.url.href);
         if (this.redirect(response)) return;
         this.response = response;
         response.request = this;
-        response.toJSON = () => ({ statusCode: response.statusCode, body: response.body, headers: response.headers });
+        response.toJSON = () => ({
+            statusCode: response.statusCode, body: response.body, headers: response.headers, request: this.toJSON(),
+        });
         this.emit('response', response);
         let stream = response;
         const encoding = String(response.headers['content-encoding'] ?? '').toLowerCase();
@@ -237,8 +375,10 @@ class Request extends EventEmitter {
             this.fail(error);
             return true;
         }
-        // Credentials belong to the host that they were given for.
+        // Credentials belong to the host that they were given for; the cookies of a jar are looked up again.
         const sensitive = next.host !== this.url.host ? ['authorization', 'cookie', 'host'] : ['host'];
+        if (this.jar !== undefined) sensitive.push('cookie');
+        if (!this.options.removeRefererHeader) this.setDefault('referer', this.url.href);
         for (const name of sensitive) {
             const known = this.header(name);
             if (known !== undefined) delete this.headers[known];
@@ -315,7 +455,7 @@ function withDefaults(defaults) {
     for (const method of methods) request[method] = verb(method.toUpperCase());
     request.del = request.delete;
     request.defaults = (more) => withDefaults(merged(defaults, more ?? {}));
-    request.jar = () => ({ setCookie() {}, getCookieString: () => '', getCookies: () => [] });
+    request.jar = () => new Jar();
     request.cookie = (text) => text;
     request.Request = Request;
     return request;
