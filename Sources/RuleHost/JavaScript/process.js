@@ -1,0 +1,130 @@
+'use strict';
+
+// What a rule may not do to the process that it shares with other logins. Each fails the rule that tries, with its
+// name; the kernel's confinement stands behind all of them.
+
+const childThreads = require('node:worker_threads');
+const http2 = require('node:http2');
+const dns = require('node:dns');
+const { isIP } = require('node:net');
+const { nextTick, apply } = require('./intrinsics');
+const { current, runOfRejection } = require('./attribution');
+const { refusal } = require('./errors');
+const { warn } = require('./evaluation');
+
+/** Functions of `process` that end it. A rule fails even where it catches the error: it meant to end the process of others. */
+const deadly = ['exit', 'reallyExit', 'abort', 'kill', '_kill'];
+/** Functions of `process` that change or look into it; packages try some of them, and go on without. */
+const forbidden = [
+    'chdir', 'setuid', 'seteuid', 'setgid', 'setegid', 'setgroups', 'initgroups', 'dlopen', 'binding', '_linkedBinding', 'execve',
+    '_debugProcess', '_debugEnd', '_startProfilerIdleNotifier', '_stopProfilerIdleNotifier', 'loadEnvFile', '_rawDebug',
+    'setSourceMapsEnabled',
+];
+
+function forbid(owner, name, what, isDeadly) {
+    if (typeof owner[name] !== 'function') return;
+    const replacement = function forbiddenCall() {
+        const error = refusal(`${what}.${name} is not available to rules`, 'ERR_RULE_FORBIDDEN');
+        if (isDeadly) current()?.threw(error);
+        throw error;
+    };
+    Object.defineProperty(owner, name, { value: replacement, configurable: true, writable: true, enumerable: true });
+}
+
+/** Puts our listeners back when a rule removed them. */
+function keepListeners(listeners) {
+    for (const method of ['removeAllListeners', 'removeListener', 'off']) {
+        const original = process[method].bind(process);
+        Object.defineProperty(process, method, {
+            configurable: true,
+            writable: true,
+            value(...parameters) {
+                original(...parameters);
+                for (const [event, listener] of listeners) {
+                    if (!process.listeners(event).includes(listener)) process.prependListener(event, listener);
+                }
+                return process;
+            },
+        });
+    }
+}
+
+/** Names are resolved by the worker, with the addresses it allows; there is nobody else to ask here. */
+function refuseResolving(owner, isPromise) {
+    for (const name of Object.keys(owner)) {
+        if (typeof owner[name] !== 'function' || !/^(lookup|resolve|reverse)/.test(name)) continue;
+        owner[name] = (host, ...parameters) => {
+            const family = name === 'lookup' ? isIP(host) : 0;
+            if (family !== 0) return answer(host, family, parameters, isPromise);
+            const error = refusal(`getaddrinfo ENOTFOUND ${host} (the worker resolves names, rules cannot)`, 'ENOTFOUND');
+            Object.assign(error, { errno: -3008, syscall: 'getaddrinfo', hostname: host });
+            if (isPromise) return Promise.reject(error);
+            const callback = parameters[parameters.length - 1];
+            if (typeof callback !== 'function') throw error;
+            nextTick(callback, error);
+            return {};
+        };
+    }
+}
+
+/** An address is its own answer. */
+function answer(address, family, parameters, isPromise) {
+    const isAll = parameters[0]?.all === true;
+    if (isPromise) return Promise.resolve(isAll ? [{ address, family }] : { address, family });
+    const callback = parameters[parameters.length - 1];
+    if (isAll) nextTick(callback, null, [{ address, family }]);
+    else nextTick(callback, null, address, family);
+    return {};
+}
+
+function uncaught(error, promise) {
+    const run = promise?.[runOfRejection] ?? current();
+    if (run === undefined) warn(undefined, 'late-exception', `outside of any rule: ${String(error?.stack ?? error)}`.slice(0, 1000));
+    else run.threw(error);
+}
+
+/** Listeners of rules and packages for what nobody caught: where one of them throws, Node would end the process. */
+function guardListeners() {
+    const { emit, setUncaughtExceptionCaptureCallback: capture } = process;
+    Object.defineProperty(process, 'emit', {
+        configurable: true,
+        writable: true,
+        value(event, ...parameters) {
+            try {
+                return apply(emit, this, [event, ...parameters]);
+            } catch (error) {
+                if (event !== 'uncaughtException' && event !== 'unhandledRejection') throw error;
+                uncaught(error);
+                return true;
+            }
+        },
+    });
+    process.setUncaughtExceptionCaptureCallback = (listener) => apply(capture, process, [
+        typeof listener !== 'function' ? listener : (error) => {
+            try {
+                listener(error);
+            } catch (another) {
+                uncaught(another);
+            }
+        },
+    ]);
+}
+
+/** Takes from rules what would hurt the others. */
+function guard() {
+    for (const name of deadly) forbid(process, name, 'process', true);
+    for (const name of forbidden) forbid(process, name, 'process', false);
+    Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
+    forbid(childThreads, 'Worker', 'worker_threads', false);
+    http2.connect = () => {
+        throw refusal('HTTP/2 is not available to rules as a protocol of their own: use http, https or fetch');
+    };
+    refuseResolving(dns, false);
+    refuseResolving(dns.promises, true);
+    const listeners = [['uncaughtException', uncaught], ['unhandledRejection', uncaught]];
+    for (const [event, listener] of listeners) process.on(event, listener);
+    keepListeners(listeners);
+    guardListeners();
+}
+
+module.exports = { guard };
