@@ -35,7 +35,17 @@ enum TopicsCommand: Command {
                     guard let error, error.code != "TOPIC_ALREADY_EXISTS" else { continue }
                     lines.append((topic, "could not be created: \(error)", false))
                 }
-                findings = try await check.findings(admin)
+                // A broker may not know at once what the controller has created.
+                let deadline = ContinuousClock.now + TopicCheck.timeout
+                repeat {
+                    findings = try await check.findings(admin)
+                    let unseen = findings.filter { finding in
+                        guard case .missing(let topic) = finding.finding else { return false }
+                        return !lines.contains { $0.topic == topic }
+                    }
+                    if unseen.isEmpty { break }
+                    try? await Task.sleep(for: .milliseconds(100))
+                } while ContinuousClock.now < deadline
             }
             await admin.close()
             for (topic, finding, _) in findings where !lines.contains(where: { $0.topic == topic }) {
