@@ -39,13 +39,12 @@ struct TopicCheck {
     ///
     /// - Throws: Where no broker answers.
     func findings(
-        _ admin: KafkaAdmin,
-        timeout: Duration = Self.timeout
+        _ admin: KafkaAdmin
     ) async throws(KafkaError) -> [(topic: String, finding: Finding, isInput: Bool)] {
         var findings: [(String, Finding, Bool)] = []
         for (topic, isInput) in self.topics {
             do throws(KafkaError) {
-                let found = try await admin.describe(topics: [topic], timeout: timeout)
+                let found = try await admin.describe(topics: [topic], timeout: Self.timeout)
                 switch found[topic] {
                 case .some(.some(let description)): findings.append((topic, .fine(description), isInput))
                 case .some(nil), nil: findings.append((topic, .missing(topic), isInput))
