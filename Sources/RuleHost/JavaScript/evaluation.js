@@ -391,14 +391,16 @@ class Evaluation {
     /** Sends the result. */
     finish() {
         const { outcome, userText, contextText } = this;
+        const isSameUser = userText === this.givenUserText;
+        const isSameContext = contextText === this.givenContextText;
         const head = `{"outcome":"${outcome}"${this.failureText()},"rules":[${this.rulesText()}],${this.writesText()}`
             + `,"unsupported":${this.unsupported.length === 0 ? '[]' : stringify(this.unsupported)}}`;
         this.release();
         const isSent = host.socket.sendDone(
             this.number,
             head,
-            userText === this.givenUserText ? '' : userText,
-            contextText === this.givenContextText ? '' : contextText,
+            isSameUser ? '' : userText,
+            isSameContext ? '' : contextText,
         );
         if (!isSent) this.sendTooLarge();
     }
@@ -453,6 +455,16 @@ class Evaluation {
             this.runs[index].stop(false);
             this.runs[index].closeUnread();
         }
+        // An evaluation that waited long is in the old generation, and holds what it refers to until that is collected:
+        // without this, a collection of the young one copies three times as much.
+        this.user = null;
+        this.context = null;
+        this.userText = '';
+        this.contextText = '';
+        this.givenUserText = '';
+        this.givenContextText = '';
+        this.containers = null;
+        this.merged = null;
     }
 }
 

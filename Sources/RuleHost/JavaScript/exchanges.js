@@ -29,6 +29,14 @@ class Exchange {
         this.failed = failed;
     }
 
+    /** It has been answered, or has failed. */
+    ended() {
+        // Whoever keeps this keeps no answer with it; see `release` of an evaluation.
+        this.answered = null;
+        this.failed = null;
+        this.run.exchangeEnded(this);
+    }
+
     /** The rule does not want the answer any more. */
     cancel() {
         if (!waiting.delete(this.number)) return;
@@ -93,7 +101,7 @@ function answered(frame) {
     waiting.delete(part.number);
     exchange.run.mark();
     exchange.answered(head, frame.rest());
-    exchange.run.exchangeEnded(exchange);
+    exchange.ended();
 }
 
 /** The worker could not get an answer. */
@@ -110,7 +118,7 @@ function failed(frame) {
     waiting.delete(number);
     exchange.run.mark();
     exchange.failed(failure);
-    exchange.run.exchangeEnded(exchange);
+    exchange.ended();
 }
 
 /**
