@@ -12,12 +12,16 @@ final class Daemon: Sendable {
         var isClosing = false
         var lastNumber = 0
         var exchanges: [Int: SuspendedExchange] = [:]
+        /// What sleeps until the next of them has its time.
+        var alarm: (time: ContinuousClock.Instant, task: Task<Void, Never>)?
     }
 
     /// One of them: leaving the table is the right to resume it, once.
     private struct SuspendedExchange {
         let connection: ServerConnection
+        /// Makes the response; nil where that is made, and waits for its time.
         var task: Task<Void, Never>?
+        var made: (time: ContinuousClock.Instant, response: HTTPServer.Response)?
     }
 
     private enum Lifecycle {
@@ -97,6 +101,56 @@ final class Daemon: Sendable {
         exchange.connection.resume(with: response)
     }
 
+    /// Suspends the connection until the response has its time.
+    ///
+    /// - Returns: false where the server is going away.
+    func suspend(
+        _ connection: ServerConnection,
+        until time: ContinuousClock.Instant,
+        _ response: HTTPServer.Response
+    ) -> Bool {
+        self.suspended.withLock { suspended in
+            guard !suspended.isClosing else { return false }
+            suspended.lastNumber += 1
+            connection.suspend()
+            let exchange = SuspendedExchange(connection: connection, made: (time, response))
+            suspended.exchanges[suspended.lastNumber] = exchange
+            self.setAlarm(to: time, &suspended)
+            return true
+        }
+    }
+
+    private func setAlarm(to time: ContinuousClock.Instant, _ suspended: inout Suspended) {
+        if let alarm = suspended.alarm, alarm.time <= time { return }
+        suspended.alarm?.task.cancel()
+        let task = Task { [weak self] in
+            if (try? await Task.sleep(until: time, tolerance: .zero)) != nil { self?.answerDue() }
+        }
+        suspended.alarm = (time, task)
+    }
+
+    private func answerDue() {
+        let due: [(ServerConnection, HTTPServer.Response)] = self.suspended.withLock { suspended in
+            let now = ContinuousClock.now
+            var due: [(ServerConnection, HTTPServer.Response)] = []
+            var next: ContinuousClock.Instant?
+            for (number, exchange) in suspended.exchanges {
+                guard let (time, response) = exchange.made else { continue }
+                if time <= now {
+                    due.append((exchange.connection, response))
+                    suspended.exchanges[number] = nil
+                } else {
+                    next = min(next ?? time, time)
+                }
+            }
+            suspended.alarm = nil
+            // A timer, and a scan of libmicrohttpd's list, for each answer would cost more than the answer.
+            if let next { self.setAlarm(to: max(next, now + .milliseconds(1)), &suspended) }
+            return due
+        }
+        for (connection, response) in due { connection.resume(with: response) }
+    }
+
     // MARK: Stopping
 
     /// Ends everything on a thread of its own, since that blocks; `done` is called at the end (also of an earlier stop).
@@ -130,6 +184,7 @@ final class Daemon: Sendable {
         self.sweeper.withLock { $0.take() }?.cancel()
         let exchanges = self.suspended.withLock { suspended in
             suspended.isClosing = true
+            suspended.alarm?.task.cancel()
             defer { suspended.exchanges = [:] }
             return suspended.exchanges.values
         }

@@ -3,12 +3,15 @@ import Synchronization
 /// An embedded HTTP/1.1 server over libmicrohttpd: async handlers, TLS, bounded bodies.
 ///
 /// One thread (`http.server`) reads, parses and writes. A handler that answers `.now` runs on it, without a hop; one that
-/// answers `.later` suspends its connection, and its closure runs in a task of Swift's pool.
+/// answers `.later` suspends its connection, and its closure runs in a task of Swift's pool; one that answers `.at` does
+/// so without a task of its own.
 package final class HTTPServer: Sendable {
     /// Answers at once, or says that it will answer later.
     package enum Answer: Sendable {
         case now(Response)
         case later(@Sendable () async -> Response)
+        /// Not before that time, and up to a millisecond later: answers that are due together go together.
+        case at(ContinuousClock.Instant, Response)
     }
 
     /// What bounds a server.

@@ -74,8 +74,10 @@ import Synchronization
         case .now(let response): return self.queue(response)
         case .later(let answer):
             if daemon.suspend(self, until: answer) { return .YES }
-            return self.queue(.goingAway)
+        case .at(let time, let response):
+            if daemon.suspend(self, until: time, response) { return .YES }
         }
+        return self.queue(.goingAway)
     }
 
     private func values(of kind: MHD_ValueKind) -> [(name: String, value: String)] {

@@ -63,19 +63,9 @@ final class SandboxAPI: Sendable {
                 counts.endpoints[endpoint, default: .init()].answered[response.status, default: 0] += 1
             }
         }
-        guard let response else {
-            return .later {
-                // Ends when the server stops, which cancels it.
-                try? await Task.sleep(for: .seconds(86_400))
-                return .reset
-            }
-        }
-        guard verdict.delay > .zero else { return .now(response) }
-        let deadline = ContinuousClock.now + verdict.delay
-        return .later {
-            try? await Task.sleep(until: deadline, tolerance: .zero)
-            return response
-        }
+        // A server that stops ends all connections.
+        guard let response else { return .at(.now + .seconds(86_400), .reset) }
+        return verdict.delay > .zero ? .at(.now + verdict.delay, response) : .now(response)
     }
 
     /// What to answer; nil: nothing, ever.

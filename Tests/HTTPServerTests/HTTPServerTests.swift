@@ -67,6 +67,24 @@ struct HTTPServerTests {
         await server.shutdown()
     }
 
+    @Test func anAnswerWaitsForItsTimeWhateverElseWaits() async throws {
+        let server = try self.makeServer { request in
+            let delay: Duration = request.path == "/never" ? .seconds(3_600) : .milliseconds(40)
+            return .at(.now + delay, .init(status: 200, body: Array("due".utf8)))
+        }
+        let never = RawConnection(port: server.port)
+        never.send("GET /never HTTP/1.1\r\nHost: h\r\n\r\n")
+        let connection = RawConnection(port: server.port)
+        for _ in 0..<3 {
+            let start = ContinuousClock.now
+            connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(await connection.receive { $0.hasSuffix("due") }.text.hasPrefix("HTTP/1.1 200 "))
+            #expect(ContinuousClock.now - start >= .milliseconds(40))
+        }
+        await server.shutdown()
+        #expect(await never.receive().text.isEmpty)
+    }
+
     @Test func aResetReachesTheClientWithoutAByte() async throws {
         let server = try self.makeServer { request in
             var response = HTTPServer.Response(status: 200)
