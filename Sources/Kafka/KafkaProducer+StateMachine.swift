@@ -36,11 +36,18 @@ extension KafkaProducer {
             var underWay: UInt?
             var notBefore: BootTime
             var failures = 0
+
+            mutating func insert(_ send: Send) {
+                let place = self.waiting.firstIndex { $0.sequence > send.sequence } ?? self.waiting.endIndex
+                self.waiting.insert(send, at: place)
+            }
         }
 
         static let firstBackoff = Duration.milliseconds(100)
         static let longestBackoff = Duration.seconds(2)
 
+        /// Nothing goes into librdkafka's queue: its client has ended, and another one takes over.
+        var isSuspended = false
         private var overflow: [Send] = []
         private var overflowStart = 0
         private var held: [OrderKey: Held] = [:]
@@ -62,7 +69,7 @@ extension KafkaProducer {
                     return .hold
                 }
             }
-            guard self.hasOverflow else { return .send }
+            guard self.hasOverflow || self.isSuspended else { return .send }
             self.overflow.append(Send(sequence: sequence, message: message, isAlone: false))
             return .hold
         }
@@ -78,7 +85,18 @@ extension KafkaProducer {
         }
 
         /// What goes next into librdkafka's queue.
-        var firstOverflow: Send? { self.hasOverflow ? self.overflow[self.overflowStart] : nil }
+        ///
+        /// A message whose key is held by now queues up there.
+        mutating func firstOverflow() -> Send? {
+            while self.hasOverflow, !self.isSuspended {
+                let send = self.overflow[self.overflowStart]
+                let key = self.held.isEmpty ? nil : self.orderKey(send.sequence, send.message)
+                guard let key, self.held[key] != nil else { return send }
+                self.firstOverflowSent()
+                self.held[key]?.insert(send)
+            }
+            return nil
+        }
 
         mutating func firstOverflowSent() {
             self.overflowStart += 1
@@ -117,15 +135,14 @@ extension KafkaProducer {
                 state.notBefore = now.advanced(by: min(Self.longestBackoff, backoff))
                 state.failures += 1
             }
-            let place = state.waiting.firstIndex { $0.sequence > send.sequence } ?? state.waiting.endIndex
-            state.waiting.insert(send, at: place)
+            state.insert(send)
             self.held[key] = state
             return .sendAgain
         }
 
         /// What is to be sent again now: of each held key the first message, when none is under way.
         mutating func due(_ now: BootTime) -> [Send] {
-            guard !self.held.isEmpty else { return [] }
+            guard !self.held.isEmpty, !self.isSuspended else { return [] }
             var due: [Send] = []
             for (key, state) in self.held
             where state.underWay == nil && state.notBefore <= now && !state.waiting.isEmpty {
@@ -140,7 +157,7 @@ extension KafkaProducer {
 
         /// When `due` has something next; nil when nothing waits for a time.
         var nextDue: BootTime? {
-            self.held.values.filter { $0.underWay == nil }.map(\.notBefore).min()
+            self.isSuspended ? nil : self.held.values.filter { $0.underWay == nil }.map(\.notBefore).min()
         }
 
         /// Drops everything that waits in here; returns the sequences, in order.

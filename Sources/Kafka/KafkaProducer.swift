@@ -2,6 +2,8 @@ import CRDKafka
 import Synchronization
 
 /// An idempotent producer (`acks=all`, `message.timeout.ms` 0) on a thread of its own (`afterlogin.producer`).
+///
+/// A client of librdkafka that can't go on (a fatal error, as after `OUT_OF_ORDER_SEQUENCE_NUMBER`) is ended, and another one takes over what it had not got acknowledged.
 package final class KafkaProducer: Sendable {
     package typealias Completion = @Sendable (Result<(partition: Int32, offset: Int64), KafkaError>) -> Void
 
@@ -21,7 +23,21 @@ package final class KafkaProducer: Sendable {
         var problem: KafkaError?
         /// What librdkafka complained about; a problem when no broker answers a probe.
         var suspicion: KafkaError?
-        var fatal: KafkaError?
+        /// What librdkafka was given and has not reported yet.
+        var underWay = 0
+        /// Up to here everything that was not written has been given up.
+        var purgedThrough: UInt = 0
+        var renewal: Renewal?
+        var renewedAt: BootTime?
+        /// Since something was acknowledged.
+        var renewals = 0
+    }
+
+    /// The clients have ended with a fatal error; they report what they still have, and then others take over.
+    private struct Renewal {
+        /// When what is on its way to a broker is given up, too: it may be written all the same, and then appears twice.
+        var patience: BootTime
+        var notBefore: BootTime
     }
 
     private struct Entry {
@@ -50,12 +66,8 @@ package final class KafkaProducer: Sendable {
     package init(configuration: KafkaProducerConfiguration) throws(KafkaError) {
         self.configuration = configuration
         self.waker = try Waker()
-        let client = try Self.makeClient(configuration, isLone: false)
-        let queue = RDKafkaQueue.main(of: client)
-        queue.wake(self.waker)
-        self.state = Mutex(State(client: consume client))
-        let loop = ProducerLoop(of: self, queue: queue, waker: self.waker)
-        NamedThread.start("afterlogin.producer") { loop.run() }
+        self.state = Mutex(State(client: try Self.makeClient(configuration, isLone: false)))
+        NamedThread.start("afterlogin.producer") { ProducerLoop(of: self, waker: self.waker).run() }
     }
 
     private static func makeClient(
@@ -86,8 +98,8 @@ package final class KafkaProducer: Sendable {
         completion: @escaping @Sendable (Result<(partition: Int32, offset: Int64), KafkaError>) -> Void
     ) {
         let mustWake = self.state.withLock { state in
-            guard state.phase == .open, state.fatal == nil else {
-                state.finished.append((completion, state.fatal ?? KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
+            guard state.phase == .open else {
+                state.finished.append((completion, KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
                 return true
             }
             state.lastSequence += 1
@@ -127,12 +139,12 @@ package final class KafkaProducer: Sendable {
         }
     }
 
-    /// Drops what waits in the queue and was not sent (after a lost assignment): those fail with `_PURGE_QUEUE`.
+    /// Drops what waits in the queue and was not sent (after a lost assignment), and what is not written at the first attempt: those fail with `_PURGE_QUEUE`.
     package func purge() {
         self.state.withLock { state in
+            state.purgedThrough = state.lastSequence
             self.drop(state.machine.purged(), KafkaError(RD_KAFKA_RESP_ERR__PURGE_QUEUE), &state)
-            if let client = unsafe state.client?.pointer { unsafe _ = rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE) }
-            if let lone = unsafe state.lone?.pointer { unsafe _ = rd_kafka_purge(lone, RD_KAFKA_PURGE_F_QUEUE) }
+            self.purge(RD_KAFKA_PURGE_F_QUEUE, &state)
         }
         self.waker.wake()
     }
@@ -165,24 +177,21 @@ package final class KafkaProducer: Sendable {
     /// Messages handed over and not yet acknowledged.
     package var pendingCount: Int { self.state.withLock { $0.completions.count } }
 
-    /// What keeps messages from being written (no broker, no such topic, no permission), or the error that ended the producer; nil when all is well.
+    /// What keeps messages from being written (no broker, no such topic, no permission, a fatal error); nil when all is well.
     ///
     /// librdkafka says nothing where a partition has no leader or too few replicas: it sends again until it works.
     package var problem: KafkaError? {
         self.state.withLock { state in
-            if let problem = state.fatal ?? state.problem { return problem }
+            if let problem = state.problem { return problem }
             guard let oldest = state.completions.values.map(\.since).min() else { return nil }
             let age = oldest.until(.now)
-            guard age > Self.longestDelivery else { return nil }
+            guard age > self.configuration.longestDelivery else { return nil }
             return KafkaError(
                 RD_KAFKA_RESP_ERR__TIMED_OUT,
                 "no acknowledgement for \(age.components.seconds) s: a partition has no leader or too few replicas in sync, or the brokers are slow"
             )
         }
     }
-
-    /// An acknowledgement that takes longer is a problem.
-    private static let longestDelivery = Duration.seconds(10)
 
     private var isClosed: Bool { self.state.withLock { $0.phase == .closed } }
 
@@ -192,10 +201,16 @@ package final class KafkaProducer: Sendable {
     private func send(_ send: StateMachine.Send, _ state: inout State) -> Bool {
         let code = send.isAlone ? self.sendAlone(send, &state) : state.client.produce(send)
         switch code {
-        case RD_KAFKA_RESP_ERR_NO_ERROR: return false
+        case RD_KAFKA_RESP_ERR_NO_ERROR:
+            state.underWay += 1
+            return false
         case RD_KAFKA_RESP_ERR__QUEUE_FULL:
             state.machine.queueWasFull(send)
             return false
+        case RD_KAFKA_RESP_ERR__FATAL:
+            state.machine.queueWasFull(send)
+            self.renewWhenFatal(&state)
+            return true
         default:
             // librdkafka refused it by itself, so no neighbour can be the reason.
             let kind = DeliveryFailure(code)
@@ -219,7 +234,8 @@ package final class KafkaProducer: Sendable {
     private func failed(_ send: StateMachine.Send, _ kind: DeliveryFailure, _ error: KafkaError, _ state: inout State) {
         switch state.machine.failed(send, kind, now: .now) {
         case .fail: self.drop([send.sequence], error, &state)
-        case .sendAgain: if kind == .transient { state.problem = error.about(topic: send.message.topic) }
+        case .sendAgain:
+            if kind == .transient, state.renewal == nil { state.problem = error.about(topic: send.message.topic) }
         }
     }
 
@@ -232,26 +248,23 @@ package final class KafkaProducer: Sendable {
 
     // MARK: What the thread uses
 
+    func takeQueue() -> RDKafkaQueue? { self.state.withLock { $0.client.mainQueue } }
+
     /// The queue of the second client, when it has been made.
-    func takeLoneQueue() -> RDKafkaQueue? {
-        self.state.withLock { state in
-            switch state.lone {
-            case .some(let lone): RDKafkaQueue.main(of: lone)
-            case nil: nil
-            }
-        }
-    }
+    func takeLoneQueue() -> RDKafkaQueue? { self.state.withLock { $0.lone.mainQueue } }
 
     /// Takes a delivery report apart, under one lock, and calls the completions after it.
     func reported(_ event: borrowing RDKafkaEvent) {
         var done: [(Completion, Int32, Int64)] = []
         self.state.withLock { state in
             event.forEachMessage { message in
+                state.underWay -= 1
                 let sequence = message.opaque
                 guard let entry = state.completions[sequence] else { return }
                 if message.error == RD_KAFKA_RESP_ERR_NO_ERROR {
                     state.completions[sequence] = nil
                     state.machine.delivered(sequence)
+                    if state.renewal == nil { state.renewals = 0 }
                     done.append((entry.completion, message.partition, message.offset))
                 } else {
                     let send = StateMachine.Send(
@@ -259,13 +272,23 @@ package final class KafkaProducer: Sendable {
                         message: message.message(partition: entry.partition),
                         isAlone: entry.isAlone
                     )
-                    self.failed(send, DeliveryFailure(message.error), KafkaError(message.error), &state)
+                    self.reportedFailed(send, message.error, &state)
                 }
             }
             // Another topic's success says nothing about what is held.
-            if !done.isEmpty, !state.machine.isHolding { state.problem = nil }
+            if !done.isEmpty, !state.machine.isHolding, state.renewal == nil { state.problem = nil }
         }
         for (completion, partition, offset) in done { completion(.success((partition, offset))) }
+    }
+
+    private func reportedFailed(_ send: StateMachine.Send, _ code: rd_kafka_resp_err_t, _ state: inout State) {
+        guard send.sequence > state.purgedThrough else {
+            return self.failed(send, .permanent, KafkaError(RD_KAFKA_RESP_ERR__PURGE_QUEUE), &state)
+        }
+        var kind = DeliveryFailure(code)
+        // The client's end says nothing about the message.
+        if kind == .permanent, self.renewWhenFatal(&state) { kind = .transient }
+        self.failed(send, kind, KafkaError(code), &state)
     }
 
     /// What waits outside librdkafka goes in where it can, in order; then completions and flushes.
@@ -275,11 +298,17 @@ package final class KafkaProducer: Sendable {
         let next: BootTime? = self.state.withLock { state in
             guard state.phase == .open else { return nil }
             for send in state.machine.due(now) { _ = self.send(send, &state) }
-            while let send = state.machine.firstOverflow {
+            while let send = state.machine.firstOverflow() {
                 let code = state.client.produce(send)
                 if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { break }
+                if code == RD_KAFKA_RESP_ERR__FATAL {
+                    self.renewWhenFatal(&state)
+                    break
+                }
                 state.machine.firstOverflowSent()
-                if code != RD_KAFKA_RESP_ERR_NO_ERROR {
+                if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+                    state.underWay += 1
+                } else {
                     let kind = DeliveryFailure(code)
                     self.failed(send, kind == .tooLarge ? .permanent : kind, KafkaError(code), &state)
                 }
@@ -314,13 +343,65 @@ package final class KafkaProducer: Sendable {
 
     func failed(_ error: KafkaError) {
         self.state.withLock { state in
-            if let fatal = state.client.fatal ?? state.lone.fatal {
-                state.fatal = fatal
-                self.drop(state.machine.purged(), fatal, &state)
-            } else {
-                state.suspicion = error.moreTelling(than: state.suspicion)
+            if !self.renewWhenFatal(&state) { state.suspicion = error.moreTelling(than: state.suspicion) }
+        }
+    }
+
+    // MARK: Another client
+
+    /// Begins to replace the clients when one of them has ended with a fatal error; true while that is under way.
+    @discardableResult
+    private func renewWhenFatal(_ state: inout State) -> Bool {
+        if state.renewal != nil { return true }
+        guard let fatal = state.client.fatal ?? state.lone.fatal else { return false }
+        let now = BootTime.now
+        let pause = Duration.seconds(state.renewals == 0 ? 0 : min(1 << min(state.renewals, 5), 30))
+        state.renewal = Renewal(patience: now.advanced(by: .seconds(5)), notBefore: now.advanced(by: pause))
+        state.renewals += 1
+        state.machine.isSuspended = true
+        state.problem = fatal
+        self.log(
+            KafkaLogLine(level: 3, facility: "RENEW", text: "the producer ended, and another one takes over: \(fatal)")
+        )
+        return true
+    }
+
+    /// Takes from clients that have ended what they still have; true when all is reported, and others may take over.
+    func renewalIsDue(_ now: BootTime) -> Bool {
+        self.state.withLock { state in
+            guard let renewal = state.renewal else { return false }
+            // librdkafka does so once by itself, but what a broker answers after that may go back into its queue.
+            let flags = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING
+            self.purge(now < renewal.patience ? flags : flags | RD_KAFKA_PURGE_F_INFLIGHT, &state)
+            return state.underWay == 0 && now >= renewal.notBefore
+        }
+    }
+
+    /// Ends the clients, whose queues are gone, and makes another one.
+    func renew() {
+        self.endClients()
+        self.state.withLock { state in
+            do throws(KafkaError) {
+                state.client = try Self.makeClient(self.configuration, isLone: false)
+                state.renewal = nil
+                state.renewedAt = .now
+                state.machine.isSuspended = false
+            } catch {
+                state.renewal?.notBefore = BootTime.now.advanced(by: .seconds(1))
             }
         }
+    }
+
+    private func endClients() {
+        let lone = self.state.withLock { $0.lone.take() }
+        lone.destroy(self.waker, self.configuration.closeDeadline)
+        let client = self.state.withLock { $0.client.take() }
+        client.destroy(self.waker, self.configuration.closeDeadline)
+    }
+
+    private func purge(_ flags: Int32, _ state: inout State) {
+        if let client = unsafe state.client?.pointer { unsafe _ = rd_kafka_purge(client, flags) }
+        if let lone = unsafe state.lone?.pointer { unsafe _ = rd_kafka_purge(lone, flags) }
     }
 
     func log(_ line: KafkaLogLine) { self.configuration.log?(line) }
@@ -341,9 +422,11 @@ package final class KafkaProducer: Sendable {
         let isAnswered = unsafe rd_kafka_metadata(client, 0, nil, &metadata, 500) == RD_KAFKA_RESP_ERR_NO_ERROR
         if isAnswered { unsafe rd_kafka_metadata_destroy(metadata) }
         self.state.withLock { state in
+            // What a client ends of may take a moment to show with the next one.
+            let wasRenewed = state.renewedAt.map { BootTime.now < $0.advanced(by: .seconds(5)) } ?? false
             if !isAnswered {
                 state.problem = state.suspicion ?? state.problem
-            } else if !state.machine.isHolding {
+            } else if !state.machine.isHolding, state.renewal == nil, !wasRenewed {
                 state.problem = nil
             }
             state.suspicion = nil
@@ -354,18 +437,13 @@ package final class KafkaProducer: Sendable {
     func purgeForClose() {
         self.state.withLock { state in
             self.drop(state.machine.purged(), KafkaError(RD_KAFKA_RESP_ERR__DESTROY), &state)
-            let flags = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT
-            if let client = unsafe state.client?.pointer { unsafe _ = rd_kafka_purge(client, flags) }
-            if let lone = unsafe state.lone?.pointer { unsafe _ = rd_kafka_purge(lone, flags) }
+            self.purge(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT, &state)
         }
     }
 
     /// The last act of the thread; its queues are gone.
     func end() {
-        let lone = self.state.withLock { $0.lone.take() }
-        lone.destroy(self.waker, self.configuration.closeDeadline)
-        let client = self.state.withLock { $0.client.take() }
-        client.destroy(self.waker, self.configuration.closeDeadline)
+        self.endClients()
         let closers = self.state.withLock { state in
             self.drop(Array(state.completions.keys), KafkaError(RD_KAFKA_RESP_ERR__DESTROY), &state)
             state.phase = .closed

@@ -1,42 +1,44 @@
 import CRDKafka
-import Synchronization
 
 /// The thread of a producer: delivery reports in batches, what is sent again, and a clock.
-final class ProducerLoop: Sendable {
+struct ProducerLoop {
     private let producer: KafkaProducer
     private let waker: Waker
-    /// Taken by the thread.
-    private let queue: Mutex<RDKafkaQueue?>
 
-    init(of producer: KafkaProducer, queue: consuming RDKafkaQueue, waker: Waker) {
+    init(of producer: KafkaProducer, waker: Waker) {
         self.producer = producer
         self.waker = waker
-        self.queue = Mutex(consume queue)
     }
 
     func run() {
-        guard let queue = self.queue.withLock({ $0.take() }) else { return }
-        self.serve(queue)
+        self.serve()
         self.producer.end()
     }
 
-    private func serve(_ queue: consuming RDKafkaQueue) {
+    private func serve() {
+        var queue: RDKafkaQueue?
         var loneQueue: RDKafkaQueue?
         var nextProbe = BootTime.now
-        var next: BootTime?
+        var next: BootTime? = .now
         while !self.producer.isClosing {
             let now = BootTime.now
             let longest: Duration = self.producer.needsProbe ? .milliseconds(200) : .seconds(1)
             self.waker.wait(next.map { min(longest, now.until($0)) } ?? longest)
-            self.takeReports(queue)
+            if self.producer.renewalIsDue(.now) {
+                queue = nil
+                loneQueue = nil
+                self.producer.renew()
+            }
+            if queue == nil {
+                queue = self.producer.takeQueue()
+                queue?.wake(self.waker)
+            }
             if loneQueue == nil {
                 loneQueue = self.producer.takeLoneQueue()
                 loneQueue?.wake(self.waker)
             }
-            switch loneQueue {
-            case .some(let loneQueue): self.takeReports(loneQueue)
-            case nil: break
-            }
+            self.takeReports(queue)
+            self.takeReports(loneQueue)
             next = self.producer.turn(.now)
             if self.producer.needsProbe, BootTime.now >= nextProbe {
                 self.producer.probe()
@@ -47,11 +49,15 @@ final class ProducerLoop: Sendable {
         let deadline = BootTime.now.advanced(by: .seconds(1))
         while self.producer.pendingCount > 0, BootTime.now < deadline {
             self.takeReports(queue)
-            switch loneQueue {
-            case .some(let loneQueue): self.takeReports(loneQueue)
-            case nil: break
-            }
+            self.takeReports(loneQueue)
             self.waker.wait(.milliseconds(20))
+        }
+    }
+
+    private func takeReports(_ queue: borrowing RDKafkaQueue?) {
+        switch queue {
+        case .some(let queue): self.takeReports(queue)
+        case nil: break
         }
     }
 

@@ -1,5 +1,6 @@
 import Glibc
 import Kafka
+import Synchronization
 import Testing
 
 @Suite("A consumer on the in-process cluster", .timeLimit(.minutes(3)))
@@ -228,6 +229,66 @@ struct KafkaProducerTests {
         #expect(offsets == offsets.sorted() && Set(offsets).count == 50)
         #expect(producer.pendingCount == 0 && producer.problem == nil)
         await producer.close()
+        await cluster.close()
+    }
+
+    /// librdkafka's idempotent producer ends with some of the broker's answers; what it had is the next one's.
+    @Test(
+        arguments: [
+            // OUT_OF_ORDER_SEQUENCE_NUMBER, CLUSTER_AUTHORIZATION_FAILED
+            (45, .produce), (31, .initProducerID),
+        ] as [(Int32, InProcessCluster.Request)]
+    )
+    func aProducerThatEndsIsFollowedByAnotherOneInOrder(error: Int32, request: InProcessCluster.Request) async throws {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic("results", partitions: 1)
+        if request == .initProducerID { cluster.push(errors: [error], to: request) }
+        let lines = Mutex<[KafkaLogLine]>([])
+        let producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers) { line in
+                lines.withLock { $0.append(line) }
+            }
+        )
+        func wave(_ number: Int) -> [KafkaMessage] {
+            (0..<200).map { KafkaMessage("results", key: "k\($0 % 10)", "\(number)-\($0)") }
+        }
+        var results = await producer.produceAll(wave(0))
+        if request == .produce { cluster.push(errors: [error], to: request) }
+        async let second = producer.produceAll(wave(1))
+        async let third = producer.produceAll(wave(2))
+        results += await second + third
+        let offsets = try results.map { try $0.get() }
+        #expect(Set(offsets).count == 600)
+        for key in 0..<10 {
+            for wave in 0..<3 {
+                let ofKey = stride(from: key, to: 200, by: 10).map { offsets[wave * 200 + $0] }
+                #expect(ofKey == ofKey.sorted())
+            }
+        }
+        #expect(lines.withLock { lines in lines.count { $0.facility == "RENEW" } } == 1)
+        #expect(producer.pendingCount == 0 && producer.problem == nil)
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test func whatIsNotAcknowledgedInTimeIsAProblem() async throws {
+        let cluster = try InProcessCluster()
+        try cluster.createTopic("results", partitions: 1)
+        func producer(_ longest: Duration) throws -> KafkaProducer {
+            try KafkaProducer(
+                configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers, longestDelivery: longest)
+            )
+        }
+        let (hasty, patient) = (try producer(.zero), try producer(.seconds(600)))
+        for one in [hasty, patient] { _ = await one.produceAll([KafkaMessage("results", "warm")]) }
+        #expect(hasty.problem == nil)
+        // An answer that never comes, on a connection that stays.
+        try cluster.setRoundTripTime(.seconds(600), broker: 1)
+        for one in [hasty, patient] { one.produce(KafkaMessage("results", "late")) { _ in } }
+        #expect(hasty.problem?.message.contains("no acknowledgement for") == true)
+        #expect(patient.problem == nil)
+        await hasty.close()
+        await patient.close()
         await cluster.close()
     }
 

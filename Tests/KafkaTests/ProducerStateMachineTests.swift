@@ -58,11 +58,30 @@ struct ProducerStateMachineTests {
         check(machine.submitted(1, self.send(1, "a").message) == .send)
         machine.queueWasFull(self.send(1, "a"))
         check(machine.submitted(2, self.send(2, "b").message) == .hold)
-        check(machine.firstOverflow?.sequence == 1)
+        check(machine.firstOverflow()?.sequence == 1)
         machine.firstOverflowSent()
-        check(machine.firstOverflow?.sequence == 2)
+        check(machine.firstOverflow()?.sequence == 2)
         machine.firstOverflowSent()
-        check(machine.firstOverflow == nil && machine.submitted(3, self.send(3, "a").message) == .send)
+        check(machine.firstOverflow() == nil && machine.submitted(3, self.send(3, "a").message) == .send)
+    }
+
+    @Test func nothingGoesToAClientThatHasEnded() {
+        var machine = Machine()
+        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        machine.isSuspended = true
+        check(machine.submitted(2, self.send(2, "a").message) == .hold)
+        check(machine.submitted(3, self.send(3, "b").message) == .hold)
+        // Only now the client gives back what it had.
+        check(machine.failed(self.send(1, "a"), .transient, now: self.zero) == .sendAgain)
+        let later = self.zero.advanced(by: .seconds(1))
+        check(machine.firstOverflow() == nil && machine.due(later) == [] && machine.nextDue == nil)
+        machine.isSuspended = false
+        // The second one waits for the first one of its key.
+        check(machine.firstOverflow()?.sequence == 3)
+        machine.firstOverflowSent()
+        check(machine.firstOverflow() == nil && machine.due(later).map(\.sequence) == [1])
+        machine.delivered(1)
+        check(machine.due(later).map(\.sequence) == [2])
     }
 
     /// A cluster that fails at random: every message ends once, and what is sent again keeps the order of its key.
@@ -88,7 +107,7 @@ struct ProducerStateMachineTests {
                 againByKey[send.message.key ?? [], default: []].append(send.sequence)
                 inFlight.append(send)
             }
-            while let send = machine.firstOverflow, inFlight.count < 20 {
+            while let send = machine.firstOverflow(), inFlight.count < 20 {
                 machine.firstOverflowSent()
                 inFlight.append(send)
             }

@@ -55,6 +55,13 @@ extension RDKafkaHandle? {
         }
     }
 
+    var mainQueue: RDKafkaQueue? {
+        switch self {
+        case .some(let handle): RDKafkaQueue.main(of: handle)
+        case nil: nil
+        }
+    }
+
     consuming func destroy(_ waker: Waker, _ time: Duration) {
         switch consume self {
         case .some(let handle): handle.destroy(wake: waker, within: time)
