@@ -48,9 +48,18 @@ extension KafkaError {
         self.init(
             code: unsafe String(cString: rd_kafka_err2name(code)),
             number: code.rawValue,
-            message: unsafe message ?? String(cString: rd_kafka_err2str(code)),
+            message: unsafe Self.explained(message ?? String(cString: rd_kafka_err2str(code)), rd_kafka_version()),
             partitions: partitions
         )
+    }
+
+    /// The text with what librdkafka can't say of itself.
+    ///
+    /// Before 2.6.1 it sends its nonce twice, and brokers from Kafka 4.0 on answer as if the password were wrong (confluentinc/librdkafka#4895).
+    static func explained(_ text: String, _ version: Int32) -> String {
+        guard version < 0x0206_01ff, text.contains("invalid credentials with SASL mechanism SCRAM") else { return text }
+        return text
+            + "; if user and password are right: librdkafka before 2.6.1 can't use SCRAM with Kafka 4, and this is \(PropertyPolicy.text(version))"
     }
 
     /// Takes the error object over, and destroys it.

@@ -104,7 +104,7 @@ struct PropertyPolicy: Sendable {
         case (.consumer, "partition.assignment.strategy")
         where value.contains("cooperative") && self.version < Self.cooperativeSince:
             return
-                "cooperative-sticky ends the process in some rebalances before librdkafka 2.3, and this is \(self.versionText)"
+                "cooperative-sticky ends the process in some rebalances before librdkafka 2.3, and this is \(Self.text(self.version))"
         case (.producer, "enable.idempotence") where value != "true",
             (.producer, "acks") where !["all", "-1"].contains(value):
             return "the order of one user's results, and their durability, rest on it"
@@ -113,7 +113,7 @@ struct PropertyPolicy: Sendable {
         }
     }
 
-    private var versionText: String {
-        "\(self.version >> 24 & 0xff).\(self.version >> 16 & 0xff).\(self.version >> 8 & 0xff)"
+    static func text(_ version: Int32) -> String {
+        "\(version >> 24 & 0xff).\(version >> 16 & 0xff).\(version >> 8 & 0xff)"
     }
 }

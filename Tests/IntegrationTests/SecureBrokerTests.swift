@@ -28,7 +28,9 @@ struct SecureBrokerTests {
                 "advertised.listeners": "PLAINTEXT://:9092,\(secure)",
                 "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
                 "ssl.keystore.type": "PEM", "ssl.keystore.location": "\(self.folder.path)/broker.pem",
-                "sasl.enabled.mechanisms": "PLAIN",
+                "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+                "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
+                    "org.apache.kafka.common.security.scram.ScramLoginModule required;",
                 "listener.name.sasl_ssl.plain.sasl.jaas.config":
                     "org.apache.kafka.common.security.plain.PlainLoginModule required user_worker=\"right-password\";",
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -56,20 +58,38 @@ struct SecureBrokerTests {
             try folder.write(folder.text("key.pem") + folder.text("ca.pem"), to: "broker.pem")
         }
 
-        func properties(password: String = "right-password", trusts: Bool = true) -> [String: String] {
+        func properties(
+            password: String = "right-password",
+            trusts: Bool = true,
+            mechanism: String = "PLAIN"
+        ) -> [String: String] {
             var properties = [
-                "security.protocol": "SASL_SSL", "sasl.mechanisms": "PLAIN", "sasl.username": "worker",
+                "security.protocol": "SASL_SSL", "sasl.mechanisms": mechanism, "sasl.username": "worker",
                 "sasl.password": password,
             ]
             if trusts { properties["ssl.ca.location"] = "\(self.folder.path)/ca.pem" }
             return properties
         }
 
-        func process(_ command: String, _ properties: [String: String]) throws -> ChildProcess {
+        func process(
+            _ command: String,
+            _ properties: [String: String],
+            _ more: String...
+        ) throws -> ChildProcess {
             let settings =
-                ["kafka.brokers=\(self.address)", "admin.listen=none"]
+                ["kafka.brokers=\(self.address)", "admin.listen=none"] + more
                 + properties.map { "kafka.properties.\($0.key)=\($0.value)" }
             return try ChildProcess(Executables.afterlogin, [command] + settings.flatMap { ["--set", $0] })
+        }
+
+        /// By Kafka's own tool.
+        func addUser(password: String) throws {
+            let tool = try self.broker.tool([
+                "kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.bootstrapServers, "--alter",
+                "--add-config", "SCRAM-SHA-512=[password=\(password)]", "--entity-type", "users", "--entity-name",
+                "worker",
+            ])
+            try #require(tool.wait() == 0, "\(tool.standardErrorText)")
         }
 
         /// By Kafka's own tool.
@@ -104,6 +124,42 @@ struct SecureBrokerTests {
             #expect(error?.message.contains("Invalid username or password") == true, "\(String(describing: error))")
         }
         await admin.close()
+    }
+
+    /// librdkafka before 2.6.1 can't use SCRAM with this broker, and says that the password is wrong.
+    @Test
+    func scramLetsInOrSaysThatTheLibraryIsTooOld() async throws {
+        let place = try await Place()
+        try place.allow(["--operation", "All", "--topic", "*"])
+        try place.addUser(password: "right-password")
+        let refusal = "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM"
+        let right = try place.process("topics", place.properties(mechanism: "SCRAM-SHA-512"))
+        if right.wait() != 0 {
+            #expect(right.standardErrorText.contains(refusal))
+            #expect(
+                right.standardErrorText.contains("librdkafka before 2.6.1 can't use SCRAM with Kafka 4, and this is")
+            )
+        }
+        let port = try FreePort.take()
+        let folder = try TemporaryFolder()
+        try folder.write("function pass(user, context, callback) { callback(null, user, context); }", to: "pass.js")
+        try folder.write(#"{"order": 10, "enabled": true, "stage": "login_success"}"#, to: "pass.json")
+        let wrong = try place.process(
+            "run",
+            place.properties(password: "wrong-password", mechanism: "SCRAM-SHA-512"),
+            "admin.listen=127.0.0.1:\(port)",
+            "rules.directory=\(folder.path)"
+        )
+        try wrong.waitUntil("it is not ready, and says why") {
+            let answer = try ChildProcess(
+                "curl",
+                ["--silent", "--write-out", " %{http_code}", "http://127.0.0.1:\(port)/readyz"]
+            ).waitForOutput()
+            return answer.contains(place.address) && answer.contains(refusal) && answer.hasSuffix(" 503")
+        }
+        #expect(!wrong.standardErrorText.contains("wrong-password"))
+        wrong.send(SIGTERM)
+        #expect(wrong.wait() == 0)
     }
 
     @Test

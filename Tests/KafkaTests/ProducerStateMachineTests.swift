@@ -191,6 +191,19 @@ struct PropertyPolicyTests {
         #expect(error?.message.contains(name) == true)
     }
 
+    @Test func aRefusedPasswordIsExplainedWhereTheLibraryMayBeTheReason() {
+        let scram =
+            "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"
+        #expect(
+            KafkaError.explained(scram, 0x0200_02ff).hasSuffix(
+                "before 2.6.1 can't use SCRAM with Kafka 4, and this is 2.0.2"
+            )
+        )
+        #expect(KafkaError.explained(scram, 0x0206_01ff) == scram)
+        let plain = "Authentication failed: Invalid username or password"
+        #expect(KafkaError.explained(plain, 0x0200_02ff) == plain)
+    }
+
     @Test func anAliasTakesThePlaceOfItsName() throws {
         let merged = try PropertyPolicy(role: .producer, version: 0x0200_02ff).merged(with: [
             "queue.buffering.max.ms": "9"
