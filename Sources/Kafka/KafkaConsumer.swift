@@ -53,7 +53,7 @@ package final class KafkaConsumer: Sendable {
         guard configuration.revocationDeadline < .milliseconds(pollInterval) else {
             throw KafkaError(
                 RD_KAFKA_RESP_ERR__INVALID_ARG,
-                "the drain deadline (\(configuration.revocationDeadline)) must be below max.poll.interval.ms (\(pollInterval))"
+                "max.poll.interval.ms (\(pollInterval)) must be above the longest drain with its commits (\(configuration.revocationDeadline))"
             )
         }
         self.configuration = configuration

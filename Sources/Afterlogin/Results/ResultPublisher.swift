@@ -36,12 +36,19 @@ package final class KafkaResultPublisher: ResultPublisher {
     private let topics: Configuration.Results
     private let produced: (results: MetricSeries, failures: MetricSeries)
 
-    package init(_ configuration: Configuration, log: Log, metrics: Metrics) throws(KafkaError) {
+    /// An acknowledgement that takes longer than `longestDelivery` is a problem.
+    package init(
+        _ configuration: Configuration,
+        log: Log,
+        metrics: Metrics,
+        longestDelivery: Duration = .seconds(10)
+    ) throws(KafkaError) {
         // Properties that only a consumer knows would be refused by a producer.
         self.producer = try KafkaProducer(
             configuration: KafkaProducerConfiguration(
                 brokers: configuration.kafka.brokers,
                 properties: configuration.kafka.properties,
+                longestDelivery: longestDelivery,
                 log: log.kafka
             )
         )

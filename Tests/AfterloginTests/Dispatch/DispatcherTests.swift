@@ -429,6 +429,43 @@ struct DispatcherTests {
     }
 
     @Test
+    func resultsThatAreNotAcknowledgedInTimeMakeTheWorkerUnready() async throws {
+        let cluster = try InProcessCluster()
+        var configuration = Configuration()
+        configuration.kafka.brokers = cluster.bootstrapServers
+        configuration.drain = .milliseconds(100)
+        for topic in [configuration.results.updates, configuration.results.failures] {
+            try cluster.createTopic(topic, partitions: 1)
+        }
+        let log = Log(level: .error, redactor: Redactor(), format: .json) { _ in }
+        let source = MemorySource()
+        let worker = Worker(
+            configuration: configuration,
+            chain: ScriptedChain { _, _ in .completed },
+            chainNames: ["scripted"],
+            log: log,
+            metrics: Metrics(),
+            source: source,
+            publisher: try KafkaResultPublisher(configuration, log: log, metrics: Metrics(), longestDelivery: .zero)
+        )
+        let task = Task { try await worker.run() }
+        await source.changed.wait { source.receiver != nil }
+        source.receiver?.partitionsAssigned([AssignedPartition(topicPartition: Self.partition, committedOffset: nil)])
+        _ = source.receiver?.recordsReceived([Self.record(0, "a")])
+        await source.changed.wait { source.committed(Self.partition) == 1 }
+        #expect(worker.readiness() == .ready)
+        // An answer that never comes, on a connection that stays.
+        try cluster.setRoundTripTime(.seconds(600), broker: 1)
+        _ = source.receiver?.recordsReceived([Self.record(1, "a")])
+        while worker.readiness().isReady { await Task.yield() }
+        #expect(worker.readiness().reason.hasPrefix("results can't be written: no acknowledgement for"))
+        worker.stop()
+        _ = try await task.value
+        #expect(source.committed(Self.partition) == 1)
+        await cluster.close()
+    }
+
+    @Test
     func nothingMoreIsBegunWhileTooManyResultsAreNotAcknowledged() async throws {
         let bench = Bench(
             Change { configuration in
