@@ -19,6 +19,11 @@ struct DispatchState {
 
         /// Where a restart would go on.
         var position: Int64? { self.ledger.committable ?? self.committed ?? self.ledger.oldest }
+
+        /// Its epoch for a record that is to be handled.
+        mutating func received(_ offset: Int64) -> Int? {
+            !self.isRevoking && self.ledger.received(offset) ? self.epoch : nil
+        }
     }
 
     enum LaneState {
@@ -150,13 +155,13 @@ struct DispatchState {
     ///
     /// Returns what is to be decoded, or nil for one that is not wanted.
     mutating func received(_ record: KafkaRecord, now: ContinuousClock.Instant) -> AdmittedLogin? {
-        guard !self.isStopping, let partition = self.partitions[record.topicPartition], !partition.isRevoking,
-            self.partitions[record.topicPartition]?.ledger.received(record.offset) == true
-        else { return nil }
+        guard !self.isStopping, let epoch = self.partitions[record.topicPartition]?.received(record.offset) else {
+            return nil
+        }
         self.admitted += 1
         self.undecoded += 1
         self.admittedBytes += AdmittedLogin.byteCount(of: record)
-        return AdmittedLogin(record: record, epoch: partition.epoch, arrived: now)
+        return AdmittedLogin(record: record, epoch: epoch, arrived: now)
     }
 
     /// Whether more may be read.
