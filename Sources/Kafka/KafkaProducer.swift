@@ -366,6 +366,15 @@ package final class KafkaProducer: Sendable {
         return true
     }
 
+    /// For tests: ends the client with a fatal error, as librdkafka does by itself.
+    func endClient(number: Int32) {
+        self.state.withLock { state in
+            if let client = unsafe state.client?.pointer {
+                unsafe _ = rd_kafka_test_fatal_error(client, rd_kafka_resp_err_t(number), "test")
+            }
+        }
+    }
+
     /// Takes from clients that have ended what they still have; true when all is reported, and others may take over.
     func renewalIsDue(_ now: BootTime) -> Bool {
         self.state.withLock { state in

@@ -1,7 +1,8 @@
 import Glibc
-import Kafka
 import Synchronization
 import Testing
+
+@testable import Kafka
 
 @Suite("A consumer on the in-process cluster", .timeLimit(.minutes(3)))
 struct KafkaConsumerTests {
@@ -267,6 +268,27 @@ struct KafkaProducerTests {
         }
         #expect(lines.withLock { lines in lines.count { $0.facility == "RENEW" } } == 1)
         #expect(producer.pendingCount == 0 && producer.problem == nil)
+        await producer.close()
+        await cluster.close()
+    }
+
+    /// A broker that does not answer at that moment keeps nothing back.
+    @Test func aProducerThatEndsDoesNotWaitForABrokerThatHangs() async throws {
+        let (cluster, producer) = try self.places()
+        _ = await producer.produceAll([KafkaMessage("results", "warm")])
+        try cluster.setRoundTripTime(.seconds(600), broker: 1)
+        let waiting = Task {
+            await producer.produceAll((0..<40).map { KafkaMessage("results", key: "k\($0 % 4)", "\($0)") })
+        }
+        while producer.pendingCount < 40 { await Task.yield() }
+        producer.endClient(number: 48)
+        while producer.problem?.isFatal != true { await Task.yield() }
+        try cluster.setRoundTripTime(.zero, broker: 1)
+        let offsets = try await waiting.value.map { try $0.get() }
+        for key in 0..<4 {
+            let ofKey = stride(from: key, to: 40, by: 4).map { offsets[$0] }
+            #expect(ofKey == ofKey.sorted() && Set(ofKey).count == 10)
+        }
         await producer.close()
         await cluster.close()
     }
