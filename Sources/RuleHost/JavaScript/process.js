@@ -3,7 +3,10 @@
 // What a rule may not do to the process that it shares with other logins. Each fails the rule that tries, with its
 // name; the kernel's confinement stands behind all of them.
 
+const asyncHooks = require('node:async_hooks');
+const inspector = require('node:inspector');
 const childThreads = require('node:worker_threads');
+const v8 = require('node:v8');
 const http2 = require('node:http2');
 const dns = require('node:dns');
 const { isIP } = require('node:net');
@@ -110,12 +113,58 @@ function guardListeners() {
     ]);
 }
 
+/**
+ * A hook that Node calls for whatever anybody does. What it throws would end the process, and what it does would be another's turn: a
+ * rule's own is called for that rule only, and once it throws no more.
+ */
+function owned(hook, disable) {
+    if (typeof hook !== 'function') return hook;
+    const owner = current();
+    return function ownedHook(...parameters) {
+        if (owner !== undefined && current() !== owner) return;
+        try {
+            apply(hook, this, parameters);
+        } catch (error) {
+            disable();
+            uncaught(error);
+        }
+    };
+}
+
+function ownedHooks(hooks, disable) {
+    const made = {};
+    for (const [name, hook] of Object.entries(hooks)) made[name] = owned(hook, disable);
+    return made;
+}
+
+function guardHooks() {
+    const { createHook } = asyncHooks;
+    asyncHooks.createHook = (hooks) => {
+        const made = createHook(ownedHooks(hooks, () => made.disable()));
+        return made;
+    };
+    // Another object: async_hooks itself uses Node's.
+    const { promiseHooks } = v8;
+    v8.promiseHooks = {};
+    for (const [name, set] of Object.entries(promiseHooks)) {
+        v8.promiseHooks[name] = (hooks) => {
+            const disable = () => stop();
+            const stop = set(typeof hooks === 'function' ? owned(hooks, disable) : ownedHooks(hooks, disable));
+            return stop;
+        };
+    }
+}
+
 /** Takes from rules what would hurt the others. */
 function guard() {
     for (const name of deadly) forbid(process, name, 'process', true);
     for (const name of forbidden) forbid(process, name, 'process', false);
     Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
     forbid(childThreads, 'Worker', 'worker_threads', false);
+    // A debugger of this thread, by whatever way, stops it for all.
+    for (const name of ['open', 'Session']) forbid(inspector, name, 'inspector', false);
+    for (const name of ['_getActiveHandles', '_getActiveRequests']) process[name] = () => [];
+    guardHooks();
     http2.connect = () => {
         throw refusal('HTTP/2 is not available to rules as a protocol of their own: use http, https or fetch');
     };
