@@ -12,6 +12,11 @@ const { Worker, host, kinds } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
+/** Returns when something has become true. */
+async function until(condition) {
+    while (!condition()) await new Promise((resolve) => { setImmediate(resolve); });
+}
+
 for (const [what, body] of [
     ['a plain loop', 'for (;;) {}'],
     ['a promise loop', '(async () => { for (;;) await 1; })()'],
@@ -69,25 +74,72 @@ test('what listeners for uncaught exceptions do themselves does not end the host
     }
 });
 
-test('a rule that spoils the built-in objects spoils neither frames nor outcomes', limit, async (context) => {
-    const worker = await host(context, [
-        `function (user, context, callback) {
-            if (user.bad) {
-                Array.prototype.push = Array.prototype.map = () => { throw new Error('spoilt'); };
-                JSON.stringify = JSON.parse = () => { throw new Error('spoilt'); };
-                Promise.prototype.then = () => { throw new Error('spoilt'); };
-                Map.prototype.get = Map.prototype.set = Map.prototype.delete = () => { throw new Error('spoilt'); };
-                Buffer.concat = Buffer.from = () => { throw new Error('spoilt'); };
-            }
-            user.seen = true;
-            callback(null, user, context);
-        }`,
-    ]);
-    assert.equal((await worker.evaluate({ user_id: 'a', bad: true }, {})).outcome, 'completed');
-    const after = await worker.evaluate({ user_id: 'b' }, {});
-    assert.equal(after.outcome, 'completed');
-    assert.equal(after.user.seen, true);
-});
+const spoilt = "() => { throw new Error('spoilt'); }";
+for (const [what, body] of [
+    ['promises', `Promise.prototype.then = Promise.resolve = ${spoilt}`],
+    ['arrays', `for (const name of ['push', 'map', 'includes', Symbol.iterator]) Array.prototype[name] = ${spoilt}`],
+    ['iterators', `Object.getPrototypeOf(new Map().keys()).next = () => ({ done: true }); Object.getPrototypeOf([].keys()).next = ${spoilt}`],
+    ['functions', `Function.prototype.call = Function.prototype.apply = Function.prototype.bind = ${spoilt}`],
+    ['JSON', 'JSON.stringify = () => JSON.parse = () => ({ stolen: true })'],
+    ['maps', `Map.prototype.get = Map.prototype.set = Set.prototype.add = WeakMap.prototype.get = ${spoilt}`],
+    ['buffers', `Buffer.from = Buffer.concat = Buffer.prototype.toString = Buffer.prototype.set = ${spoilt}`],
+    ['toJSON of everything', 'Object.prototype.toJSON = String.prototype.toJSON = () => "stolen"'],
+    ['then of everything', 'Object.prototype.then = function (resolve) { resolve("stolen"); }'],
+    ['fields of everything', `const kept = [];
+        for (const name of ['user', 'userText', 'number', 'runs', 'socket', 'headers', 'signal', 'get']) {
+            Object.defineProperty(Object.prototype, name, { configurable: true, get: () => kept[0], set: (value) => { kept.push(value); } });
+        }`],
+    ['numbers and texts', `Math.round = Math.max = String.prototype.slice = String.prototype.indexOf = RegExp.prototype.exec = ${spoilt}`],
+    ['instanceof', 'Object.defineProperty(Error, Symbol.hasInstance, { value: () => true, configurable: true })'],
+    ['emitters and sockets', `const { prototype } = require('net').Socket;
+        for (const name of ['emit', 'on', 'push', 'write', 'destroy']) prototype[name] = ${spoilt};
+        require('events').prototype.emit = ${spoilt}`],
+    ['ticks and timers', `process.nextTick = global.setTimeout = global.setImmediate = require('timers').setTimeout = ${spoilt}`],
+    ['the context of asynchronous work', `const { AsyncLocalStorage, createHook } = require('async_hooks');
+        AsyncLocalStorage.prototype.getStore = () => undefined; AsyncLocalStorage.prototype.run = ${spoilt};
+        createHook({ init: ${spoilt}, before: ${spoilt}, after: ${spoilt}, destroy: ${spoilt}, promiseResolve: ${spoilt} }).enable();
+        const { promiseHooks } = require('v8'); promiseHooks.onInit(${spoilt}); promiseHooks.onBefore(${spoilt})`],
+    ['a hook that loops', 'require("async_hooks").createHook({ before() { if (user.isOver) for (;;) {} } }).enable(); user.isOver = true'],
+    ['the console and fetch', `console.log = fetch = ${spoilt}`],
+    ['the names of the language', 'delete global.JSON; delete global.Buffer; delete global.Error; global.Map = global.Promise = undefined'],
+    ['open sockets', 'for (const handle of process._getActiveHandles()) handle.destroy()'],
+]) {
+    test(`a rule that spoils ${what} spoils no other login`, limit, async (context) => {
+        let release;
+        const worker = await host(context, [
+            `function (user, context, callback) {
+                if (user.bad) { ${body}; callback(null, user, context); return; }
+                const finish = async (one) => {
+                    const { id } = await (await fetch('https://api.example/' + user.user_id)).json();
+                    await auth0.users.updateAppMetadata(user.user_id, { list: [id] });
+                    user.ids = [one, id];
+                    console.log('says', id);
+                    setTimeout(() => callback(null, user, context), 1);
+                };
+                require('https').get('https://api.example/' + user.user_id, (response) => {
+                    const chunks = [];
+                    response.on('data', (chunk) => chunks.push(chunk));
+                    response.on('end', () => finish(JSON.parse(Buffer.concat(chunks).toString()).id).catch(callback));
+                });
+            }`,
+        ], { load: { limits: { turn: 300 } }, answer: async ({ url }) => {
+            if (url.endsWith('/before') && release === undefined) await new Promise((resolve) => { release = resolve; });
+            return { body: JSON.stringify({ id: url.split('/').pop() }) };
+        } });
+        const evaluate = (id) => worker.evaluate({ user_id: id, tags: ['a'] }, { clientID: id }, { timeout: 20_000 });
+        const before = evaluate('before');
+        await until(() => release !== undefined);
+        await worker.evaluate({ user_id: 'bad', bad: true }, {});
+        const after = await evaluate('after');
+        release();
+        for (const [id, done] of [['before', await before], ['after', after]]) {
+            assert.equal(done.error, undefined);
+            assert.deepEqual(done.user, { user_id: id, tags: ['a'], ids: [id, id] });
+            assert.deepEqual(done.appMetadata, { set: { list: [id] }, removed: [] });
+        }
+        assert.deepEqual(worker.consoleLines.map(({ text }) => text).sort(), ['says after', 'says before']);
+    });
+}
 
 test('printing to standard output is no frame', limit, async (context) => {
     const worker = await host(context, [

@@ -16,6 +16,7 @@ const {
 } = require('./state');
 const { MetadataWrites } = require('./metadata');
 const pulse = require('./pulse');
+const integrity = require('./integrity');
 const turns = require('./turns');
 
 /** Late warnings that one rule may leave in its result. */
@@ -27,7 +28,10 @@ const maxWarnings = 20;
 const host = {
     /** @type {import('./frames').FrameSocket} */
     socket: null,
-    /** @type {{name: string, call: Function, leavesPromise: boolean}[]} `leavesPromise`: the last one was never settled */
+    /**
+     * `leavesPromise`: the last one was never settled; `mayReplace`: see integrity.js.
+     * @type {{name: string, call: Function, leavesPromise: boolean, mayReplace: boolean}[]}
+     */
     rules: [],
     /** Milliseconds that a rule without requests left is given after its callback. */
     drain: 5000,
@@ -344,6 +348,14 @@ class Evaluation {
         this.end();
     }
 
+    /** The host cannot go on after what this rule did: its result leaves before. */
+    endHost(run, reason) {
+        this.isEnding = this.isOver;
+        this.ruleFailed(run, 'limit', new UnsendableError(`changed what all logins share: ${reason}`));
+        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].complete();
+        host.socket.flush();
+    }
+
     decided(run) {
         run.milliseconds = now() - run.started;
         run.isDecided = true;
@@ -472,13 +484,31 @@ class Evaluation {
 function call(run, user, context) {
     const callback = (error, newUser, newContext) => run.calledBack(error, newUser, newContext);
     // Called by itself, so that `this` is what it is in any function.
-    const { call: rule } = host.rules[run.index];
+    const { call: rule, mayReplace } = host.rules[run.index];
     try {
         const result = rule(user, context, callback);
         if (result !== undefined && result !== null && typeof result.then === 'function') run.promised(result);
     } catch (error) {
         run.threw(error);
     }
+    if (mayReplace && !integrity.isIntact()) repair(run);
+}
+
+/** Puts back what a rule replaced for all logins, and says so. */
+function repair(run) {
+    let names;
+    try {
+        names = integrity.repair();
+    } catch (reason) {
+        run?.evaluation.endHost(run, reason);
+        die(`a rule changed what all logins share: ${reason}`);
+    }
+    if (names !== '') warn(run, 'replaced', `${names}: shared by all logins of this host, and put back`);
+}
+
+/** Looks after what all logins share, by the way or thoroughly. */
+function keepIntact(isThorough) {
+    if (isThorough || !integrity.isIntact()) repair(undefined);
 }
 
 /** Tells the worker of something that a rule did and that is not its result. */
@@ -524,4 +554,4 @@ function keepDeadlines() {
     host.socket.flush();
 }
 
-module.exports = { host, evaluate, cancel, keepDeadlines, warn, RuleRun };
+module.exports = { host, evaluate, cancel, keepDeadlines, keepIntact, warn, RuleRun };

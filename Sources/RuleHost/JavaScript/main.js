@@ -11,6 +11,7 @@ const pulse = require('./pulse');
 const turns = require('./turns');
 const exchanges = require('./exchanges');
 const evaluation = require('./evaluation');
+const integrity = require('./integrity');
 const poolwork = require('./poolwork');
 
 let isLoaded = false;
@@ -30,6 +31,7 @@ function load(frame) {
     evaluation.host.consoleBytes = limits.consoleBytes;
     exchanges.configure(limits);
     pulse.watch(limits, () => {
+        evaluation.keepIntact(true);
         evaluation.keepDeadlines();
         poolwork.keepFree();
     });
@@ -48,6 +50,8 @@ function load(frame) {
         return;
     }
     evaluation.host.rules = rules;
+    integrity.take();
+    if (rules.some(({ mayReplace }) => mayReplace)) turns.onPass(() => evaluation.keepIntact(false));
     socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes }));
 }
 

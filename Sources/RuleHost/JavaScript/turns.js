@@ -15,10 +15,13 @@ let socket = null;
 let tailIsDue = false;
 let starting = [];
 let settling = [];
+/** Called before the turns of a pass, and after them. @type {() => void} */
+let keepIntact = () => {};
 
 function tail() {
     tailIsDue = false;
     pulse.mark(0, -1);
+    keepIntact();
     const settled = settling;
     if (settled.length > 0) {
         settling = [];
@@ -49,6 +52,7 @@ function ensureTail() {
  * @param {(frame: import('./frames').Frame) => void} handle
  */
 function handleEach(frames, handle) {
+    keepIntact();
     for (let index = 0; index < frames.length; index += 1) setImmediate(handle, frames[index]);
     // A tail that is due already stands before these frames; another one comes after them.
     tailIsDue = true;
@@ -73,4 +77,9 @@ function attach(frames) {
     frames.onFirst = ensureTail;
 }
 
-module.exports = { attach, handleEach, startNextRule, settleLater };
+/** @param {() => void} keep looks after what all logins share */
+function onPass(keep) {
+    keepIntact = keep;
+}
+
+module.exports = { attach, onPass, handleEach, startNextRule, settleLater };

@@ -187,7 +187,7 @@ class Worker {
             this.onWarning?.();
             break;
         case kinds.pong:
-            this.onPong();
+            this.onPong?.();
             break;
         default:
             throw new Error(`unknown kind ${kind}`);
