@@ -29,8 +29,6 @@ final class HostLoop {
     static let silence = Duration.seconds(1)
     static let patience = Duration.seconds(5)
     static let turnsOfPatience = 10
-    /// What a host may leave unread: answers of 2 MB to 128 logins at once.
-    static let maxUnwrittenBytes = 256 << 20
 
     let configuration: RuleHostConfiguration
     let load: [UInt8]
@@ -263,7 +261,7 @@ final class HostLoop {
                 host.verdict = "did not answer for \(silent.components.seconds) s"
             }
         }
-        if host.writer.count > Self.maxUnwrittenBytes { host.verdict = "does not read what it is sent" }
+        if host.writer.count > self.configuration.maxUnreadBytes { host.verdict = "does not read what it is sent" }
         if host.verdict != nil { self.died(index) }
     }
 

@@ -13,6 +13,8 @@ package struct RuleHostConfiguration: Sendable {
     package var confineExecutable: String?
     package var javaScriptDirectory: String?
     package var maxFrameBytes = 64 << 20
+    /// What a host may leave unread before it is ended: answers of 2 MB to 128 logins at once.
+    package var maxUnreadBytes = 256 << 20
     package init() {}
 }
 

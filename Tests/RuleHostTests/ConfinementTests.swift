@@ -76,7 +76,7 @@ struct ConfinementTests {
             open(my $status, '<', '/proc/self/status');
             while (<$status>) { print if /^CapBnd/ }
             """
-        let output = try Self.confined("/usr/bin/perl", "-e", program)
+        let output = try Self.confined("/usr/bin/perl", "-e", program).lines
         var expected =
             attempts.map { "\($0.0): Operation not permitted" } + late.map { "\($0): Function not implemented" }
         // Root alone can give them up; all that stays is reading.
@@ -84,8 +84,36 @@ struct ConfinementTests {
         #expect(output.filter { geteuid() == 0 || !$0.hasPrefix("CapBnd") } == expected)
     }
 
-    /// The lines that a confined program prints.
-    private static func confined(_ words: String...) throws -> [String] {
+    #if arch(x86_64)
+    /// System calls of 32 bits and of x32 have other numbers than those that are denied.
+    @Test(arguments: [
+        ("int 0x80", "run(pack('H*', 'b814000000cd80c3'))"),
+        ("int 0x80 in a socketcall", "run(pack('H*', 'b866000000cd80c3'))"),
+        ("x32", "syscall(0x40000027)"),
+    ])
+    func aSystemCallOfAForeignABIEndsTheProcess(_ name: String, _ call: String) throws {
+        let program = """
+            require DynaLoader;
+            sub run {
+                our $code = $_[0] . "\\xc3" x 8192;
+                my $address = unpack('Q', pack('P', $code));
+                syscall(10, $address & ~4095, 12288, 7) == 0 or die "mprotect: $!";
+                DynaLoader::dl_install_xsub('main::machine', $address);
+                machine();
+            }
+            $| = 1;
+            print "before\\n";
+            \(call);
+            print "after\\n";
+            """
+        let (lines, exitCode) = try Self.confined("/usr/bin/perl", "-e", program)
+        #expect(lines == ["before"])
+        #expect(exitCode == 128 + SIGSYS)
+    }
+    #endif
+
+    /// The lines that a confined program prints, and its exit code.
+    private static func confined(_ words: String...) throws -> (lines: [String], exitCode: Int32?) {
         let file = "/tmp/afterlogin-confined-\(getpid())"
         defer { unlink(file) }
         let readable = ["/lib", "/usr/lib", "/dev/null", "/etc/ld.so.cache", "/proc/self"].flatMap {
@@ -100,7 +128,7 @@ struct ConfinementTests {
             errors: file
         )
         while program.exitCode == nil { usleep(1_000) }
-        return self.text(file).split(separator: "\n").map(String.init)
+        return (self.text(file).split(separator: "\n").map(String.init), program.exitCode)
     }
 
     @Test func theEnvironmentIsEmpty() async throws {

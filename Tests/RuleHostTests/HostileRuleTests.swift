@@ -44,6 +44,11 @@ struct HostileRuleTests {
             body: "require('fs').writeSync(3, 'this is no frame at all')",
             outcome: "crashed: "
         ),
+        HostileRule(
+            name: "an exception that nobody may catch",
+            body: "process._events = {}; setTimeout(() => { throw new Error('late'); }, 1)",
+            outcome: "crashed: "
+        ),
     ]
 
     @Test(arguments: killing)
@@ -86,6 +91,48 @@ struct HostileRuleTests {
             #expect(await second.summary == "completed")
             #expect(third.summary.hasPrefix("crashed: "), "\(third.summary)")
             #expect(hosts.witness.deaths.compactMap(\.culprit).count == 1)
+        }
+    }
+
+    /// What can't be put back fails the rule and ends the host; nobody else is blamed.
+    @Test func whatAllLoginsShareIsWholeAgainOnTheNextHost() async throws {
+        let rule = HostileRule(
+            name: "frozen emitters",
+            body: "Object.freeze(require('events').prototype)",
+            outcome: "limit: "
+        )
+        try await RunningHosts.with(rule.source) { hosts in
+            let client = HoldingClient()
+            async let other = hosts.evaluate(client: client)
+            await client.seen()
+            let culprit = await hosts.evaluate(#"{"hostile":true}"#).summary
+            #expect(culprit.hasPrefix("limit: changed what all logins share: EventEmitter.prototype"), "\(culprit)")
+            #expect(await other.summary == "completed")
+            #expect(await hosts.evaluate(client: HoldingClient.open()).summary == "completed")
+            #expect(hosts.witness.deaths.count == 1)
+        }
+    }
+
+    /// It runs in everybody's turns.
+    @Test(arguments: ["throw new Error('spoilt')", "if (user.hostile) for (;;) {}"])
+    func anAsynchronousHookIsItsOwnRulesOnly(_ body: String) async throws {
+        let hooks = ["init", "before", "after", "destroy", "promiseResolve"].map { "\($0)() { \(body) }" }
+        let install = "require('async_hooks').createHook({ \(hooks.joined(separator: ", ")) }).enable()"
+        let rule = HostileRule(name: "hooks", body: "\(install); setTimeout(callback, 1, null, user)", outcome: "")
+        try await RunningHosts.with(rule.source) { hosts in
+            let clients = (0..<8).map { _ in HoldingClient() }
+            let others = await withTaskGroup(of: String.self) { group in
+                for client in clients { group.addTask { await hosts.evaluate(client: client).summary } }
+                for client in clients { await client.seen() }
+                let culprit = await hosts.evaluate(#"{"hostile":true}"#, deadline: .seconds(2)).summary
+                #expect(
+                    culprit.hasPrefix("error: spoilt") || culprit.hasPrefix("limit: one turn"),
+                    "\(culprit)"
+                )
+                for client in clients { client.letGo() }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(others == Array(repeating: "completed", count: 8))
         }
     }
 

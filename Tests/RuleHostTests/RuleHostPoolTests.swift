@@ -135,6 +135,10 @@ struct RuleHostPoolTests {
             "reads no frames"
         ),
         ("1", "sleep", "did not answer"),
+        (
+            "1", "while (syswrite($frames, pong())) { select(undef, undef, undef, 0.1) }",
+            "does not read what it is sent"
+        ),
     ]
 
     @Test(arguments: unwell)
@@ -153,8 +157,11 @@ struct RuleHostPoolTests {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
         _ = program.withCString { write(file, $0, strlen($0)) }
         close(file)
-        try await RunningHosts.with(Self.silent, confinement: .off, node: path) { hosts in
-            let outcome = await hosts.evaluate(deadline: .seconds(4)).summary
+        try await RunningHosts.with(Self.silent, confinement: .off, node: path, maxUnreadBytes: 1 << 20) { hosts in
+            // More than a socket holds, where frames are to stay unread.
+            let user =
+                reason.hasPrefix("does not read") ? #"{"text":"\#(String(repeating: "x", count: 8 << 20))"}"# : "{}"
+            let outcome = await hosts.evaluate(user, deadline: .seconds(4)).summary
             #expect(outcome.hasPrefix("crashed: ") && outcome.contains(reason), "\(outcome)")
             #expect(hosts.witness.deaths.count == 2)
         }

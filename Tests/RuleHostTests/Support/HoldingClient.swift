@@ -17,6 +17,13 @@ final class HoldingClient: EvaluationClient {
     var restarts: Int { self.state.withLock(\.restarts) }
     var lines: [String] { self.state.withLock(\.lines) }
 
+    /// One that holds nothing.
+    static func open() -> HoldingClient {
+        let client = HoldingClient()
+        client.letGo()
+        return client
+    }
+
     /// Returns when the rule has made a request or printed a line.
     func seen() async {
         await withCheckedContinuation { continuation in

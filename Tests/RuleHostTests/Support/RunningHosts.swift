@@ -14,7 +14,8 @@ final class RunningHosts: Sendable {
         rule: String,
         count: Int,
         confinement: RuleHostConfiguration.Confinement,
-        node: String
+        node: String,
+        maxUnreadBytes: Int?
     ) {
         var configuration = RuleHostConfiguration()
         configuration.count = count
@@ -24,6 +25,7 @@ final class RunningHosts: Sendable {
         configuration.confineExecutable = BuiltProducts.confine
         configuration.javaScriptDirectory = BuiltProducts.javaScript
         configuration.node = node
+        if let maxUnreadBytes { configuration.maxUnreadBytes = maxUnreadBytes }
         self.pool = RuleHostPool(configuration: configuration, load: Self.load(rule), delegate: self.witness)
     }
 
@@ -33,9 +35,16 @@ final class RunningHosts: Sendable {
         count: Int = 1,
         confinement: RuleHostConfiguration.Confinement = .auto,
         node: String = "node",
+        maxUnreadBytes: Int? = nil,
         _ body: (RunningHosts) async throws -> Value
     ) async throws -> Value {
-        let hosts = RunningHosts(rule: rule, count: count, confinement: confinement, node: node)
+        let hosts = RunningHosts(
+            rule: rule,
+            count: count,
+            confinement: confinement,
+            node: node,
+            maxUnreadBytes: maxUnreadBytes
+        )
         _ = try await hosts.pool.start()
         do {
             let value = try await body(hosts)

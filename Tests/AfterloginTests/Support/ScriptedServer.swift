@@ -1,0 +1,1 @@
+../../HTTPClientTests/Support/ScriptedServer.swift
