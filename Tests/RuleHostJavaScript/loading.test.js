@@ -120,3 +120,16 @@ test('a name of a rule\'s own is no global of the sandbox', limit, async (contex
         callback(null);
     }`), undefined);
 });
+
+test('a link out of the rules\' folder is named where it cannot be followed', limit, async (context) => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
+    context.after(() => fs.rmSync(directory, { recursive: true }));
+    fs.mkdirSync(path.join(directory, 'rules/node_modules'), { recursive: true });
+    fs.mkdirSync(path.join(directory, 'elsewhere'));
+    fs.symlinkSync('../../elsewhere', path.join(directory, 'rules/node_modules/linked'));
+    const worker = await host(context, ['function (user, context, callback) { require("linked"); }'], {
+        mayRefuse: true, load: { directory: path.join(directory, 'rules') },
+    });
+    const { reason } = worker.loaded.problems[0];
+    assert.match(reason, /elsewhere, where a link leads, is outside of the rules' folder/);
+});

@@ -9,7 +9,7 @@ const querystring = require('node:querystring');
 const errors = require('./errors');
 const { makeAuth0 } = require('./auth0');
 const { mayReplace } = require('./integrity');
-const { ModuleSet, isVersion } = require('./modules');
+const { ModuleSet, isVersion, unreadable } = require('./modules');
 const { scan } = require('./scanner');
 
 /** Globals of Auth0's sandbox that are modules: taken from what is installed, when a rule uses them. */
@@ -153,7 +153,8 @@ class Loader {
             module = this.modules.resolve(id);
             this.modules.require(id);
         } catch (error) {
-            const [text] = String(error?.message ?? error).split('\n');
+            const text = error?.code === 'EACCES' && error.path !== undefined ? `${error.path} ${unreadable}`
+                : String(error?.message ?? error).split('\n')[0];
             const reason = `${remark}${module === undefined ? text : `module '${id}' cannot be loaded: ${text}`}`;
             if (!isOptional) this.problems.push({ ...place, reason });
             return;

@@ -12,6 +12,8 @@ const { refusal } = require('./errors');
 
 const providedDirectory = path.join(__dirname, 'provided');
 const provided = new Set(['request']);
+/** Of a file that the kernel keeps from rules. */
+const unreadable = 'is outside of the rules\' folder, and they cannot read it';
 
 /** `name`, `@scope/name`, with or without `@version`, with or without a path inside. */
 const pattern = /^((?:@[^/@]+\/)?[^/@.][^/@]*)(?:@([^/]+))?(\/.*)?$/;
@@ -74,6 +76,7 @@ class ModuleSet {
             return trackless.test(parameters[0]) ? keepTrack(exports) : exports;
         };
         delete process.env.NODE_PATH;
+        this.directory = directory;
         this.nodeRequire = createRequire(path.join(directory ?? providedDirectory, 'rules.js'));
         /** @type {Map<string, unknown>} what rules asked for already */
         this.loaded = new Map();
@@ -110,8 +113,20 @@ class ModuleSet {
         } catch (error) {
             if (error.code !== 'MODULE_NOT_FOUND') throw error;
             if (provided.has(name) && inside === '') return path.join(providedDirectory, `${name}.js`);
-            const missing = refusal(`Cannot find module '${id}' (npm install ${name}, beside the rules)`, 'MODULE_NOT_FOUND');
-            throw missing;
+            const where = this.linkTarget(name);
+            const reason = where === null ? `npm install ${name}, beside the rules` : `${where}, where a link leads, ${unreadable}`;
+            throw refusal(`Cannot find module '${id}' (${reason})`, 'MODULE_NOT_FOUND');
+        }
+    }
+
+    /** Where a link beside the rules leads out of their folder, or null. */
+    linkTarget(name) {
+        if (this.directory === null) return null;
+        try {
+            const target = fs.realpathSync(path.join(this.directory, 'node_modules', name));
+            return path.relative(fs.realpathSync(this.directory), target).startsWith('..') ? target : null;
+        } catch {
+            return null;
         }
     }
 
@@ -143,4 +158,4 @@ class ModuleSet {
     }
 }
 
-module.exports = { ModuleSet, isVersion };
+module.exports = { ModuleSet, isVersion, unreadable };
