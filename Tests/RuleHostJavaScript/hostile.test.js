@@ -99,6 +99,10 @@ for (const [what, body] of [
         AsyncLocalStorage.prototype.getStore = () => undefined; AsyncLocalStorage.prototype.run = ${spoilt};
         createHook({ init: ${spoilt}, before: ${spoilt}, after: ${spoilt}, destroy: ${spoilt}, promiseResolve: ${spoilt} }).enable();
         const { promiseHooks } = require('v8'); promiseHooks.onInit(${spoilt}); promiseHooks.onBefore(${spoilt})`],
+    ['what Node publishes', `for (const name of ['http.client.request.start', 'undici:request:create']) {
+        require('diagnostics_channel').subscribe(name, ${spoilt});
+    }`],
+    ['the class of results', 'Object.defineProperty(Promise, Symbol.species, { get: () => { throw new Error("spoilt"); }, configurable: true })'],
     ['a hook that loops', 'require("async_hooks").createHook({ before() { if (user.isOver) for (;;) {} } }).enable(); user.isOver = true'],
     ['the console and fetch', `console.log = fetch = ${spoilt}`],
     ['the names of the language', 'delete global.JSON; delete global.Buffer; delete global.Error; global.Map = global.Promise = undefined'],

@@ -87,7 +87,9 @@ function share(owner, object, hasAccessors = true) {
             const descriptor = getOwnPropertyDescriptor(holder, key);
             const isFunction = typeof descriptor.value === 'function' || (hasAccessors && descriptor.get !== undefined);
             if (!isFunction || !descriptor.configurable && holder === object) continue;
-            found.push(new Shared(owner, object, key, holder === object ? descriptor : undefined, descriptor.value));
+            // What methods of the language make their results with.
+            const value = key === Symbol.species ? object[key] : descriptor.value;
+            found.push(new Shared(owner, object, key, holder === object ? descriptor : undefined, value));
         }
     }
     return found;

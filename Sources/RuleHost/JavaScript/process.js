@@ -4,6 +4,7 @@
 // name; the kernel's confinement stands behind all of them.
 
 const asyncHooks = require('node:async_hooks');
+const diagnostics = require('node:diagnostics_channel');
 const inspector = require('node:inspector');
 const childThreads = require('node:worker_threads');
 const v8 = require('node:v8');
@@ -155,6 +156,24 @@ function guardHooks() {
     }
 }
 
+/** Subscribers of a rule to what Node publishes: the same. */
+function guardChannels() {
+    const subscribers = new WeakMap();
+    // A channel with subscribers is of another class.
+    const active = diagnostics.channel('undici:request:create');
+    for (const prototype of [diagnostics.Channel.prototype, Object.getPrototypeOf(active)]) {
+        const { subscribe, unsubscribe } = prototype;
+        prototype.subscribe = function subscribeOwned(subscriber) {
+            const made = owned(subscriber, () => this.unsubscribe(subscriber));
+            if (typeof subscriber === 'function') subscribers.set(subscriber, made);
+            return apply(subscribe, this, [made]);
+        };
+        prototype.unsubscribe = function unsubscribeOwned(subscriber) {
+            return apply(unsubscribe, this, [subscribers.get(subscriber) ?? subscriber]);
+        };
+    }
+}
+
 /** Takes from rules what would hurt the others. */
 function guard() {
     for (const name of deadly) forbid(process, name, 'process', true);
@@ -165,6 +184,7 @@ function guard() {
     for (const name of ['open', 'Session']) forbid(inspector, name, 'inspector', false);
     for (const name of ['_getActiveHandles', '_getActiveRequests']) process[name] = () => [];
     guardHooks();
+    guardChannels();
     http2.connect = () => {
         throw refusal('HTTP/2 is not available to rules as a protocol of their own: use http, https or fetch');
     };
