@@ -232,6 +232,7 @@ test('a state that can not be sent on fails its rule, and says which', limit, as
     for (const [body, expected] of [
         ['user.self = user', /user .*cycle/], ['context.big = 1n', /context .*BigInt/],
         ['let deep = user; for (let i = 0; i < 20000; i++) deep = deep.x = {}', /user .*deep/],
+        ['user.list = []; user.list[4e9] = 1', /user .*too large/],
     ]) {
         const { done } = await evaluate(context, `function (user, context, callback) { ${body}; callback(null, user, context); }`);
         assert.notEqual(done.outcome, 'completed', body);

@@ -58,6 +58,9 @@ function textOf(what, value, before, maxDepth = deepest) {
     try {
         text = stringify(value);
     } catch (error) {
+        if (error instanceof RangeError && /string length/.test(error.message)) {
+            throw new UnsendableError(`the ${what} is too large (${maxTextLength} characters are allowed)`);
+        }
         if (error instanceof RangeError) {
             throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
         }
