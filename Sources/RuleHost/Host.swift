@@ -36,6 +36,8 @@ final class Host {
     /// The first lines of what it wrote to standard error, to say why it did not start.
     var complaints: [String] = []
     var watched = LineBuffer()
+    /// Warnings about what no evaluation in flight has done: nobody else bounds them.
+    var orphanedWarnings = Allowance(limit: 20, every: .seconds(10))
     /// The last frame of any kind; nil while nothing is expected of it.
     var lastHeard = ContinuousClock.now
     var pingIsOpen = false

@@ -35,10 +35,18 @@ extension HostLoop {
             guard let number = frame.takeNumber() else { throw .init(description: "a request has no number") }
             host.jobs[frame.evaluation]?.client.requestCancelled(number)
         case .console: host.jobs[frame.evaluation]?.client.consolePrinted(Array(frame.payload))
-        case .warning: host.jobs[frame.evaluation]?.client.warned(Array(frame.payload))
+        case .warning: self.warned(frame, host)
         case .pong: break
         case .load, .evaluate, .response, .failed, .cancel, .ping, .retire, .evaluateAlone:
             throw .init(description: "a frame of the worker's kind")
+        }
+    }
+
+    private func warned(_ frame: Frame, _ host: Host) {
+        if let job = host.jobs[frame.evaluation] {
+            job.client.warned(Array(frame.payload))
+        } else if host.orphanedWarnings.take(at: self.now) {
+            self.delegate.hostWarned(Array(frame.payload))
         }
     }
 

@@ -99,6 +99,8 @@ package protocol RuleHostPoolDelegate: AnyObject, Sendable {
     func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?)
     /// Printed to descriptor 1 or 2 by something below `console` (bounded, not yet redacted).
     func hostPrinted(_ text: String)
+    /// A warning about what happens outside of all evaluations (bounded in number, not yet redacted).
+    func hostWarned(_ warning: [UInt8])
 }
 
 package struct RuleHostStatus: Sendable {

@@ -27,5 +27,6 @@ package enum RuleHostProbe {
         func hostStarted(_ host: RuleHostStatus) { self.status.withLock { $0 = host } }
         func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
         func hostPrinted(_ text: String) {}
+        func hostWarned(_ warning: [UInt8]) {}
     }
 }

@@ -295,3 +295,14 @@ for (const [what, body] of [
         assert.match(worker.lastWords, /^pool$/m);
     });
 }
+
+test('what every login replaces is told once', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        global.Promise = function Replaced() {};
+        callback(null, user, context);
+    }`]);
+    for (let login = 0; login < 5; login += 1) assert.equal((await worker.evaluate({}, {})).outcome, 'completed');
+    assert.deepEqual(worker.warnings.map(({ kind, text }) => [kind, text]), [
+        ['replaced', 'global.Promise: shared by all logins of this host, and put back'],
+    ]);
+});

@@ -114,6 +114,22 @@ struct RuleHostPoolTests {
         }
     }
 
+    @Test func whatARuleDoesAfterItsLoginIsWarnedOfNotWithoutEnd() async throws {
+        let rule = """
+            function (user, context, callback) {
+                if (global.earlier) global.earlier(null);
+                global.earlier = callback;
+                callback(null, user, context);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            for _ in 0..<200 { #expect(await hosts.evaluate().summary == "completed") }
+            let warnings = hosts.witness.warnings
+            #expect(warnings.first?.contains(#""rule":0,"kind":"second-callback""#) == true)
+            #expect(warnings.count < 100)
+        }
+    }
+
     @Test func pipesThatTheHostHasClosedKeepNobodyBusy() async throws {
         let rule = """
             function (user, context, callback) {

@@ -42,7 +42,7 @@ package struct RuleChainLoader: Sendable {
             let pool = RuleHostPool(
                 configuration: hostConfiguration,
                 load: self.frame(entries, hostConfiguration),
-                delegate: RuleHostLog(log: self.log, metrics: self.metrics)
+                delegate: RuleHostLog(log: self.log, metrics: self.metrics, rules: entries.map(\.name))
             )
             do {
                 notes += Self.places(try await pool.start(), "notes", entries)
@@ -158,10 +158,12 @@ package struct RuleChainLoader: Sendable {
 private final class RuleHostLog: RuleHostPoolDelegate {
     private let log: Log
     private let metrics: Metrics
+    private let rules: [String]
 
-    init(log: Log, metrics: Metrics) {
+    init(log: Log, metrics: Metrics, rules: [String]) {
         self.log = log
         self.metrics = metrics
+        self.rules = rules
     }
 
     func hostStarted(_ host: RuleHostStatus) {
@@ -183,4 +185,8 @@ private final class RuleHostLog: RuleHostPoolDelegate {
     }
 
     func hostPrinted(_ text: String) { self.log.log(.info, text, [("source", "rule host")]) }
+
+    func hostWarned(_ warning: [UInt8]) {
+        self.log.log(warning: warning) { self.rules.indices.contains($0) ? self.rules[$0] : nil }
+    }
 }

@@ -130,12 +130,7 @@ final class ScriptedCalls: EvaluationClient {
     }
 
     func warned(_ warning: [UInt8]) {
-        guard let warning = try? JSONText(validating: warning) else { return }
-        self.chain.log.log(
-            .warning,
-            warning["text"]?.string ?? "",
-            [("rule", self.name(warning)), ("kind", warning["kind"]?.string ?? "")]
-        )
+        self.chain.log.log(warning: warning) { self.names[$0] }
     }
 
     private func name(_ message: JSONText) -> String {
@@ -203,5 +198,19 @@ final class ScriptedCalls: EvaluationClient {
         }
         writer.endObject()
         return writer.bytes
+    }
+}
+
+extension Log {
+    /// Logs the payload of a frame `warning`.
+    func log(warning: [UInt8], name: (Int) -> String?) {
+        guard let warning = try? JSONText(validating: warning) else { return }
+        self.log(
+            .warning,
+            warning["text"]?.string ?? "",
+            [
+                ("rule", warning["rule"]?.integer.flatMap(name) ?? "unknown"), ("kind", warning["kind"]?.string ?? ""),
+            ]
+        )
     }
 }

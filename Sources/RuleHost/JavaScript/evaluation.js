@@ -494,7 +494,11 @@ function call(run, user, context) {
     if (mayReplace && !integrity.isIntact()) repair(run);
 }
 
-/** Puts back what a rule replaced for all logins, and says so. */
+/** What was said to be replaced: a rule may do it in every login. */
+const told = new PrivateSet();
+const maxTold = 50;
+
+/** Puts back what a rule replaced for all logins, and says so once. */
 function repair(run) {
     let names;
     try {
@@ -503,7 +507,9 @@ function repair(run) {
         run?.evaluation.endHost(run, reason);
         die(`a rule changed what all logins share: ${reason}`);
     }
-    if (names !== '') warn(run, 'replaced', `${names}: shared by all logins of this host, and put back`);
+    if (names === '' || told.has(names) || told.size === maxTold) return;
+    told.add(names);
+    warn(run, 'replaced', `${names}: shared by all logins of this host, and put back`);
 }
 
 /** Looks after what all logins share, by the way or thoroughly. */

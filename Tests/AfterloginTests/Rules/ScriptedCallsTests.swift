@@ -11,6 +11,7 @@ struct ScriptedCallsTests {
         func hostStarted(_ host: RuleHostStatus) {}
         func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
         func hostPrinted(_ text: String) {}
+        func hostWarned(_ warning: [UInt8]) {}
     }
 
     /// Answers nothing until it is told to, and says when calls have come.

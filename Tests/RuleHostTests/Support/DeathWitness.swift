@@ -13,6 +13,7 @@ final class DeathWitness: RuleHostPoolDelegate {
     private struct State {
         var started: [RuleHostStatus] = []
         var deaths: [Death] = []
+        var warnings: [String] = []
     }
 
     private let state = Mutex(State())
@@ -24,6 +25,8 @@ final class DeathWitness: RuleHostPoolDelegate {
 
     var started: [RuleHostStatus] { self.state.withLock(\.started) }
     var deaths: [Death] { self.state.withLock(\.deaths) }
+    /// What hosts warned of outside of all evaluations.
+    var warnings: [String] { self.state.withLock(\.warnings) }
 
     func hostStarted(_ host: RuleHostStatus) { self.state.withLock { $0.started.append(host) } }
 
@@ -36,4 +39,8 @@ final class DeathWitness: RuleHostPoolDelegate {
     }
 
     func hostPrinted(_ text: String) { self.printer.yield(text) }
+
+    func hostWarned(_ warning: [UInt8]) {
+        self.state.withLock { $0.warnings.append(String(decoding: warning, as: UTF8.self)) }
+    }
 }
