@@ -1,6 +1,4 @@
 import FoundationEssentials
-import HTTPClient
-import Kafka
 import YAML
 
 /// Puts the configuration together: flag over environment over file over default; all problems at once.
@@ -8,12 +6,12 @@ package struct ConfigurationLoader {
     package static let defaultFile = "afterlogin.yaml"
 
     private var file: String?
-    private var environment: [String: String]
-    private var overrides: [(key: String, value: String)]
+    private let environment: [String: String]
+    private let overrides: [(key: String, value: String)]
 
     private var configuration = Configuration()
     private var problems: [ConfigurationProblem] = []
-    private var secrets: [String] = []
+    private var variables: ConfigurationVariables
     private var notes: [ConfigurationProblem] = []
     /// Where each key was set last.
     private var places: [String: ConfigurationPlace] = [:]
@@ -23,6 +21,7 @@ package struct ConfigurationLoader {
         self.file = file
         self.environment = environment
         self.overrides = overrides
+        self.variables = ConfigurationVariables(environment)
     }
 
     /// Reads and checks everything.
@@ -34,11 +33,17 @@ package struct ConfigurationLoader {
         if let file { self.read(file) }
         self.readEnvironment()
         for (key, value) in self.overrides { self.set(key, value, place: ConfigurationPlace(name: "--set \(key)")) }
-        self.check()
+        let check = ConfigurationCheck(
+            self.configuration,
+            self.places,
+            file: self.file,
+            known: self.problems
+        )
+        self.problems = check.problems
         guard self.problems.isEmpty else { throw ConfigurationProblems(problems: self.problems) }
         return LoadedConfiguration(
             configuration: self.configuration,
-            secrets: self.secrets,
+            secrets: self.variables.secrets,
             file: self.file,
             notes: self.notes
         )
@@ -234,192 +239,15 @@ package struct ConfigurationLoader {
         }
     }
 
-    // MARK: ${…}
-
-    /// `${NAME}` and `${file:PATH}` replaced, `$${` made `${`; nil where one can't be had, which is a problem then.
+    /// The value with its variables filled in; nil where one can't be had, which is a problem then.
     private mutating func resolved(
         _ text: String,
         _ path: String,
         _ place: ConfigurationPlace,
         _ folder: String
     ) -> String? {
-        var output = ""
-        var rest = text[...]
-        var isWhole = true
-        while let start = rest.firstRange(of: "${") {
-            output += rest[..<start.lowerBound]
-            if rest[..<start.lowerBound].last == "$" {
-                output.removeLast()
-                output += "${"
-                rest = rest[start.upperBound...]
-                continue
-            }
-            guard let end = rest[start.upperBound...].firstIndex(of: "}") else {
-                self.problem(place, "\(path): ${ without }")
-                return nil
-            }
-            let name = String(rest[start.upperBound..<end])
-            if let value = self.value(of: name, path, place, folder) { output += value } else { isWhole = false }
-            rest = rest[rest.index(after: end)...]
-        }
-        output += rest
-        self.note(output, path)
-        return isWhole ? output : nil
-    }
-
-    private mutating func value(
-        of name: String,
-        _ path: String,
-        _ place: ConfigurationPlace,
-        _ folder: String
-    ) -> String? {
-        guard name.hasPrefix("file:") else {
-            guard let value = self.environment[name] else {
-                self.problem(place, "\(path): the environment has no \(name)")
-                return nil
-            }
-            if Self.isSecretName(name) { self.secrets.append(value) }
-            return value
-        }
-        let given = String(name.dropFirst("file:".count))
-        let file = given.hasPrefix("/") || folder.isEmpty ? given : "\(folder)/\(given)"
-        let bytes: [UInt8]
-        do {
-            bytes = try SmallFile.read(file)
-        } catch {
-            self.problem(place, "\(path): the file \(file) can't be read: \(error)")
-            return nil
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            self.problem(place, "\(path): the file \(file) is not UTF-8")
-            return nil
-        }
-        // Editors and `echo` put a line feed at the end.
-        var value = Substring(text)
-        while let last = value.last, last.isNewline { value.removeLast() }
-        self.secrets.append(String(value))
-        return String(value)
-    }
-
-    private mutating func note(_ value: String, _ path: String) {
-        if Self.isSecretName(path) { self.secrets.append(value) }
-    }
-
-    private static func isSecretName(_ name: String) -> Bool {
-        let name = name.lowercased()
-        // A client's id is public, and its assertion's method is a name.
-        guard !name.hasSuffix("client_id"), !name.hasPrefix("tokens."), name != "tenant.token_url",
-            name != "tenant.token_request"
-        else { return false }
-        return ["secret", "password", "passwd", "token", "apikey", "credential", "sasl.jaas", "key.pem"]
-            .contains { name.contains($0) } || name.hasSuffix("_key")
-    }
-
-    // MARK: What goes together
-
-    private mutating func check() {
-        let configuration = self.configuration
-        if configuration.kafka.delivery == .transactional {
-            self.problem(self.place("kafka.delivery"), "kafka.delivery: transactional is not supported yet")
-        }
-        for (name, value) in configuration.kafka.properties.sorted(by: { $0.key < $1.key }) {
-            if let objection = KafkaProperties.objection(to: name, value) {
-                self.problem(self.place("kafka.properties.\(name)"), "kafka.properties: \(objection)")
-            }
-        }
-        if configuration.kafka.brokers.isEmpty { self.problem(self.place("kafka.brokers"), "kafka.brokers is empty") }
-        if configuration.kafka.input.isEmpty { self.problem(self.place("kafka.input"), "kafka.input names no topic") }
-        for topic in configuration.kafka.input + [configuration.results.updates, configuration.results.failures]
-        where !Self.isTopic(topic) {
-            self.problem(self.place("kafka.input"), "\(topic) can't be the name of a topic")
-        }
-        if configuration.kafka.input.contains(configuration.results.updates)
-            || configuration.kafka.input.contains(configuration.results.failures)
-            || configuration.results.updates == configuration.results.failures
-        {
-            self.problem(
-                self.place("results.updates"),
-                "input, results.updates and results.failures are different topics"
-            )
-        }
-        for (path, backoff) in [("rules", configuration.rules.backoff), ("egress", configuration.egress.backoff)]
-        where backoff.base > backoff.cap {
-            self.problem(
-                self.place("\(path).backoff.base"),
-                "\(path).backoff.base is longer than \(path).backoff.cap"
-            )
-        }
-        if !configuration.egress.tunnels.isEmpty {
-            self.problem(self.place("egress.tunnels"), "egress.tunnels: tunnels are not supported yet")
-        }
-        for (name, profile) in configuration.tokens where profile.audience.isEmpty {
-            self.problem(self.place("tokens"), "tokens.\(name) has no audience")
-        }
-        for host in configuration.egress.allow {
-            do {
-                _ = try AllowList([host])
-            } catch {
-                self.problem(self.place("egress.allow"), "egress.allow: \(host): \(error.message)")
-            }
-        }
-        for (path, url) in [
-            ("tenant.token_url", configuration.tenant.tokenURL),
-            ("tenant.domain", configuration.tenant.domain.map { "https://\($0)" }),
-        ] {
-            guard let url else { continue }
-            guard path != "tenant.domain" || !url.dropFirst("https://".count).contains("/") else {
-                self.problem(self.place(path), "tenant.domain takes a host name, without https:// and without a path")
-                continue
-            }
-            do {
-                _ = try EgressAddress(url)
-            } catch {
-                self.problem(self.place(path), "\(path): \(error.message)")
-            }
-        }
-        self.checkTenant()
-        if let listen = configuration.admin.listen, (try? EgressAddress.split(Array(listen.utf8)[...]))?.port == nil {
-            self.problem(self.place("admin.listen"), "admin.listen takes an address with its port: 127.0.0.1:8080")
-        }
-    }
-
-    private mutating func checkTenant() {
-        let tenant = self.configuration.tenant
-        guard tenant.clientID != nil else {
-            if !self.configuration.tokens.isEmpty { self.problem(self.place("tokens"), "tokens need tenant.client_id") }
-            return
-        }
-        if tenant.resolvedTokenURL == nil {
-            self.problem(self.place("tenant.client_id"), "tenant.client_id needs tenant.domain or tenant.token_url")
-        }
-        switch tenant.clientAuth {
-        case .clientSecretPost, .clientSecretBasic:
-            if tenant.clientSecret == nil,
-                !self.problems.contains(where: { $0.message.contains("tenant.client_secret") })
-            {
-                self.problem(self.place("tenant.client_id"), "tenant.client_secret is missing")
-            }
-        case .privateKeyJWT:
-            if tenant.privateKey == nil, !self.problems.contains(where: { $0.message.contains("tenant.private_key") }) {
-                self.problem(
-                    self.place("tenant.client_auth"),
-                    "tenant.private_key is missing, which private_key_jwt needs"
-                )
-            }
-        }
-    }
-
-    private func place(_ path: String) -> ConfigurationPlace {
-        self.places[path] ?? ConfigurationPlace(name: self.file ?? "configuration")
-    }
-
-    /// Kafka's own rule.
-    private static func isTopic(_ name: String) -> Bool {
-        (1...249).contains(name.utf8.count) && name != "." && name != ".."
-            && name.utf8.allSatisfy {
-                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D
-                    || $0 == 0x2E
-                    || $0 == 0x5F
-            }
+        let value = self.variables.filled(text, of: path, in: folder)
+        for objection in value.objections { self.problem(place, "\(path): \(objection)") }
+        return value.objections.isEmpty ? value.text : nil
     }
 }

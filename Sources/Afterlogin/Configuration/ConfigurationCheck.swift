@@ -1,0 +1,141 @@
+import HTTPClient
+import Kafka
+
+/// What must hold between the keys of a configuration, and in values that another part reads: all that is wrong at once.
+struct ConfigurationCheck {
+    private let configuration: Configuration
+    /// Where each key was set last.
+    private let places: [String: ConfigurationPlace]
+    private let file: String?
+    /// Those that were known before, first.
+    private(set) var problems: [ConfigurationProblem]
+
+    init(
+        _ configuration: Configuration,
+        _ places: [String: ConfigurationPlace],
+        file: String?,
+        known: [ConfigurationProblem]
+    ) {
+        self.configuration = configuration
+        self.places = places
+        self.file = file
+        self.problems = known
+        self.checkKafka()
+        self.checkBackoff("rules", configuration.rules.backoff)
+        self.checkBackoff("egress", configuration.egress.backoff)
+        self.checkEgress()
+        self.checkTenant()
+        self.checkAdmin()
+    }
+
+    private mutating func checkKafka() {
+        let (kafka, results) = (self.configuration.kafka, self.configuration.results)
+        if kafka.delivery == .transactional {
+            self.problem("kafka.delivery", "kafka.delivery: transactional is not supported yet")
+        }
+        for (name, value) in kafka.properties.sorted(by: { $0.key < $1.key }) {
+            if let objection = KafkaProperties.objection(to: name, value) {
+                self.problem("kafka.properties.\(name)", "kafka.properties: \(objection)")
+            }
+        }
+        if kafka.brokers.isEmpty { self.problem("kafka.brokers", "kafka.brokers is empty") }
+        if kafka.input.isEmpty { self.problem("kafka.input", "kafka.input names no topic") }
+        for topic in kafka.input + [results.updates, results.failures] where !Self.isTopic(topic) {
+            self.problem("kafka.input", "\(topic) can't be the name of a topic")
+        }
+        if kafka.input.contains(results.updates) || kafka.input.contains(results.failures)
+            || results.updates == results.failures
+        {
+            self.problem("results.updates", "input, results.updates and results.failures are different topics")
+        }
+    }
+
+    private mutating func checkBackoff(_ section: String, _ backoff: Configuration.Backoff) {
+        guard backoff.base > backoff.cap else { return }
+        self.problem("\(section).backoff.base", "\(section).backoff.base is longer than \(section).backoff.cap")
+    }
+
+    private mutating func checkEgress() {
+        if !self.configuration.egress.tunnels.isEmpty {
+            self.problem("egress.tunnels", "egress.tunnels: tunnels are not supported yet")
+        }
+        for (name, profile) in self.configuration.tokens where profile.audience.isEmpty {
+            self.problem("tokens", "tokens.\(name) has no audience")
+        }
+        for host in self.configuration.egress.allow {
+            do {
+                _ = try AllowList([host])
+            } catch {
+                self.problem("egress.allow", "egress.allow: \(host): \(error.message)")
+            }
+        }
+    }
+
+    private mutating func checkTenant() {
+        let tenant = self.configuration.tenant
+        if let url = tenant.tokenURL { self.checkAddress("tenant.token_url", url) }
+        if let domain = tenant.domain {
+            if domain.contains("/") {
+                self.problem("tenant.domain", "tenant.domain takes a host name, without https:// and without a path")
+            } else {
+                self.checkAddress("tenant.domain", "https://\(domain)")
+            }
+        }
+        self.checkClient(tenant)
+    }
+
+    private mutating func checkAddress(_ path: String, _ url: String) {
+        do {
+            _ = try EgressAddress(url)
+        } catch {
+            self.problem(path, "\(path): \(error.message)")
+        }
+    }
+
+    private mutating func checkClient(_ tenant: Configuration.Tenant) {
+        guard tenant.clientID != nil else {
+            if !self.configuration.tokens.isEmpty { self.problem("tokens", "tokens need tenant.client_id") }
+            return
+        }
+        if tenant.resolvedTokenURL == nil {
+            self.problem("tenant.client_id", "tenant.client_id needs tenant.domain or tenant.token_url")
+        }
+        switch tenant.clientAuth {
+        case .clientSecretPost, .clientSecretBasic:
+            if tenant.clientSecret == nil,
+                !self.problems.contains(where: { $0.message.contains("tenant.client_secret") })
+            {
+                self.problem("tenant.client_id", "tenant.client_secret is missing")
+            }
+        case .privateKeyJWT:
+            if tenant.privateKey == nil, !self.problems.contains(where: { $0.message.contains("tenant.private_key") }) {
+                self.problem("tenant.client_auth", "tenant.private_key is missing, which private_key_jwt needs")
+            }
+        }
+    }
+
+    private mutating func checkAdmin() {
+        guard let listen = self.configuration.admin.listen else { return }
+        if (try? EgressAddress.split(Array(listen.utf8)[...]))?.port == nil {
+            self.problem("admin.listen", "admin.listen takes an address with its port: 127.0.0.1:8080")
+        }
+    }
+
+    private mutating func problem(_ path: String, _ message: String) {
+        self.problems.append(ConfigurationProblem(place: self.place(path), message: message))
+    }
+
+    private func place(_ path: String) -> ConfigurationPlace {
+        self.places[path] ?? ConfigurationPlace(name: self.file ?? "configuration")
+    }
+
+    /// Kafka's own rule.
+    private static func isTopic(_ name: String) -> Bool {
+        (1...249).contains(name.utf8.count) && name != "." && name != ".."
+            && name.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D
+                    || $0 == 0x2E
+                    || $0 == 0x5F
+            }
+    }
+}
