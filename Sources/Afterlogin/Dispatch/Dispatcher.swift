@@ -3,61 +3,8 @@ import Synchronization
 
 /// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.
 ///
-/// All decisions are `DispatchState`'s and `CommitSchedule`'s, made behind one lock; what they decide is done after the lock is released.
+/// All decisions are its `StateMachine`'s, made behind one lock; what it decides is done after the lock is released.
 package final class Dispatcher: RecordReceiver {
-    struct State {
-        var dispatch: DispatchState
-        var schedule: CommitSchedule
-        /// Read and not yet decoded.
-        var inbox: [AdmittedLogin] = []
-        var isDecoding = false
-        var commitTimer: ContinuousClock.Instant?
-        var revocation: Revocation?
-        /// The group gave this member its share, which may be nothing.
-        var isAssigned = false
-        var problem: KafkaError?
-        /// Failures that their topic refuses, until it takes them.
-        var refusals: [Place: String] = [:]
-        var hasInputEnded = false
-        var stopDeadline: ContinuousClock.Instant?
-        var lastProgress = ContinuousClock.now
-        var tally = Tally()
-        var end: Result<Void, any Error>?
-        var waiter: CheckedContinuation<Void, any Error>?
-    }
-
-    struct Place: Hashable {
-        var partition: TopicPartition
-        var offset: Int64
-    }
-
-    struct Revocation {
-        var partitions: [TopicPartition]
-        var deadline: ContinuousClock.Instant
-    }
-
-    /// What the logins ended in, since the start.
-    package struct Tally: Sendable, Hashable {
-        package var updates = 0
-        package var denials = 0
-        /// By reason.
-        package var failures: [String: Int] = [:]
-        package var retries = 0
-        package var outages = 0
-        package var stale = 0
-    }
-
-    private struct Actions {
-        var starts: [AdmittedLogin] = []
-        var commit: [OffsetCommit] = []
-        var wakeAt: ContinuousClock.Instant?
-        var resumesIntake = false
-        var finishesRevocation = false
-        /// A drain missed its deadline: so many logins were begun and are not done.
-        var abandoned = 0
-        var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
-    }
-
     private let pipeline: LoginPipeline
     private let decoder: any EventDecoder
     private let source: any RecordSource
@@ -68,7 +15,7 @@ package final class Dispatcher: RecordReceiver {
     private let processDuration: MetricSeries
     private let finished: (updates: MetricSeries, denials: MetricSeries, failures: MetricSeries)
     let clock: any WorkerClock
-    private let state: Mutex<State>
+    private let state: Mutex<StateMachine>
 
     package init(
         _ configuration: Configuration,
@@ -100,12 +47,7 @@ package final class Dispatcher: RecordReceiver {
             bytes: configuration.admitted.bytes,
             unacknowledged: configuration.maxUncommitted
         )
-        self.state = Mutex(
-            State(
-                dispatch: DispatchState(limits: limits),
-                schedule: CommitSchedule(limit: configuration.maxUncommitted)
-            )
-        )
+        self.state = Mutex(StateMachine(limits, clock.now))
     }
 
     /// Returns when the input has ended and all of it is done, or after `stop` when the drain is over.
@@ -116,7 +58,7 @@ package final class Dispatcher: RecordReceiver {
         guard !self.snapshot(\.dispatch.isStopping) else { return }
         try self.source.start(self)
         try await withCheckedThrowingContinuation { continuation in
-            self.update { $0.waiter = continuation }
+            self.update { $0.waiting(continuation) }
         }
     }
 
@@ -124,11 +66,7 @@ package final class Dispatcher: RecordReceiver {
     package func stop() {
         self.source.stopIntake()
         let deadline = self.clock.now.advanced(by: self.drain)
-        self.update { state in
-            guard !state.dispatch.isStopping else { return }
-            state.dispatch.stopping()
-            state.stopDeadline = deadline
-        }
+        self.update { $0.stopped(deadline) }
         self.wake(at: deadline)
     }
 
@@ -141,11 +79,8 @@ package final class Dispatcher: RecordReceiver {
     // MARK: What the source tells
 
     package func partitionsAssigned(_ partitions: [AssignedPartition]) {
-        self.update { state in
-            state.isAssigned = true
-            state.lastProgress = self.clock.now
-            for partition in partitions { state.dispatch.assigned(partition) }
-        }
+        let now = self.clock.now
+        self.update { $0.partitionsAssigned(partitions, now) }
         let names = partitions.map {
             "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
         }
@@ -154,16 +89,7 @@ package final class Dispatcher: RecordReceiver {
 
     package func recordsReceived(_ records: [KafkaRecord]) -> Bool {
         let now = self.clock.now
-        var decodes = false
-        let isOpen = self.state.withLock { state in
-            for record in records {
-                guard let login = state.dispatch.received(record, now: now) else { continue }
-                state.inbox.append(login)
-            }
-            decodes = !state.isDecoding && !state.inbox.isEmpty
-            if decodes { state.isDecoding = true }
-            return state.dispatch.intakeIsOpen()
-        }
+        let (decodes, isOpen) = self.state.withLock { $0.recordsReceived(records, now) }
         if let first = records.first {
             self.metrics.add(.recordsConsumed, Double(records.count), first.topicPartition.topic)
         }
@@ -174,17 +100,14 @@ package final class Dispatcher: RecordReceiver {
     /// One at a time, so that the order of a partition is kept.
     private func decodeAll() {
         while true {
-            let batch = self.state.withLock { state in
-                if state.inbox.isEmpty { state.isDecoding = false }
-                return exchange(&state.inbox, with: [])
-            }
+            let batch = self.state.withLock { $0.takeInbox() }
             guard !batch.isEmpty else { return }
             // A part at a time: the first logins of a large batch need not wait for its last.
             for start in stride(from: 0, to: batch.count, by: 32) {
                 let decoded = batch[start..<min(start + 32, batch.count)].map { login in
                     login.decoded(self.decoder.decode(login.record))
                 }
-                self.update { state in for login in decoded { state.dispatch.decoded(login) } }
+                self.update { $0.decoded(decoded) }
             }
         }
     }
@@ -192,10 +115,7 @@ package final class Dispatcher: RecordReceiver {
     package func partitionsRevoked(_ partitions: [TopicPartition]) {
         let deadline = self.clock.now.advanced(by: self.drain)
         self.log.log(.info, "revoked: \(partitions.map(\.description).joined(separator: ", ")); draining")
-        self.update { state in
-            state.revocation = Revocation(partitions: partitions, deadline: deadline)
-            state.dispatch.revoking(partitions)
-        }
+        self.update { $0.partitionsRevoked(partitions, deadline) }
         self.wake(at: deadline)
     }
 
@@ -205,23 +125,13 @@ package final class Dispatcher: RecordReceiver {
             "lost: \(partitions.map(\.description).joined(separator: ", ")); nothing of them is committed"
         )
         var isEmpty = false
-        self.update { state in
-            state.dispatch.removed(partitions)
-            let lost = Set(partitions)
-            state.refusals = state.refusals.filter { !lost.contains($0.key.partition) }
-            if let revoked = state.revocation?.partitions, revoked.allSatisfy(lost.contains) { state.revocation = nil }
-            isEmpty = state.dispatch.partitions.isEmpty
-            if isEmpty {
-                state.schedule.reset()
-                state.isAssigned = false
-            }
-        }
+        self.update { isEmpty = $0.partitionsLost(partitions) }
         // What waits in the producer would be a zombie's.
         if isEmpty { self.publisher.purge() }
     }
 
     package func consumerProblemChanged(_ problem: KafkaError?) {
-        self.state.withLock { $0.problem = problem }
+        self.state.withLock { $0.problemChanged(problem) }
         if let problem {
             self.log.log(.error, "Kafka: \(problem)")
         } else {
@@ -232,14 +142,10 @@ package final class Dispatcher: RecordReceiver {
     package func consumerFailed(_ error: KafkaError) { self.end(.failure(error)) }
 
     package func endsReached(_ ends: [TopicPartition: Int64]) {
-        self.update { state in
-            for (partition, offset) in ends {
-                state.schedule.advanced(state.dispatch.endReached(partition, at: offset))
-            }
-        }
+        self.update { $0.endsReached(ends) }
     }
 
-    package func inputEnded() { self.update { $0.hasInputEnded = true } }
+    package func inputEnded() { self.update { $0.inputEnded() } }
 
     // MARK: A login
 
@@ -254,19 +160,19 @@ package final class Dispatcher: RecordReceiver {
         guard let event = login.event else { return nil }
         switch await self.pipeline.process(login.record, event, login.retry) {
         case .result(let result): return await self.publish(result, login)
-        case .stopped: self.update { $0.dispatch.givenUp(login) }
+        case .stopped: self.update { $0.givenUp(login) }
         case .retry(let retry, let pause, let reason):
             let due = self.clock.now.advanced(by: pause)
-            guard let login = self.park(login, retry, reason, { $0.retries += 1 }) else { return nil }
+            guard let login = self.park(login, .retry(reason), retry) else { return nil }
             Task {
                 try? await self.sleep(until: due)
-                self.update { $0.dispatch.retryDue(login) }
+                self.update { $0.retryDue(login) }
             }
         case .outage(let outage, let retry):
-            guard let login = self.park(login, retry, outage.reason, { $0.outages += 1 }) else { return nil }
+            guard let login = self.park(login, .outage(outage.reason), retry) else { return nil }
             Task {
                 await outage.waitUntilOver()
-                self.update { $0.dispatch.retryDue(login) }
+                self.update { $0.retryDue(login) }
             }
         }
         return nil
@@ -274,36 +180,26 @@ package final class Dispatcher: RecordReceiver {
 
     private func park(
         _ login: AdmittedLogin,
-        _ retry: RetryState,
-        _ reason: String,
-        _ count: (inout Tally) -> Void
+        _ delay: StateMachine.Delay,
+        _ retry: RetryState
     ) -> AdmittedLogin? {
         var login = login
         login.retry = retry
         var isParked = false
-        self.update { state in
-            count(&state.tally)
-            isParked = state.dispatch.retryLater(login, reason: reason)
-        }
+        self.update { isParked = $0.delayed(login, delay) }
         return isParked ? login : nil
     }
 
     private func publish(_ result: ResultRecord, _ login: AdmittedLogin) async -> AdmittedLogin? {
         guard await self.mayPublish(login) else {
             self.metrics.add(.staleResults)
-            self.update { state in
-                state.tally.stale += 1
-                state.dispatch.abandoned(login, wasRunning: true)
-            }
+            self.update { $0.becameStale(login) }
             return nil
         }
         // Handed over before the lane moves on: the publisher keeps the order from here.
         self.handOver(result, login)
         var next: AdmittedLogin?
-        self.update { state in
-            state.dispatch.published(login)
-            next = state.dispatch.next()
-        }
+        self.update { next = $0.published(login) }
         return next
     }
 
@@ -323,7 +219,7 @@ package final class Dispatcher: RecordReceiver {
             switch outcome {
             case .acknowledged: self.acknowledged(kind, failure?.reason, login)
             case .refused(let reason): self.refused(failure, login, reason)
-            case .dropped: self.update { $0.dispatch.abandoned(login, wasRunning: false) }
+            case .dropped: self.update { $0.dropped(login) }
             case .failed(let error): self.end(.failure(error))
             }
         }
@@ -331,16 +227,7 @@ package final class Dispatcher: RecordReceiver {
 
     private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {
         let now = self.clock.now
-        self.update { state in
-            state.lastProgress = now
-            if !state.refusals.isEmpty { state.refusals[login.place] = nil }
-            switch kind {
-            case .update: state.tally.updates += 1
-            case .denial: state.tally.denials += 1
-            case .failure: state.tally.failures[reason ?? "", default: 0] += 1
-            }
-            state.schedule.advanced(state.dispatch.acknowledged(login))
-        }
+        self.update { $0.acknowledged(login, kind, reason, now) }
         self.processDuration.observe((now - login.arrived).inSeconds)
         switch kind {
         case .update: self.finished.updates.add()
@@ -355,79 +242,28 @@ package final class Dispatcher: RecordReceiver {
         guard let failure else { return self.handOver(self.pipeline.tooLarge(login.record, reason), login) }
         // Dropping it would lose a login. It waits until the topic takes it, and says so.
         self.log.log(.error, "\(reason); trying again in 10 s")
-        self.state.withLock { $0.refusals[login.place] = reason }
+        self.state.withLock { $0.refused(login, reason) }
         let due = self.clock.now.advanced(by: .seconds(10))
         Task {
             try? await self.sleep(until: due)
             // By then its partition may be another worker's.
             if self.snapshot({ $0.dispatch.isCurrent(login) }) { return self.handOver(failure, login) }
-            self.update { state in
-                state.refusals[login.place] = nil
-                state.dispatch.abandoned(login, wasRunning: false)
-            }
+            self.update { $0.dropped(login) }
         }
     }
 
     // MARK: Behind the lock, and after it
 
-    private func update(_ change: (inout State) -> Void) {
+    private func update(_ change: (inout StateMachine) -> Void) {
         let now = self.clock.now
         let actions = self.state.withLock { state in
             change(&state)
-            return self.decide(&state, now)
+            return state.actions(now)
         }
         self.perform(actions)
     }
 
-    private func decide(_ state: inout State, _ now: ContinuousClock.Instant) -> Actions {
-        var actions = Actions()
-        while let login = state.dispatch.next() { actions.starts.append(login) }
-        actions.resumesIntake = state.dispatch.intakeIsClosed && state.dispatch.intakeIsOpen()
-        let isUrgent = state.revocation != nil || state.dispatch.isStopping || state.hasInputEnded
-        switch state.schedule.next(now, isUrgent: isUrgent) {
-        case .none: break
-        case .commit:
-            actions.commit = state.dispatch.commits()
-            if actions.commit.isEmpty { state.schedule.answered(now, succeeded: true, count: 0) }
-        case .wait(let until):
-            if state.commitTimer.map({ $0 > until }) ?? true {
-                state.commitTimer = until
-                actions.wakeAt = until
-            }
-        }
-        if let revocation = state.revocation, self.isOver(revocation, state, now) {
-            state.revocation = nil
-            actions.abandoned = state.dispatch.unfinished(of: revocation.partitions)
-            state.dispatch.removed(revocation.partitions)
-            state.refusals = state.refusals.filter { state.dispatch.partitions[$0.key.partition] != nil }
-            if state.dispatch.partitions.isEmpty { state.isAssigned = false }
-            actions.finishesRevocation = true
-        }
-        if state.end == nil, self.isFinished(state, now) {
-            state.end = .success(())
-            actions.abandoned = state.dispatch.unfinished(of: state.dispatch.partitions.keys)
-        }
-        if let end = state.end, let waiter = state.waiter.take() { actions.ended = (waiter, end) }
-        return actions
-    }
-
-    private func isOver(_ revocation: Revocation, _ state: State, _ now: ContinuousClock.Instant) -> Bool {
-        if now >= revocation.deadline { return true }
-        guard state.dispatch.unfinished(of: revocation.partitions) == 0 else { return false }
-        let revoked = Set(revocation.partitions)
-        return !state.dispatch.commits().contains { revoked.contains($0.topicPartition) }
-    }
-
-    private func isFinished(_ state: State, _ now: ContinuousClock.Instant) -> Bool {
-        if let deadline = state.stopDeadline {
-            if now >= deadline { return true }
-            return state.dispatch.unfinished(of: state.dispatch.partitions.keys) == 0
-                && state.dispatch.commits().isEmpty
-        }
-        return state.hasInputEnded && state.dispatch.admitted == 0 && state.dispatch.commits().isEmpty
-    }
-
-    private func perform(_ actions: Actions) {
+    private func perform(_ actions: StateMachine.Actions) {
         for login in actions.starts { Task { await self.work(login) } }
         if !actions.commit.isEmpty { self.commit(actions.commit) }
         if let instant = actions.wakeAt { self.wake(at: instant) }
@@ -446,20 +282,7 @@ package final class Dispatcher: RecordReceiver {
         self.source.commit(offsets) { result in
             let now = self.clock.now
             self.metrics.add(.commits, 1, result.isSuccess ? "stored" : "refused")
-            self.update { state in
-                switch result {
-                case .success:
-                    state.dispatch.committed(offsets)
-                    state.schedule.answered(now, succeeded: true, count: 0)
-                case .failure(let error):
-                    let failed = Set(error.partitions)
-                    // An error without partitions: any subset may have been stored, so all are committed again.
-                    if !failed.isEmpty {
-                        state.dispatch.committed(offsets.filter { !failed.contains($0.topicPartition) })
-                    }
-                    state.schedule.answered(now, succeeded: false, count: state.dispatch.commits().count)
-                }
-            }
+            self.update { $0.commitAnswered(offsets, result, now) }
             if case .failure(let error) = result { self.log.log(.warning, "a commit was refused: \(error)") }
         }
     }
@@ -468,9 +291,7 @@ package final class Dispatcher: RecordReceiver {
     private func wake(at instant: ContinuousClock.Instant) {
         Task {
             try? await self.sleep(until: instant)
-            self.update { state in
-                if let timer = state.commitTimer, timer <= instant { state.commitTimer = nil }
-            }
+            self.update { $0.timerFired(instant) }
         }
     }
 
@@ -479,15 +300,11 @@ package final class Dispatcher: RecordReceiver {
     }
 
     private func end(_ result: Result<Void, any Error>) {
-        self.update { state in if state.end == nil { state.end = result } }
+        self.update { $0.ended(result) }
     }
 
     /// For status and readiness.
-    func snapshot<Value>(_ read: (State) -> Value) -> Value { self.state.withLock { read($0) } }
-}
-
-extension AdmittedLogin {
-    fileprivate var place: Dispatcher.Place { .init(partition: self.topicPartition, offset: self.offset) }
+    func snapshot<Value>(_ read: (StateMachine) -> Value) -> Value { self.state.withLock { read($0) } }
 }
 
 extension Result {

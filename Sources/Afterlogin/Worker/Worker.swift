@@ -68,7 +68,7 @@ package final class Worker: Sendable {
             if state.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
             if state.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
-            if let problem = problem ?? state.refusals.values.first { return .notReady(problem) }
+            if let problem = problem ?? state.refusal { return .notReady(problem) }
             if !state.isAssigned { return .notReady("no assignment: the worker starts, or its group rebalances") }
             if state.dispatch.admitted > 0 {
                 let still = ContinuousClock.now - state.lastProgress
