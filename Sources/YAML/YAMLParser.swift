@@ -174,12 +174,20 @@ extension YAMLNode {
     private func problem() -> YAMLError {
         let parser = unsafe self.parser.pointee
         let reason = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "the text is not YAML"
-        // A reader's error (bytes that are not UTF-8) has an offset only.
-        let hasPlace = unsafe parser.error != YAML_READER_ERROR
+        guard unsafe parser.error != YAML_READER_ERROR else {
+            // Bytes that are not UTF-8, or characters that YAML has not: libyaml tells an offset only.
+            let before = unsafe String(decoding: self.input.prefix(parser.problem_offset), as: UTF8.self)
+            let lines = before.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            return YAMLError(
+                message: reason,
+                line: lines.count,
+                column: (lines.last?.unicodeScalars.count ?? 0) + 1
+            )
+        }
         return unsafe YAMLError(
             message: reason,
-            line: hasPlace ? Int(parser.problem_mark.line) + 1 : 1,
-            column: hasPlace ? Int(parser.problem_mark.column) + 1 : 1
+            line: Int(parser.problem_mark.line) + 1,
+            column: Int(parser.problem_mark.column) + 1
         )
     }
 }

@@ -80,7 +80,17 @@ struct YAMLParserTests {
         #expect(error?.message == "the nesting is deeper than 64")
     }
 
-    @Test func bytesThatAreNotUTF8AreRefused() {
-        #expect(throws: YAMLError.self) { try YAMLNode.parse([0x61, 0x3A, 0x20, 0xFF, 0xFE]) }
+    @Test(arguments: [
+        ("a: ", [0xFF, 0xFE], 1, 4), ("", [0xFF], 1, 1), ("a: 1\n", [0xC0], 2, 1), ("a: 1\r\né: x", [0x80], 2, 5),
+        // A surrogate, one character cut off at the end, and one that YAML does not allow.
+        ("a: 1\n\nb: ", [0xED, 0xA0, 0x80], 3, 4), ("a: é", [0xE2, 0x82], 1, 5), ("a: 1\nb: ", [0x07], 2, 4),
+        // Far behind what libyaml reads at a time.
+        (String(repeating: "# a line\n", count: 20_000) + "b: ", [0xFF], 20_001, 4),
+    ])
+    func bytesThatAreNoTextAreRefusedWithTheirPlace(
+        _ example: (before: String, bytes: [UInt8], line: Int, column: Int)
+    ) {
+        let error = #expect(throws: YAMLError.self) { try YAMLNode.parse(Array(example.before.utf8) + example.bytes) }
+        #expect(error.map { [$0.line, $0.column] } == [example.line, example.column])
     }
 }
