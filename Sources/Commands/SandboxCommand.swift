@@ -1,4 +1,5 @@
 import Afterlogin
+import HTTPServer
 import JSON
 import Sandbox
 
@@ -70,6 +71,8 @@ enum SandboxCommand: Command {
                 // The signal's.
             }
             return .done
+        } catch let error as HTTPServer.ListenError where error.isOfTheAddress {
+            throw CommandFailure(message: error.description, code: .usage)
         } catch {
             throw CommandFailure(message: "\(error)")
         }

@@ -35,6 +35,8 @@ package final class HTTPServer: Sendable {
     /// Why a server cannot listen.
     package struct ListenError: Error, CustomStringConvertible {
         package let description: String
+        /// The address is none: not of its form, or of a host that nobody knows.
+        package var isOfTheAddress = false
     }
 
     package let port: Int

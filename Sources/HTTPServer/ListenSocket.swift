@@ -9,7 +9,10 @@ struct ListenSocket {
     init(address: String) throws(HTTPServer.ListenError) {
         guard let colon = address.lastIndex(of: ":"), let number = UInt16(address[address.index(after: colon)...])
         else {
-            throw HTTPServer.ListenError(description: "cannot listen on '\(address)': it is not of the form host:port")
+            throw HTTPServer.ListenError(
+                description: "cannot listen on '\(address)': it is not of the form host:port",
+                isOfTheAddress: true
+            )
         }
         var host = address[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
@@ -20,7 +23,8 @@ struct ListenSocket {
         let status = unsafe getaddrinfo(host.isEmpty ? nil : String(host), String(number), &hints, &found)
         guard status == 0, let first = unsafe found else {
             throw HTTPServer.ListenError(
-                description: "cannot listen on \(address): \(unsafe String(cString: gai_strerror(status)))"
+                description: "cannot listen on \(address): \(unsafe String(cString: gai_strerror(status)))",
+                isOfTheAddress: true
             )
         }
         defer { unsafe freeaddrinfo(first) }

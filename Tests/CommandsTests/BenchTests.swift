@@ -25,6 +25,8 @@ struct BenchTests {
     @Test(arguments: [
         ["sandbox", "--rate", "5"], ["sandbox", "--fault", "slow"], ["sandbox", "--fault", "nothing={}"],
         ["sandbox", "--distribution", "flat", "--brokers", "b"], ["sandbox", "--client-secret-file", "/no/such"],
+        ["sandbox", "--listen", "nonsense"], ["sandbox", "--listen", "127.0.0.1:70000"],
+        ["sandbox", "--listen", "127.0.0.1:0", "--control", "256.0.0.1:0"],
         ["bench", "--only", "nothing"], ["bench", "--logins", "1"],
     ])
     func whatCannotBeMeantIsWrongUsage(words: [String]) async {

@@ -210,13 +210,15 @@ struct HTTPServerTests {
             try HTTPServer(configuration: .init(listen: listen)) { _ in .now(.init(status: 204)) }
         }
         #expect(error?.description.contains(listen) == true)
+        #expect(error?.isOfTheAddress == true)
     }
 
     @Test func aPortInUseAndABadCertificateAreRefused() async throws {
         let server = try self.makeServer(handler: self.noContent)
-        #expect(throws: HTTPServer.ListenError.self) {
+        let error = #expect(throws: HTTPServer.ListenError.self) {
             try self.makeServer({ $0.listen = "127.0.0.1:\(server.port)" }, handler: self.noContent)
         }
+        #expect(error?.isOfTheAddress == false)
         #expect(throws: HTTPServer.ListenError.self) {
             try self.makeServer(
                 {
