@@ -22,16 +22,17 @@ let package = Package(
         .target(name: "JSON"),
         .target(name: "YAML", dependencies: ["CYAML"]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "Kafka", dependencies: ["CRDKafka"]),
-        .target(name: "HTTPClient", dependencies: ["CCurl"]),
-        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD"]),
+        .target(name: "Threads", dependencies: ["CLinux"]),
+        .target(name: "Kafka", dependencies: ["CRDKafka", "Threads"]),
+        .target(name: "HTTPClient", dependencies: ["CCurl", "Threads"]),
+        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "Threads"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", dependencies: ["CLinux"], resources: [.copy("JavaScript")]),
+        .target(name: "RuleHost", dependencies: ["CLinux", "Threads"], resources: [.copy("JavaScript")]),
 
         // The product.
         .target(
             name: "Afterlogin",
-            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost"]
+            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads"]
         ),
         .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON"]),
         .target(
@@ -42,27 +43,31 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography", "CLinux",
+                "Cryptography", "CLinux", "Threads",
             ],
             resources: [.copy("Demo/rules")]
         ),
         .executableTarget(name: "CLI", dependencies: ["Commands"]),
 
         // The tests.
-        .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
-        .testTarget(name: "KafkaTests", dependencies: ["Kafka"]),
+        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport"]),
         .testTarget(
             name: "HTTPClientTests",
-            dependencies: ["HTTPClient", "HTTPServer"],
+            dependencies: ["HTTPClient", "HTTPServer", "TestSupport", "Threads"],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography"]),
-        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON"]),
+        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography", "Threads"]),
+        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport"]),
         .testTarget(
             name: "AfterloginTests",
-            dependencies: ["Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Confine"]
+            dependencies: [
+                "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Confine",
+                "TestSupport",
+            ]
         ),
         .testTarget(name: "AdminTests", dependencies: ["Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]),
         .testTarget(
@@ -79,7 +84,7 @@ let package = Package(
 )
 
 /// The targets that wrap C or the operating system, and so may name unsafe types.
-let wrappers: Set = ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
+let wrappers: Set = ["JSON", "YAML", "Cryptography", "Threads", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
 
 for target in package.targets where ![.system].contains(target.type) {
     var settings: [SwiftSetting] = [

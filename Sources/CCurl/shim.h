@@ -1,15 +1,11 @@
 #pragma once
 #include <curl/curl.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
 /// Declared by glibc only with `_GNU_SOURCE`, which Swift's importer does not set.
-extern int pthread_setname_np(pthread_t thread, const char *name);
 extern int memfd_create(const char *name, unsigned int flags);
-
-static inline void afterlogin_curl_name_this_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 static inline int afterlogin_curl_memory_file(const char *name) { return memfd_create(name, 1 /* MFD_CLOEXEC */); }
 

@@ -1,12 +1,6 @@
 #pragma once
 #include <microhttpd.h>
-#include <pthread.h>
 #include <string.h>
-
-/// Declared by glibc only with `_GNU_SOURCE`, which Swift's importer does not set.
-extern int pthread_setname_np(pthread_t thread, const char *name);
-
-static inline void afterlogin_mhd_name_this_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 /// What `afterlogin_mhd_start` needs; variadic options are not visible to Swift.
 struct afterlogin_mhd_options {

@@ -2,12 +2,9 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 
-// Swift's Glibc module has neither of these two.
+// Swift's Glibc module does not have it.
 static inline int afterlogin_make_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-
-static inline void afterlogin_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 // rd_kafka_producev is variadic, which Swift cannot call. Copies key and value; takes `headers` on success only.
 // A null `key` or `value` is a null in the record; an empty one needs a pointer and length 0.

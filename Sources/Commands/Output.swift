@@ -1,7 +1,7 @@
 import Afterlogin
 import Glibc
-import Kafka
 import Synchronization
+import Threads
 
 /// Results on standard output, all else on standard error.
 enum Output {

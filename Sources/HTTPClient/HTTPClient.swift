@@ -1,5 +1,6 @@
 import CCurl
 import Synchronization
+import Threads
 
 /// libcurl's multi interface on one thread (`afterlogin.http`).
 ///
@@ -29,7 +30,7 @@ public final class HTTPClient: HTTPSender {
         let authorities = try CertificateAuthorities(extraFile: configuration.caFile)
         let mailbox = try Mailbox()
         self.mailbox = mailbox
-        DetachedThread.start(name: "afterlogin.http") {
+        NamedThread.start("afterlogin.http") {
             CurlLoop(configuration: configuration, authorities: authorities, mailbox: mailbox).run()
         }
     }

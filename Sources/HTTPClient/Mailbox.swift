@@ -110,34 +110,3 @@ final class Mailbox: Sendable {
         for callback in closed { callback() }
     }
 }
-
-/// A thread for what blocks.
-enum DetachedThread {
-    private final class Box: Sendable {
-        let name: String
-        let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
-    }
-
-    static func start(name: String, _ body: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let box = unsafe Unmanaged.passRetained(Box(name: name, body: body)).toOpaque()
-        let status = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-                unsafe afterlogin_curl_name_this_thread(box.name)
-                box.body()
-                return nil
-            },
-            box
-        )
-        precondition(status == 0, "cannot start a thread: \(status)")
-        pthread_detach(thread)
-    }
-}

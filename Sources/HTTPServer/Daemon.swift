@@ -1,6 +1,5 @@
-import CMicroHTTPD
-import Glibc
 import Synchronization
+import Threads
 
 /// An `MHD_Daemon` and what it calls back into.
 ///
@@ -173,7 +172,7 @@ final class Daemon: Sendable {
             }
         }
         switch action {
-        case .stop(let handle): DetachedThread.start(name: "http.stop") { self.stop(handle) }
+        case .stop(let handle): NamedThread.start("http.stop") { self.stop(handle) }
         case .wait: break
         case .call: done?()
         }
@@ -201,36 +200,5 @@ final class Daemon: Sendable {
             return waiting
         }
         for done in waiting { done() }
-    }
-}
-
-/// A thread for what blocks.
-enum DetachedThread {
-    private final class Box: Sendable {
-        let name: String
-        let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
-    }
-
-    static func start(name: String, _ body: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let box = unsafe Unmanaged.passRetained(Box(name: name, body: body)).toOpaque()
-        let status = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-                unsafe afterlogin_mhd_name_this_thread(box.name)
-                box.body()
-                return nil
-            },
-            box
-        )
-        precondition(status == 0, "cannot start a thread: \(status)")
-        pthread_detach(thread)
     }
 }

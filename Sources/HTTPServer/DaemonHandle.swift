@@ -1,5 +1,6 @@
 import CMicroHTTPD
 import Glibc
+import Threads
 
 /// The `MHD_Daemon` pointer, and the C functions that it calls.
 @safe struct DaemonHandle: @unchecked Sendable {
@@ -111,7 +112,7 @@ private func connectionChanged(
     let daemon = unsafe Unmanaged<Daemon>.fromOpaque(context).takeUnretainedValue()
     if change == .CONNECTION_NOTIFY_STARTED {
         // The only place that runs on the server's thread before any handler; libmicrohttpd names it "MHD-single".
-        unsafe afterlogin_mhd_name_this_thread("http.server")
+        NamedThread.nameCurrent("http.server")
         let connection = unsafe ServerConnection(handle, configuration: daemon.configuration)
         unsafe socketContext.pointee = Unmanaged.passRetained(connection).toOpaque()
         daemon.connectionOpened(connection)

@@ -1,5 +1,6 @@
 import CRDKafka
 import Synchronization
+import Threads
 
 /// librdkafka's in-process cluster (`rd_kafka_mock_cluster_t`): for the demo and fault injection.
 ///
@@ -80,7 +81,7 @@ package final class InProcessCluster: Sendable {
     /// Ends the cluster; its clients go before it.
     package func close() async {
         let waker = self.waker
-        _ = try? await NamedThread.run("rdkafka.cluster") {
+        await NamedThread.run("rdkafka.cluster") {
             switch self.parts.withLock({ $0.take() }) {
             case nil: break
             case .some(let parts):

@@ -1,5 +1,6 @@
 import CRDKafka
 import Synchronization
+import Threads
 
 /// Admin calls; each blocks a thread of its own, never the cooperative pool.
 ///
@@ -104,7 +105,7 @@ package final class KafkaAdmin: Sendable {
     package func close() async {
         let waker = self.waker
         // A call that is under way ends first.
-        _ = try? await NamedThread.run("afterlogin.admin") {
+        await NamedThread.run("afterlogin.admin") {
             let client = self.state.withLock { $0.client.take() }
             client.destroy(waker, .seconds(5))
         }

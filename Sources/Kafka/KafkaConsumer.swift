@@ -1,5 +1,6 @@
 import CRDKafka
 import Synchronization
+import Threads
 
 /// A member of a consumer group on a thread of its own (`afterlogin.consumer`).
 ///

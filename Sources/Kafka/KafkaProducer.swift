@@ -1,5 +1,6 @@
 import CRDKafka
 import Synchronization
+import Threads
 
 /// An idempotent producer (`acks=all`, `message.timeout.ms` 0) on a thread of its own (`afterlogin.producer`).
 ///

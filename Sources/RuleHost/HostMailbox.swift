@@ -88,35 +88,3 @@ final class HostMailbox: Sendable {
     var status: [RuleHostStatus] { self.state.withLock(\.status) }
     func publish(_ status: [RuleHostStatus]) { self.state.withLock { $0.status = status } }
 }
-
-/// A thread of its own, for what blocks; rule hosts are bound to its life by the kernel.
-enum HostThread {
-    private final class Body {
-        let name: String
-        let run: () -> Void
-
-        init(name: String, run: @escaping () -> Void) {
-            self.name = name
-            self.run = run
-        }
-    }
-
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let argument = unsafe Unmanaged.passRetained(Body(name: name, run: body)).toOpaque()
-        var thread = pthread_t()
-        let result = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                unsafe shim_name_thread(body.name)
-                body.run()
-                return nil
-            },
-            argument
-        )
-        precondition(result == 0, "cannot create the thread \(name): error \(result)")
-        pthread_detach(thread)
-    }
-}

@@ -1,3 +1,5 @@
+import Threads
+
 package struct RuleHostConfiguration: Sendable {
     package enum Confinement: String, Sendable, CaseIterable { case auto, required, off }
     /// Path or name (looked up in PATH).
@@ -149,7 +151,8 @@ package final class RuleHostPool: Sendable {
         let (mailbox, seed) = (self.mailbox, self.loop)
         let result = await withCheckedContinuation { (continuation: CheckedContinuation<StartResult, Never>) in
             mailbox.send(.start(continuation))
-            HostThread.start("afterlogin.rules") { HostLoop(seed, mailbox: mailbox).run() }
+            // The kernel binds the hosts to the life of the thread that starts them.
+            NamedThread.start("afterlogin.rules") { HostLoop(seed, mailbox: mailbox).run() }
         }
         return try result.get()
     }

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPClient
+import TestSupport
 import Testing
 
 /// How connections are opened, kept and shared.
@@ -123,21 +124,8 @@ struct ConnectionTests {
 
     @Test func aPingIsAnsweredByTheThreadAndAtOnceAfterIt() async throws {
         let client = try HTTPClient()
-        func answerer() async -> String {
-            await withCheckedContinuation { continuation in
-                client.ping { continuation.resume(returning: Self.threadName) }
-            }
-        }
-        #expect(await answerer() == "afterlogin.http")
+        #expect(await AnsweringThread.name(client.ping) == "afterlogin.http")
         await client.shutdown()
-        #expect(await answerer() != "afterlogin.http")
-    }
-
-    private static var threadName: String {
-        guard let file = fopen("/proc/thread-self/comm", "r") else { return "" }
-        defer { fclose(file) }
-        var name = [CChar](repeating: 0, count: 17)
-        fgets(&name, 17, file)
-        return String(decoding: name.prefix { $0 > 0x0A }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        #expect(await AnsweringThread.name(client.ping) != "afterlogin.http")
     }
 }

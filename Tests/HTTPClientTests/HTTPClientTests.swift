@@ -16,24 +16,13 @@ struct HTTPClientTests {
         return (server, "http://127.0.0.1:\(server.port)")
     }
 
-    private func local(
-        _ method: String,
-        _ url: String,
-        headers: [HTTPField] = [],
-        body: [UInt8] = []
-    ) -> HTTPRequest {
-        var request = HTTPRequest(method, url, headers: headers, body: body)
-        request.allowsSpecialAddresses = true
-        return request
-    }
-
     @Test(arguments: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"])
     func everyMethodArrives(method: String) async throws {
         let (server, address) = try self.makeEcho()
         let client = try HTTPClient()
         // Twice, and with another between: the handle is used again.
         for _ in 0..<2 {
-            let response = try await client.send(self.local(method, "\(address)/a?b=c"))
+            let response = try await client.send(.local(method, "\(address)/a?b=c"))
             #expect(response.status == 200)
             #expect(response.reason == "OK")
             #expect(response.headers.contains(HTTPField("X-Echo", "yes")))
@@ -42,7 +31,7 @@ struct HTTPClientTests {
             } else {
                 #expect(String(decoding: response.body, as: UTF8.self).hasPrefix("\(method) /a?b=c\n"))
             }
-            let between = try await client.send(self.local("POST", address, body: Array("between".utf8)))
+            let between = try await client.send(.local("POST", address, body: Array("between".utf8)))
             #expect(String(decoding: between.body, as: UTF8.self).hasSuffix("\n\nbetween"))
         }
         await client.shutdown()

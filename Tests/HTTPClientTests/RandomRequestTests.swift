@@ -1,4 +1,5 @@
 import HTTPClient
+import TestSupport
 import Testing
 
 /// Mixed requests at once over few connections: each gets its own response, whole, or its own failure.

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Kafka
@@ -96,7 +97,7 @@ struct ConsumerStateMachineTests {
     /// Whatever comes in whatever order: delivered implies committed, and a revoked partition is never either.
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
     func anyInterleavingKeepsWhatIsOursApart(seed: UInt64) {
-        var random = SeededGenerator(seed)
+        var random = SeededGenerator(seed: seed)
         var machine = Machine(revocationDeadline: .seconds(5))
         let all = (0..<4).map { TopicPartition(topic: "t", partition: $0) }
         var now = self.zero
@@ -188,19 +189,5 @@ struct ConsumerTroubleTests {
         check(trouble.probed(nil, now: self.zero) == .none)
         check(trouble.fetched(one) == .none)
         check(trouble.fetched(two) == .tell(nil))
-    }
-}
-
-/// The same numbers for the same seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,5 +1,5 @@
-import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Kafka
@@ -357,28 +357,15 @@ struct KafkaProducerTests {
             ),
             delegate: member
         )
-        func answerer(_ ping: (@escaping @Sendable () -> Void) -> Void) async -> String {
-            await withCheckedContinuation { continuation in
-                ping { continuation.resume(returning: Self.threadName) }
-            }
-        }
-        #expect(await !answerer(idle.ping).hasPrefix("afterlogin"))
+        #expect(await !AnsweringThread.name(idle.ping).hasPrefix("afterlogin"))
         let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
-        #expect(await answerer(consumer.ping).hasPrefix("afterlogin.cons"))
-        #expect(await answerer(producer.ping).hasPrefix("afterlogin.prod"))
+        #expect(await AnsweringThread.name(consumer.ping).hasPrefix("afterlogin.cons"))
+        #expect(await AnsweringThread.name(producer.ping).hasPrefix("afterlogin.prod"))
         await consumer.close()
         await producer.close()
-        #expect(await !answerer(consumer.ping).hasPrefix("afterlogin"))
-        #expect(await !answerer(producer.ping).hasPrefix("afterlogin"))
+        #expect(await !AnsweringThread.name(consumer.ping).hasPrefix("afterlogin"))
+        #expect(await !AnsweringThread.name(producer.ping).hasPrefix("afterlogin"))
         await idle.close()
         await cluster.close()
-    }
-
-    private static var threadName: String {
-        guard let file = fopen("/proc/thread-self/comm", "r") else { return "" }
-        defer { fclose(file) }
-        var name = [CChar](repeating: 0, count: 17)
-        fgets(&name, 17, file)
-        return String(decoding: name.prefix { $0 > 0x0A }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Kafka
@@ -87,7 +88,7 @@ struct ProducerStateMachineTests {
     /// A cluster that fails at random: every message ends once, and what is sent again keeps the order of its key.
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
     func anyFailuresEndEveryMessageOnce(seed: UInt64) {
-        var random = SeededGenerator(seed)
+        var random = SeededGenerator(seed: seed)
         var machine = Machine()
         var inFlight: [Machine.Send] = []
         var ended: [UInt: Int] = [:]

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import TestSupport
 import Testing
 
 @testable import RuleHost
@@ -210,23 +211,9 @@ struct RuleHostPoolTests {
 
     @Test func aPingIsAnsweredByTheThreadAndAtOnceAfterIt() async throws {
         let pool = try await RunningHosts.with(Self.silent) { hosts in
-            #expect(await Self.answerer(hosts.pool).hasPrefix("afterlogin.rule"))
+            #expect(await AnsweringThread.name(hosts.pool.ping).hasPrefix("afterlogin.rule"))
             return hosts.pool
         }
-        #expect(await !Self.answerer(pool).hasPrefix("afterlogin.rule"))
-    }
-
-    private static func answerer(_ pool: RuleHostPool) async -> String {
-        await withCheckedContinuation { continuation in
-            pool.ping { continuation.resume(returning: Self.threadName) }
-        }
-    }
-
-    private static var threadName: String {
-        guard let file = fopen("/proc/thread-self/comm", "r") else { return "" }
-        defer { fclose(file) }
-        var name = [CChar](repeating: 0, count: 17)
-        fgets(&name, 17, file)
-        return String(decoding: name.prefix { $0 > 0x0A }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        #expect(await !AnsweringThread.name(pool.ping).hasPrefix("afterlogin.rule"))
     }
 }

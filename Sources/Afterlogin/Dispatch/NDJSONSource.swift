@@ -1,6 +1,7 @@
 import Glibc
 package import Kafka
 import Synchronization
+import Threads
 
 /// Lines of a file or of standard input as records: one event a line, one partition, the line's number as offset.
 package final class NDJSONSource: RecordSource {

@@ -1,6 +1,7 @@
 import Glibc
 import Kafka
 import Synchronization
+import Threads
 
 /// Results as lines of a file or of standard output; written when this says so.
 package final class NDJSONPublisher: ResultPublisher {

@@ -1,5 +1,6 @@
 import CRDKafka
 import Synchronization
+import Threads
 
 /// A client (`rd_kafka_t`); its calls may come from any thread.
 ///

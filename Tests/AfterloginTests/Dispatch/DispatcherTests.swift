@@ -1,6 +1,7 @@
 import JSON
 import Kafka
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Afterlogin

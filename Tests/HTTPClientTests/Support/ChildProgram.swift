@@ -1,4 +1,5 @@
 import Glibc
+import Threads
 
 /// A program that a test starts; its standard output is read here, and the end of its standard input tells it to go.
 final class ChildProgram: Sendable {
@@ -47,7 +48,7 @@ final class ChildProgram: Sendable {
 
     /// What a program prints until it ends.
     static func output(of words: [String]) async throws -> [UInt8] {
-        try await BlockingThread.value { () -> Result<[UInt8], Failed> in
+        try await NamedThread.run("child-program") { () -> Result<[UInt8], Failed> in
             guard let program = try? ChildProgram(words) else {
                 return .failure(Failed(description: "cannot start \(words[0])"))
             }

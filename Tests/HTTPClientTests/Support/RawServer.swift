@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import Threads
 
 /// A TCP server on this machine that says exactly what its script says, one thread for each connection.
 ///
@@ -24,7 +25,7 @@ final class RawServer: Sendable {
         self.listener = listener
         self.open = open
         self.port = listener.port
-        BlockingThread.start {
+        NamedThread.start("raw-server") {
             while let descriptor = listener.accept() {
                 guard open.add(descriptor) else {
                     close(descriptor)
@@ -34,7 +35,7 @@ final class RawServer: Sendable {
                     log.accepted += 1
                     return log.accepted
                 }
-                BlockingThread.start {
+                NamedThread.start("raw-server") {
                     let connection = RawConnection(descriptor, number: number, log: log)
                     script(connection)
                     // A child that another test starts right now may hold the socket, too: closing would not end it.

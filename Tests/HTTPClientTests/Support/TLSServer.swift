@@ -1,4 +1,5 @@
 import Glibc
+import Threads
 
 /// Node's TLS and HTTP/2 server (`Fixtures/tls-server.mjs`), and the lines that it prints about what it sees.
 final class TLSServer: Sendable {
@@ -14,7 +15,7 @@ final class TLSServer: Sendable {
         let program = try ChildProgram(["node", script, http2 ? "http2" : "http1", pem, "({\(options)})"])
         self.program = program
         let lines = self.lines
-        BlockingThread.start {
+        NamedThread.start("tls-server") {
             var text: [UInt8] = []
             while true {
                 let bytes = program.read()

@@ -1,4 +1,5 @@
 import Glibc
+import Threads
 
 /// A TCP connection to this machine that says what it is told; what blocks runs on a thread of its own.
 final class RawConnection: Sendable {
@@ -47,9 +48,7 @@ final class RawConnection: Sendable {
     func receive(
         until isWhole: @escaping @Sendable (String) -> Bool = { _ in false }
     ) async -> (text: String, end: End?) {
-        await withCheckedContinuation { continuation in
-            BlockingThread.run { continuation.resume(returning: self.receiveBlocking(until: isWhole)) }
-        }
+        await NamedThread.run("connection") { self.receiveBlocking(until: isWhole) }
     }
 
     private func receiveBlocking(until isWhole: (String) -> Bool) -> (text: String, end: End?) {
@@ -62,26 +61,5 @@ final class RawConnection: Sendable {
             text += String(decoding: buffer[..<count], as: UTF8.self)
             if isWhole(text) { return (text, nil) }
         }
-    }
-}
-
-enum BlockingThread {
-    private final class Box: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-
-    static func run(_ body: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        pthread_create(
-            &thread,
-            nil,
-            { argument in
-                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            },
-            Unmanaged.passRetained(Box(body)).toOpaque()
-        )
-        pthread_detach(thread)
     }
 }

@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 
 /// Makes documents that are JSON, spelled in odd ways, and damages them.
 struct RandomDocument {

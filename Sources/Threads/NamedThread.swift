@@ -1,4 +1,4 @@
-import CRDKafka
+import CLinux
 import Glibc
 
 /// Threads of our own: what blocks must never run in Swift's cooperative pool.
@@ -25,7 +25,7 @@ package enum NamedThread {
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                unsafe afterlogin_name_thread(body.name)
+                NamedThread.nameCurrent(body.name)
                 body.run()
                 return nil
             },
@@ -35,13 +35,16 @@ package enum NamedThread {
         pthread_detach(thread)
     }
 
+    /// Names the thread that calls: one that a library has started.
+    package static func nameCurrent(_ name: String) { unsafe shim_name_thread(name) }
+
     /// Runs a blocking call on a thread of its own.
-    static func run<Value: Sendable>(
+    package static func run<Value: Sendable, Failure: Error>(
         _ name: String,
-        _ body: @escaping @Sendable () throws(KafkaError) -> Value
-    ) async throws(KafkaError) -> Value {
+        _ body: @escaping @Sendable () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
         let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<Value, KafkaError>, Never>) in
+            (continuation: CheckedContinuation<Result<Value, Failure>, Never>) in
             Self.start(name) {
                 continuation.resume(returning: Result(catching: body))
             }
