@@ -198,10 +198,27 @@ test('fields of app_metadata are fields of the user, for the rules only', limit,
         'function (user, context, callback) { context.idToken.then = [user.plan, user.seats]; callback(null, { ...user }, context); }',
     ], { user });
     assert.deepEqual(done.context.idToken, {
-        plan: 'gold', name: 'root', copied: ['user_id', 'name', 'app_metadata', 'plan', 'deep', 'seats'], isPlain: true,
+        plan: 'gold', name: 'meta', copied: ['user_id', 'name', 'app_metadata', 'plan', 'deep', 'seats'], isPlain: true,
         then: ['gold', 2],
     });
     assert.deepEqual(done.user, { ...user, app_metadata: { ...user.app_metadata, plan: 'silver' }, seats: 2 });
+});
+
+test('a name that both have is the one of app_metadata, but for those that Auth0 does not take there', limit, async (context) => {
+    const user = {
+        user_id: 'a', email: 'a@example.com', groups: ['idp'], nickname: 'root',
+        app_metadata: { groups: ['meta'], nickname: 'meta', email: 'b@example.com', user_id: 'b' },
+    };
+    const { done } = await evaluate(context, [
+        `function (user, context, callback) {
+            context.idToken.seen = [user.user_id, user.email, user.groups, user.nickname];
+            user.nickname = 'changed';
+            callback(null, user, context);
+        }`,
+        'function (user, context, callback) { context.idToken.then = [user.groups, user.nickname]; callback(null, user, context); }',
+    ], { user });
+    assert.deepEqual(done.context.idToken, { seen: ['a', 'a@example.com', ['meta'], 'meta'], then: [['meta'], 'changed'] });
+    assert.deepEqual(done.user, { ...user, nickname: 'changed' });
 });
 
 test('a user that no rule changed is unchanged, whatever is in app_metadata', limit, async (context) => {

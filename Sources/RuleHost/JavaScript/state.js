@@ -2,7 +2,7 @@
 
 // A user or a context between two rules, as text: what a failed rule leaves behind, and what is sent on.
 
-const { stringify } = require('./intrinsics');
+const { stringify, PrivateSet } = require('./intrinsics');
 
 const { keys, hasOwn } = Object;
 const { isArray } = Array;
@@ -104,9 +104,16 @@ function removeUnusedContainers(context, added) {
     }
 }
 
+/** Names that Auth0 does not take in app_metadata: there the user's own field stays. */
+const usersOwn = new PrivateSet([
+    '__tenant', '_id', 'app_metadata', 'blocked', 'clientID', 'created_at', 'email', 'email_verified',
+    'globalClientID', 'global_client_id', 'identities', 'lastIP', 'lastLogin', 'loginsCount', 'metadata', 'multifactor',
+    'multifactor_last_modified', 'updated_at', 'user_id', 'user_metadata',
+]);
+
 /**
- * Puts the fields of app_metadata on the user itself, where Auth0's rules find them too; the user's own stay.
- * @returns {{name: string, value: any, isRemoved: boolean}[] | null} what was put there
+ * Puts the fields of app_metadata on the user itself, where Auth0's rules find them too, instead of fields of the same name.
+ * @returns {{name: string, value: any, own: any, isOwn: boolean, isRemoved: boolean}[] | null} what was put there; `isOwn`: for `own`
  */
 function mergeAppMetadata(user) {
     const metadata = user.app_metadata;
@@ -115,10 +122,11 @@ function mergeAppMetadata(user) {
     const names = keys(metadata);
     for (let index = 0; index < names.length; index += 1) {
         const name = names[index];
-        if (hasOwn(user, name) || name === '__proto__') continue;
+        const isOwn = hasOwn(user, name);
+        if (name === '__proto__' || (isOwn && usersOwn.has(name))) continue;
         const value = metadata[name];
         if (merged === null) merged = [];
-        merged[merged.length] = { name, value, isRemoved: false };
+        merged[merged.length] = { name, value, own: isOwn ? user[name] : undefined, isOwn, isRemoved: false };
         set(user, name, value);
     }
     return merged;
@@ -131,7 +139,7 @@ function removeMerged(user, merged) {
         const present = user[field.name];
         const isSame = present === field.value
             || (typeof present === 'object' && typeof field.value === 'object' && stringify(present) === stringify(field.value));
-        field.isRemoved = isSame && deleteProperty(user, field.name);
+        field.isRemoved = isSame && (field.isOwn ? set(user, field.name, field.own) : deleteProperty(user, field.name));
         if (isSame) field.value = present;
     }
 }
