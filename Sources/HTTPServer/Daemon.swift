@@ -80,18 +80,12 @@ final class Daemon: Sendable {
         _ connection: ServerConnection,
         until answer: @escaping @Sendable () async -> HTTPServer.Response
     ) -> Bool {
-        self.suspended.withLock { suspended in
-            guard !suspended.isClosing else { return false }
-            suspended.lastNumber += 1
-            let number = suspended.lastNumber
-            connection.suspend()
-            suspended.exchanges[number] = SuspendedExchange(connection: connection)
+        self.suspend(connection) { suspended, number in
             // The task finds its entry: the table is locked until it is there.
             suspended.exchanges[number]?.task = Task { [weak self] in
                 let response = await answer()
                 self?.answered(number, response)
             }
-            return true
         }
     }
 
@@ -108,13 +102,20 @@ final class Daemon: Sendable {
         until time: ContinuousClock.Instant,
         _ response: HTTPServer.Response
     ) -> Bool {
+        self.suspend(connection) { suspended, number in
+            suspended.exchanges[number]?.made = (time, response)
+            self.setAlarm(to: time, &suspended)
+        }
+    }
+
+    /// Enters it in the table under a new number, and completes the entry, under one lock.
+    private func suspend(_ connection: ServerConnection, _ complete: (inout Suspended, Int) -> Void) -> Bool {
         self.suspended.withLock { suspended in
             guard !suspended.isClosing else { return false }
             suspended.lastNumber += 1
             connection.suspend()
-            let exchange = SuspendedExchange(connection: connection, made: (time, response))
-            suspended.exchanges[suspended.lastNumber] = exchange
-            self.setAlarm(to: time, &suspended)
+            suspended.exchanges[suspended.lastNumber] = SuspendedExchange(connection: connection)
+            complete(&suspended, suspended.lastNumber)
             return true
         }
     }
