@@ -126,15 +126,11 @@ final class ScriptedCalls: EvaluationClient {
             case "debug", "trace": .debug
             case .some, nil: .info
             }
-        self.chain.log.log(level, line["text"]?.string ?? "", [("rule", self.name(line))])
+        self.chain.log.log(level, line["text"]?.string ?? "", [("rule", line.ruleName { self.names[$0] })])
     }
 
     func warned(_ warning: [UInt8]) {
         self.chain.log.log(warning: warning) { self.names[$0] }
-    }
-
-    private func name(_ message: JSONText) -> String {
-        message["rule"]?.integer.flatMap { self.names[$0] } ?? "unknown"
     }
 
     private static func fields(_ headers: JSONText?) -> [HTTPField] {
@@ -208,9 +204,14 @@ extension Log {
         self.log(
             .warning,
             warning["text"]?.string ?? "",
-            [
-                ("rule", warning["rule"]?.integer.flatMap(name) ?? "unknown"), ("kind", warning["kind"]?.string ?? ""),
-            ]
+            [("rule", warning.ruleName(name)), ("kind", warning["kind"]?.string ?? "")]
         )
+    }
+}
+
+extension JSONText {
+    /// The rule that a message of a host is about.
+    fileprivate func ruleName(_ name: (Int) -> String?) -> String {
+        self["rule"]?.integer.flatMap(name) ?? "unknown"
     }
 }
