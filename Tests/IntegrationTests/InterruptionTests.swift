@@ -20,15 +20,21 @@ struct InterruptionTests {
         try ChildProcess("sh", ["-c", script], environment: ["AFTERLOGIN": Executables.afterlogin], in: folder.path)
     }
 
-    @Test(arguments: [(SIGINT, Int32(130)), (SIGTERM, Int32(143))])
-    func linesThatAreLeftAreNoSuccess(signal: Int32, code: Int32) throws {
-        let folder = try self.slowRules()
+    /// A login whose rule has begun.
+    private func slowRun(_ folder: TemporaryFolder, drain: String) throws -> ChildProcess {
         let process = try ChildProcess(
             Executables.afterlogin,
-            ["run", "--input", "-", "--set", "rules.directory=\(folder.path)/rules", "--set", "drain=100ms"],
+            ["run", "--input", "-", "--set", "rules.directory=\(folder.path)/rules", "--set", "drain=\(drain)"],
             input: #"{"user":{"user_id":"a"}}"#
         )
         try process.waitUntil("the rule has begun") { process.standardErrorText.contains("begun") }
+        return process
+    }
+
+    @Test(arguments: [(SIGINT, Int32(130)), (SIGTERM, Int32(143))])
+    func linesThatAreLeftAreNoSuccess(signal: Int32, code: Int32) throws {
+        let folder = try self.slowRules()
+        let process = try self.slowRun(folder, drain: "100ms")
         process.send(signal)
         #expect(process.wait() == Int32(code), "\(process.standardErrorText)")
         #expect(process.standardOutputText.isEmpty)
@@ -36,12 +42,7 @@ struct InterruptionTests {
 
     @Test func aSecondSignalEndsAtOnce() throws {
         let folder = try self.slowRules()
-        let process = try ChildProcess(
-            Executables.afterlogin,
-            ["run", "--input", "-", "--set", "rules.directory=\(folder.path)/rules", "--set", "drain=1m"],
-            input: #"{"user":{"user_id":"a"}}"#
-        )
-        try process.waitUntil("the rule has begun") { process.standardErrorText.contains("begun") }
+        let process = try self.slowRun(folder, drain: "1m")
         let start = ContinuousClock.now
         process.send(SIGTERM)
         process.send(SIGINT)
