@@ -23,10 +23,12 @@ public struct Configuration: Sendable {
     package struct Rules: Sendable {
         package var directory: String? = nil
         package var timeout: Duration = .seconds(20)
-        package var attempts = 5
+        /// That count: while a call failed and somebody else's got through meanwhile.
+        package var attempts = 8
+        /// Since the first attempt, waiting included.
         package var maxAge: Duration = .seconds(86_400)
         /// Between attempts of a rule.
-        package var backoff = Backoff()
+        package var backoff = Backoff(base: .seconds(2), cap: .seconds(15))
         package var host = RuleHostConfiguration()
     }
     package struct Backoff: Sendable, Hashable {
@@ -63,6 +65,10 @@ public struct Configuration: Sendable {
         package var timeout: Duration = .seconds(10)
         package var attempts = 3
         package var backoff = Backoff()
+        /// Host names whose failures are told to rules at once, instead of being waited for; `host` or `host:port`.
+        package var optional: [String] = []
+        /// From a destination's first failure until its failures are told to rules.
+        package var patience: Duration = .seconds(900)
         /// Requests in flight per host and port.
         package var perHost = 256
         package var maxResponseBytes = 10 << 20
@@ -83,7 +89,10 @@ public struct Configuration: Sendable {
     package var tokens: [(name: String, profile: TokenProfile)] = []
     package var configuration: [(name: String, value: String)] = []
     package var egress = Egress()
+    /// Logins whose rules work; those that wait for an answer longer than a second do not count.
     package var concurrency = 256
+    /// Evaluations that have begun, those that wait for an answer included.
+    package var evaluations = 2_000
     package var admitted = Admitted()
     package var maxUncommitted = 1_000
     package var drain: Duration = .seconds(5)

@@ -96,18 +96,18 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.rules.timeout = try Self.duration(text)
         },
-        .text("rules.attempts", "5", "of a rule whose retryable call failed") { (configuration, text) throws(Refusal) in
+        .text("rules.attempts", "8", "of a rule whose call failed while others' got through") { (configuration, text) throws(Refusal) in
             configuration.rules.attempts = try Self.integer(text, 1...1_000)
         },
-        .text("rules.max_age", "24h", "since a login's first attempt; then it fails as too-old") {
+        .text("rules.max_age", "24h", "since a login's first attempt, waiting included; then it fails") {
             (configuration, text) throws(Refusal) in
             configuration.rules.maxAge = try Self.duration(text)
         },
-        .text("rules.backoff.base", "200ms", "between attempts of a rule, doubled each time") {
+        .text("rules.backoff.base", "2s", "between attempts of a rule, doubled each time") {
             (configuration, text) throws(Refusal) in
             configuration.rules.backoff.base = try Self.duration(text)
         },
-        .text("rules.backoff.cap", "30s", "longest wait between attempts of a rule") {
+        .text("rules.backoff.cap", "15s", "longest wait between attempts of a rule") {
             (configuration, text) throws(Refusal) in
             configuration.rules.backoff.cap = try Self.duration(text)
         },
@@ -175,6 +175,13 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.egress.backoff.cap = try Self.duration(text)
         },
+        .list("egress.optional", "[]", "hosts whose failures rules are told at once, not waited for") {
+            $0.egress.optional = $1
+        },
+        .text("egress.patience", "15m", "with a failing destination; then rules are told of it") {
+            (configuration, text) throws(Refusal) in
+            configuration.egress.patience = try Self.duration(text)
+        },
         .text("egress.per_host", "256", "calls in flight to one host") { (configuration, text) throws(Refusal) in
             configuration.egress.perHost = try Self.integer(text, 1...100_000)
         },
@@ -182,8 +189,12 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.egress.maxResponseBytes = try Self.size(text, atLeast: 1)
         },
-        .text("concurrency", "256", "logins whose rules run at a time") { (configuration, text) throws(Refusal) in
+        .text("concurrency", "256", "logins whose rules work at a time") { (configuration, text) throws(Refusal) in
             configuration.concurrency = try Self.integer(text, 1...100_000)
+        },
+        .text("evaluations", "2000", "begun and not ended, those that wait for an answer included") {
+            (configuration, text) throws(Refusal) in
+            configuration.evaluations = try Self.integer(text, 1...100_000)
         },
         .text("admitted.logins", "10000", "read and not yet finished, waiting ones included") {
             (configuration, text) throws(Refusal) in
