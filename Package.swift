@@ -27,7 +27,7 @@ let package = Package(
         .target(name: "HTTPClient", dependencies: ["CCurl", "Threads"]),
         .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "Threads"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", dependencies: ["CLinux", "Threads"], resources: [.copy("JavaScript")]),
+        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "Threads"], resources: [.copy("JavaScript")]),
 
         // The product.
         .target(

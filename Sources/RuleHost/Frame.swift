@@ -6,10 +6,12 @@ enum FrameKind: UInt8 {
     case failed = 4
     case cancel = 5
     case ping = 6
-    /// Asks a host to take nothing new and to end when it is done; for a later issue.
+    /// Asks a host to take nothing new and to end when it is done.
     case retire = 7
     /// As `evaluate`, of one that is suspected: the host names its rules on the watchdog's descriptor before they run.
     case evaluateAlone = 8
+    /// What an evaluation asks for is away: it is answered by `done` with the state before its first incomplete rule.
+    case end = 9
     case loaded = 65
     case refused = 66
     case done = 67
@@ -18,6 +20,7 @@ enum FrameKind: UInt8 {
     case console = 70
     case warning = 71
     case pong = 72
+    case waits = 73
 }
 
 /// `u32 length of the payload, u8 kind, u32 evaluation, payload`, little endian.
@@ -28,18 +31,31 @@ struct Frame {
     var evaluation: UInt32
     var payload: ArraySlice<UInt8>
 
-    /// Takes a number of four bytes off the front of the payload; nil when it is too short.
-    mutating func takeNumber() -> UInt32? {
-        guard self.payload.count >= 4 else { return nil }
+    /// Takes a number of four bytes off the front of the payload.
+    mutating func takeNumber() throws(ProtocolViolation) -> UInt32 {
+        guard self.payload.count >= 4 else { throw ProtocolViolation("a frame is too short") }
         defer { self.payload = self.payload.dropFirst(4) }
         return self.payload.littleEndian(at: self.payload.startIndex)
     }
 
-    /// Takes a part with its length in front off the front of the payload; nil when it is too short.
-    mutating func takePart() -> ArraySlice<UInt8>? {
-        guard let count = self.takeNumber(), count <= self.payload.count else { return nil }
+    /// Takes a part with its length in front off the front of the payload.
+    mutating func takePart() throws(ProtocolViolation) -> ArraySlice<UInt8> {
+        let count = try self.takeNumber()
+        guard count <= self.payload.count else { throw ProtocolViolation("a part is longer than its frame") }
         defer { self.payload = self.payload.dropFirst(Int(count)) }
         return self.payload.prefix(Int(count))
+    }
+
+    /// Takes a part that begins with a number.
+    mutating func takeNumberedPart() throws(ProtocolViolation) -> (number: UInt32, ArraySlice<UInt8>) {
+        var inner = Frame(kind: self.kind, evaluation: self.evaluation, payload: try self.takePart())
+        return (try inner.takeNumber(), inner.payload)
+    }
+
+    mutating func takeSecret() throws(ProtocolViolation) -> EvaluationSecret {
+        let low = UInt64(try self.takeNumber()) | UInt64(try self.takeNumber()) << 32
+        let high = UInt64(try self.takeNumber()) | UInt64(try self.takeNumber()) << 32
+        return EvaluationSecret(bytes: (low, high))
     }
 }
 
@@ -48,7 +64,7 @@ struct FrameWriter {
     private static let largeBytes = 64 << 10
 
     /// To be written before `bytes`.
-    private var earlier: [[UInt8]] = []
+    private var earlier: [ArraySlice<UInt8>] = []
     private var bytes: [UInt8] = []
     /// Of the first of them.
     private var written = 0
@@ -57,7 +73,7 @@ struct FrameWriter {
 
     var isEmpty: Bool { self.count == 0 }
     /// What can be written now.
-    var unwritten: ArraySlice<UInt8> { (self.earlier.first ?? self.bytes)[self.written...] }
+    var unwritten: ArraySlice<UInt8> { (self.earlier.first ?? self.bytes[...]).dropFirst(self.written) }
 
     mutating func wrote(_ count: Int) {
         self.written += count
@@ -82,8 +98,13 @@ struct FrameWriter {
         for piece in pieces {
             switch piece {
             case .number(let number): self.append(number)
+            case .secret(let secret):
+                for word in [secret.bytes.0, secret.bytes.1] {
+                    self.append(UInt32(truncatingIfNeeded: word))
+                    self.append(UInt32(truncatingIfNeeded: word >> 32))
+                }
             case .bytes(let bytes) where bytes.count > Self.largeBytes:
-                self.earlier += [self.bytes, bytes]
+                self.earlier += [self.bytes[...], bytes]
                 self.bytes = []
             case .bytes(let bytes): self.bytes += bytes
             case .part(let bytes):
@@ -99,15 +120,17 @@ struct FrameWriter {
 
     enum Piece {
         case number(UInt32)
-        case bytes([UInt8])
+        case secret(EvaluationSecret)
+        case bytes(ArraySlice<UInt8>)
         /// With its length in front.
-        case part([UInt8])
+        case part(ArraySlice<UInt8>)
         /// A number and bytes, with the length of both in front.
-        case numberedPart(UInt32, [UInt8])
+        case numberedPart(UInt32, ArraySlice<UInt8>)
 
         var count: Int {
             switch self {
             case .number: 4
+            case .secret: EvaluationSecret.byteCount
             case .bytes(let bytes): bytes.count
             case .part(let bytes): bytes.count + 4
             case .numberedPart(_, let bytes): bytes.count + 8
@@ -122,11 +145,6 @@ struct FrameWriter {
 
 /// Cuts what a host wrote into frames.
 struct FrameDecoder {
-    /// What a host wrote that is no frame; it ends the host.
-    struct Nonsense: Error {
-        var description: String
-    }
-
     let maxFrameBytes: Int
     private var bytes: [UInt8] = []
     private var start = 0
@@ -145,15 +163,15 @@ struct FrameDecoder {
     }
 
     /// The next whole frame, or nil when more must be read.
-    mutating func next() throws(Nonsense) -> Frame? {
+    mutating func next() throws(ProtocolViolation) -> Frame? {
         guard self.bytes.count - self.start >= Frame.headerBytes else { return nil }
         let count = Int(self.bytes[self.start...].littleEndian(at: self.start))
         guard count <= self.maxFrameBytes else {
-            throw Nonsense(description: "a frame of \(count) bytes, \(self.maxFrameBytes) are allowed")
+            throw ProtocolViolation("a frame of \(count) bytes, \(self.maxFrameBytes) are allowed")
         }
         let code = self.bytes[self.start + 4]
         guard let kind = FrameKind(rawValue: code), code > 64 else {
-            throw Nonsense(description: "a frame of unknown kind \(code)")
+            throw ProtocolViolation("a frame of unknown kind \(code)")
         }
         let end = self.start + Frame.headerBytes + count
         guard end <= self.bytes.count else { return nil }

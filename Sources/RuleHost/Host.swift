@@ -7,25 +7,59 @@ final class Host {
         case dead
     }
 
+    /// What it is there for.
+    enum Role: Equatable {
+        /// One of the configured number; exits: `.retiring`.
+        case regular(slot: Int)
+        /// Takes the place of a regular one that is to retire, as soon as it has the rules; exits: `.regular`.
+        case successor(slot: Int)
+        /// Beyond the configured number: for what waits for a destination that has tainted all others; exits: `.regular`, `.retiring`.
+        case spare
+        /// For groups of suspects, one group at a time.
+        case quarantine
+        /// Takes nothing new, and ends with its last evaluation.
+        case retiring
+    }
+
+    enum LastWords: Equatable {
+        case turn(evaluation: UInt32, rule: Int?)
+        /// All threads of the host's pool are taken.
+        case pool
+        case memory
+        /// The watchdog read what cannot be: somebody has taken its descriptors.
+        case nonsense
+    }
+
     /// Unique in the pool, never used again.
     let number: Int
     /// nil once it has ended.
     private(set) var process: HostProcess?
     let identifier: Int32
     let started = ContinuousClock.now
+    var role: Role
     var phase = Phase.loading
+    /// Why a fresh one is to take its place.
+    var retirement: String?
+    /// Since when it could have ended.
+    var idleSince: ContinuousClock.Instant?
     var decoder: FrameDecoder
     var writer = FrameWriter()
     /// By evaluation number, unique for the life of the host.
     var jobs: [UInt32: HostJob] = [:]
+    /// Ended ones: their promises may still be waited for, so what they asked for before is answered.
+    var ended: Set<UInt32> = []
     private var lastEvaluation: UInt32 = 0
     var evaluations = 0
     var nodeVersion = ""
     var confinement: [String] = []
     var notEnforced: [String] = []
+    /// As it was at the last look.
+    var residentBytes = 0
+    /// Right after the rules were loaded.
+    var loadedBytes = 0
     /// Why it must end, where it was us who found out.
     var verdict: String?
-    /// What the watchdog said before it killed the process.
+    /// What the watchdog said before it killed the process, or what we would have said in its place.
     var lastWords: LastWords?
     /// Rules at work, of an evaluation that runs alone.
     private(set) var rules: [Int] = []
@@ -42,15 +76,9 @@ final class Host {
     var lastHeard = ContinuousClock.now
     var pingIsOpen = false
 
-    enum LastWords: Equatable {
-        case turn(evaluation: UInt32, rule: Int?)
-        /// All threads of the host's pool are taken.
-        case pool
-        case memory
-    }
-
-    init(number: Int, process: consuming HostProcess, maxFrameBytes: Int) {
+    init(number: Int, role: Role, process: consuming HostProcess, maxFrameBytes: Int) {
         self.number = number
+        self.role = role
         self.identifier = process.identifier
         self.process = consume process
         self.decoder = FrameDecoder(maxFrameBytes: maxFrameBytes)
@@ -63,10 +91,11 @@ final class Host {
         }
     }
 
-    var residentBytes: Int {
+    /// Looks at its size.
+    func measure() {
         switch self.process {
-        case .some(let process): process.residentBytes
-        case nil: 0
+        case .some(let process): self.residentBytes = process.residentBytes
+        case nil: self.residentBytes = 0
         }
     }
 
@@ -77,29 +106,27 @@ final class Host {
         return process.end()
     }
 
-    func begin(_ job: HostJob) {
+    func begin(_ job: HostJob, alone: Bool, secret: EvaluationSecret) {
         // Zero is nobody's, and a number that is still in use is skipped.
-        repeat { self.lastEvaluation &+= 1 } while self.lastEvaluation == 0 || self.jobs[self.lastEvaluation] != nil
+        repeat {
+            self.lastEvaluation &+= 1
+        } while self.lastEvaluation == 0 || self.jobs[self.lastEvaluation] != nil
+            || self.ended.contains(self.lastEvaluation)
         if self.jobs.isEmpty {
             self.lastHeard = .now
             self.pingIsOpen = false
         }
         self.jobs[self.lastEvaluation] = job
         self.evaluations += 1
-        self.writer.append(
-            job.isSuspect ? .evaluateAlone : .evaluate,
-            self.lastEvaluation,
-            .part(job.evaluation.head),
-            .part(job.evaluation.user),
-            .bytes(job.evaluation.context)
-        )
+        job.began(on: self, as: self.lastEvaluation, alone: alone, secret: secret)
+        job.evaluation.append(to: &self.writer, alone: alone, number: self.lastEvaluation, secret: secret)
     }
 
-    /// The one in flight that ran alone, on a host on which nothing else ever ran: whatever ended the host is its doing.
+    /// The one in flight that runs alone, on a host on which nothing else ever ran: whatever ends the host is its doing.
     ///
     /// After others it is not: they may have left behind memory, or code that goes on.
-    var culprit: (evaluation: UInt32, rule: Int?)? {
-        guard self.evaluations == 1, let (number, job) = self.jobs.first, job.isSuspect else { return nil }
+    var alone: (evaluation: UInt32, rule: Int?)? {
+        guard self.evaluations == 1, let (number, job) = self.jobs.first, job.isAlone else { return nil }
         return (number, self.rules.count == 1 ? self.rules[0] : nil)
     }
 
@@ -114,6 +141,7 @@ final class Host {
             self.notEnforced = Self.list(parts.last?.split(separator: ":").last).filter { $0 != "-" }
         case "memory": self.lastWords = .memory
         case "pool": self.lastWords = .pool
+        case "nonsense": self.lastWords = .nonsense
         case "turn":
             guard words.count == 3, let evaluation = UInt32(words[1]) else { return }
             self.lastWords = .turn(evaluation: evaluation, rule: Int(words[2]).flatMap { $0 < 0 ? nil : $0 })
@@ -124,31 +152,5 @@ final class Host {
 
     private static func list(_ text: Substring?) -> [String] {
         (text ?? "").split(separator: ",").map { String($0.trimmingPrefix(" ")) }.filter { !$0.isEmpty && $0 != " " }
-    }
-}
-
-/// Text that a process prints, cut into lines of bounded length.
-struct LineBuffer {
-    /// The rest of a longer line is dropped: a host must not fill our memory, and a secret that is cut in two is not found.
-    private static let maxBytes = 4_096
-    private var bytes: [UInt8] = []
-
-    mutating func received(_ chunk: ArraySlice<UInt8>) -> [String] {
-        var lines: [String] = []
-        for byte in chunk {
-            if byte == 0x0A {
-                if let line = self.finished() { lines.append(line) }
-            } else if self.bytes.count < Self.maxBytes {
-                self.bytes.append(byte)
-            }
-        }
-        return lines
-    }
-
-    /// What has no end of line yet.
-    mutating func finished() -> String? {
-        guard !self.bytes.isEmpty else { return nil }
-        defer { self.bytes = [] }
-        return String(decoding: self.bytes, as: UTF8.self)
     }
 }

@@ -1,60 +1,66 @@
 extension HostLoop {
     /// The process is gone, or must go: finds the culprit, and runs the others again.
-    func died(_ index: Int) {
-        guard let host = self.slots[index].host, host.phase != .dead else { return }
+    func died(_ host: Host) {
+        guard host.phase != .dead else { return }
+        // It was asked to end when it has nothing in flight.
+        if host.role == .retiring, host.jobs.isEmpty { return self.dismiss(host) }
         let wasLoading = host.phase == .loading
         let complaint = self.lastLines(host)
         let ending = host.end()
         let cause = host.verdict.map { "\($0) (\(ending))" } ?? ending
-        self.slots[index].host = nil
-        self.slots[index].deaths += 1
         let verdict = DeathVerdict(
-            inFlight: host.jobs.keys.sorted(),
-            suspect: host.culprit,
+            inFlight: host.jobs.sorted { $0.key < $1.key }.map { .init(evaluation: $0.key, pardons: $0.value.pardons) },
+            alone: host.alone,
             lastWords: host.lastWords,
-            limits: .init(
-                turn: "\(self.configuration.turn)",
-                memory: "\(self.configuration.memoryBytes >> 20) MB"
-            ),
+            limits: .init(turn: "\(self.configuration.turn)", memory: "\(self.configuration.memoryBytes >> 20) MB"),
             cause: cause
         )
+        self.withSlot(of: host.role) { $0.deaths += 1 }
+        let status = self.status(of: host)
+        self.remove(host)
         self.delegate.hostDied(
-            self.status(of: host, self.slots[index]),
-            reason: verdict.kill?.message ?? Self.reason(host, cause),
+            status,
+            reason: verdict.kill?.message ?? Self.reason(host, verdict, cause),
             culprit: verdict.kill
         )
         if let starter = self.starter.take() {
             let message = "a rule host did not start: \(complaint.isEmpty ? cause : complaint)"
-            starter.resume(returning: .failure(RuleHostRefusal(problems: [], message: message)))
+            starter.resume(returning: .failure(RuleHostRefusal(message)))
             self.isOver = true
         }
-        self.runAgain(host, verdict, index)
-        self.scheduleRestart(index, afterWork: !wasLoading && host.evaluations > 0)
+        self.runAgain(host, verdict)
+        self.scheduleRestart(host.role, afterWork: !wasLoading && host.evaluations > 0)
     }
 
-    private func runAgain(_ host: Host, _ verdict: DeathVerdict, _ index: Int) {
-        let innocent = verdict.innocent.compactMap { host.jobs[$0] }
-        let suspects = verdict.suspects.compactMap { host.jobs[$0] }
-        // One that ran alone, but not first, runs first on the next host.
-        let goesFirst = suspects.count == 1 && suspects[0].isSuspect
-        for job in suspects { job.isSuspect = true }
-        for job in innocent + suspects { job.client.restarted() }
-        self.pending = innocent + self.pending
-        self.suspects.insert(contentsOf: suspects, at: goesFirst ? 0 : self.suspects.endIndex)
-        // The successor is fresh, and takes the suspects one at a time.
-        self.slots[index].isReserved =
-            !self.suspects.isEmpty && !self.slots.contains { $0.isReserved && $0.host != nil }
-        if let culprit = verdict.culprit, let kill = verdict.kill { host.jobs[culprit]?.finish(.killed(kill)) }
+    private func runAgain(_ host: Host, _ verdict: DeathVerdict) {
+        var jobs = host.jobs
         host.jobs = [:]
+        if let culprit = verdict.culprit, let kill = verdict.kill {
+            jobs.removeValue(forKey: culprit)?.finish(.killed(kill))
+        }
+        for (number, job) in jobs where job.ending != nil {
+            jobs[number] = nil
+            job.finish(.ended(nil))
+        }
+        let innocent = verdict.innocent.compactMap { jobs[$0] }
+        for job in innocent { job.pardons += 1 }
+        for job in jobs.values { job.restart() }
+        self.pending = innocent + self.pending
+        self.groups += verdict.groups.map { $0.compactMap { jobs[$0] } }.filter { !$0.isEmpty }
     }
 
-    private static func reason(_ host: Host, _ cause: String) -> String {
-        switch host.lastWords {
-        case .memory: "used too much memory; those in flight run again, one at a time"
-        case .pool: "all threads of its pool were taken for too long; those in flight run again, one at a time"
-        case .turn: "one turn of the event loop took too long; those in flight run again, one at a time"
-        case nil: "\(cause); \(host.jobs.count) evaluations in flight run again, one at a time"
-        }
+    private static func reason(_ host: Host, _ verdict: DeathVerdict, _ cause: String) -> String {
+        let what =
+            switch host.lastWords {
+            case .memory: "used too much memory"
+            case .pool: "all threads of its pool were taken for too long"
+            case .turn: "one turn of the event loop took too long"
+            case .nonsense: "its watchdog was tampered with"
+            case nil: cause
+            }
+        guard !host.jobs.isEmpty else { return what }
+        let suspects = verdict.groups.reduce(0) { $0 + $1.count }
+        return "\(what); of \(host.jobs.count) evaluations in flight \(suspects) run again by themselves"
     }
 
     /// What it still had to say: the watchdog's line above all.

@@ -1,91 +1,92 @@
 extension HostLoop {
-    func handleFrames(_ host: Host, _ index: Int) {
-        do throws(FrameDecoder.Nonsense) {
+    func handleFrames(_ host: Host) {
+        do throws(ProtocolViolation) {
             while let frame = try host.decoder.next() {
                 host.lastHeard = self.now
                 host.pingIsOpen = false
-                try self.handle(frame, host, index)
+                try self.handle(frame, host)
                 if host.phase == .dead || self.isOver { return }
             }
         } catch {
-            host.verdict = "wrote nonsense to its socket: \(error.description)"
-            self.died(index)
+            host.verdict = "broke the protocol of its socket: \(error)"
+            self.died(host)
         }
     }
 
-    private func handle(_ frame: Frame, _ host: Host, _ index: Int) throws(FrameDecoder.Nonsense) {
+    private func handle(_ frame: Frame, _ host: Host) throws(ProtocolViolation) {
         var frame = frame
         switch frame.kind {
         case .loaded, .refused:
-            guard host.phase == .loading else { throw .init(description: "the answer to the rules came twice") }
-            self.loaded(frame, host, index)
+            guard host.phase == .loading else { throw ProtocolViolation("the answer to the rules came twice") }
+            try self.loaded(frame, host)
         case .done:
-            guard let head = frame.takePart(), let user = frame.takePart() else {
-                throw .init(description: "a part is too long")
+            guard let job = try Self.job(&frame, host) else { return }
+            let reply = try EvaluationReply(&frame, rules: job.evaluation.rules)
+            guard reply.outcome != .ended || job.ending != nil else {
+                throw ProtocolViolation("an evaluation ended that was not to end")
             }
-            guard let job = host.jobs.removeValue(forKey: frame.evaluation) else { return }
-            self.slots[index].failures = 0
-            job.finish(.done(head: Array(head), user: Array(user), context: Array(frame.payload)))
+            self.done(job, reply, host)
         case .request:
-            guard let part = frame.takePart() else { throw .init(description: "a part is too long") }
-            var inner = Frame(kind: frame.kind, evaluation: frame.evaluation, payload: part)
-            guard let number = inner.takeNumber() else { throw .init(description: "a request has no number") }
-            self.requested(frame, number, Array(inner.payload), host)
+            guard let job = try Self.job(&frame, host) else { return }
+            let (mailbox, number, evaluation) = (self.mailbox, host.number, frame.evaluation)
+            job.client.requestMade(
+                try HostRequest(&frame, rules: job.evaluation.rules) { request, reply in
+                    mailbox.send(.reply(host: number, evaluation: evaluation, request: request, reply.encoded()))
+                }
+            )
         case .cancelRequest:
-            guard let number = frame.takeNumber() else { throw .init(description: "a request has no number") }
+            let number = try frame.takeNumber()
             host.jobs[frame.evaluation]?.client.requestCancelled(number)
-        case .console: host.jobs[frame.evaluation]?.client.consolePrinted(Array(frame.payload))
-        case .warning: self.warned(frame, host)
+        case .console: host.jobs[frame.evaluation]?.client.consolePrinted(try ConsoleLine(frame.payload))
+        case .warning:
+            let warning = try HostWarning(frame.payload)
+            if let job = host.jobs[frame.evaluation] {
+                job.client.warned(warning)
+            } else if host.orphanedWarnings.take(at: self.now) {
+                self.delegate.hostWarned(warning)
+            }
+        case .waits:
+            guard let job = try Self.job(&frame, host) else { return }
+            _ = try WaitsMessage(frame, rules: job.evaluation.rules)
+            guard self.taints.hasEnded(host.number) || job.ending != nil else {
+                throw ProtocolViolation("an evaluation waits where none was ended")
+            }
+            job.client.waits()
         case .pong: break
-        case .load, .evaluate, .response, .failed, .cancel, .ping, .retire, .evaluateAlone:
-            throw .init(description: "a frame of the worker's kind")
+        case .load, .evaluate, .response, .failed, .cancel, .ping, .retire, .evaluateAlone, .end:
+            throw ProtocolViolation("a frame of the worker's kind")
         }
     }
 
-    private func warned(_ frame: Frame, _ host: Host) {
-        if let job = host.jobs[frame.evaluation] {
-            job.client.warned(Array(frame.payload))
-        } else if host.orphanedWarnings.take(at: self.now) {
-            self.delegate.hostWarned(Array(frame.payload))
+    /// The evaluation in flight that a frame speaks for; nil where it is over.
+    private static func job(_ frame: inout Frame, _ host: Host) throws(ProtocolViolation) -> HostJob? {
+        let secret = try frame.takeSecret()
+        guard let job = host.jobs[frame.evaluation] else { return nil }
+        guard secret == job.secret else {
+            throw ProtocolViolation("somebody spoke for evaluation \(frame.evaluation) without its secret")
         }
+        return job
     }
 
-    private func loaded(_ frame: Frame, _ host: Host, _ index: Int) {
-        let payload = Array(frame.payload)
+    private func loaded(_ frame: Frame, _ host: Host) throws(ProtocolViolation) {
         guard frame.kind == .loaded else {
+            let refusal = try RuleHostRefusal(frame.payload)
             if let starter = self.starter.take() {
-                starter.resume(
-                    returning: .failure(RuleHostRefusal(problems: payload, message: "the rules were refused"))
-                )
+                starter.resume(returning: .failure(refusal))
                 self.isOver = true
             } else {
                 host.verdict = "refuses the rules that it took before"
-                self.died(index)
+                self.died(host)
             }
             return
         }
+        let reply = try LoadReply(frame.payload)
         host.phase = .ready
-        host.nodeVersion = Self.nodeVersion(payload)
-        self.delegate.hostStarted(self.status(of: host, self.slots[index]))
-        self.starter.take()?.resume(returning: .success(payload))
-    }
-
-    /// `"node":"v20.1.0"` of the payload; a host is not trusted with more than a short text.
-    private static func nodeVersion(_ payload: [UInt8]) -> String {
-        let text = String(decoding: payload.prefix(64), as: UTF8.self)
-        guard let value = text.split(separator: "\"node\":\"").last, let end = value.firstIndex(of: "\"") else {
-            return ""
-        }
-        return String(value[..<end].prefix(16))
-    }
-
-    private func requested(_ frame: Frame, _ number: UInt32, _ head: [UInt8], _ host: Host) {
-        // An evaluation that was cancelled meanwhile gets no answers.
-        guard let job = host.jobs[frame.evaluation] else { return }
-        let (mailbox, hostNumber, evaluation) = (self.mailbox, host.number, frame.evaluation)
-        let request = HostRequest(head: head, body: Array(frame.payload), number: number) { reply in
-            mailbox.send(.reply(host: hostNumber, evaluation: evaluation, number: number, reply))
-        }
-        job.client.requestMade(request)
+        host.nodeVersion = reply.nodeVersion
+        host.measure()
+        host.loadedBytes = host.residentBytes
+        self.delegate.hostStarted(self.status(of: host))
+        if case .successor(let index) = host.role { self.succeed(host, in: index) }
+        self.starter.take()?.resume(returning: .success(reply))
     }
 }

@@ -2,34 +2,7 @@ import CLinux
 import Glibc
 import Synchronization
 
-typealias StartResult = Result<[UInt8], RuleHostRefusal>
-
-/// An evaluation on its way; owned by the thread of the pool once it is sent.
-final class HostJob: @unchecked Sendable {
-    let evaluation: Evaluation
-    let token: EvaluationToken
-    let client: any EvaluationClient
-    private let continuation: CheckedContinuation<EvaluationOutcome, Never>
-    /// When the pool gives it up by itself; counted from its start on a host.
-    var deadline = ContinuousClock.now
-    /// It was in flight when a host died of something unknown: it runs alone, so that the next death has a culprit.
-    var isSuspect = false
-
-    init(
-        _ evaluation: Evaluation,
-        token: EvaluationToken,
-        client: any EvaluationClient,
-        continuation: CheckedContinuation<EvaluationOutcome, Never>
-    ) {
-        self.evaluation = evaluation
-        self.token = token
-        self.client = client
-        self.continuation = continuation
-    }
-
-    /// To be called once.
-    func finish(_ outcome: EvaluationOutcome) { self.continuation.resume(returning: outcome) }
-}
+typealias StartResult = Result<LoadReply, RuleHostRefusal>
 
 /// What the pool's thread is asked, and what it tells to the rest of the process.
 final class HostMailbox: Sendable {
@@ -37,8 +10,13 @@ final class HostMailbox: Sendable {
         case start(CheckedContinuation<StartResult, Never>)
         case evaluate(HostJob)
         case cancel(EvaluationToken)
+        case end(EvaluationToken, destination: String?)
+        case told(EvaluationToken, destination: String)
+        case gotThrough(EvaluationToken, destination: String)
         /// For the life of a host: what comes after its death is nobody's.
-        case reply(host: Int, evaluation: UInt32, number: UInt32, HostReply)
+        case reply(host: Int, evaluation: UInt32, request: UInt32, EncodedReply)
+        /// The host of that process.
+        case retire(Int32)
         case ping(@Sendable () -> Void)
         case shutdown(CheckedContinuation<Void, Never>)
     }
@@ -47,6 +25,8 @@ final class HostMailbox: Sendable {
         var commands: [Command] = []
         var isClosed = false
         var status: [RuleHostStatus] = []
+        /// Whether a host may be tainted: nobody need say what got through where none is.
+        var mayBeTainted = false
     }
 
     let wakeDescriptor: Int32
@@ -72,6 +52,19 @@ final class HostMailbox: Sendable {
             _ = unsafe write(self.wakeDescriptor, &one, 8)
         }
         return isOpen
+    }
+
+    /// As `send`, of what taints a host.
+    func sendTaint(_ command: Command) {
+        self.state.withLock { $0.mayBeTainted = true }
+        self.send(command)
+    }
+
+    var mayBeTainted: Bool { self.state.withLock(\.mayBeTainted) }
+
+    /// No host is tainted; what is on its way may taint one.
+    func noneIsTainted() {
+        self.state.withLock { state in if state.commands.isEmpty { state.mayBeTainted = false } }
     }
 
     func take() -> [Command] { self.state.withLock { state in exchange(&state.commands, with: []) } }

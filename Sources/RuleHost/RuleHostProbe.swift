@@ -10,13 +10,11 @@ package enum RuleHostProbe {
         var configuration = configuration
         configuration.count = 1
         let witness = Witness()
-        let load =
-            #"{"directory":null,"moduleDirectories":[],"configuration":{},"tenant":{"domain":""},"limits":{"turn":1000,"memory":1073741824,"consoleBytes":1024,"drain":1000},"rules":[]}"#
-        let pool = RuleHostPool(configuration: configuration, load: Array(load.utf8), delegate: witness)
+        let pool = RuleHostPool(configuration: configuration, load: LoadMessage(), delegate: witness)
         _ = try await pool.start()
         await pool.shutdown()
         guard let status = witness.status.withLock({ $0 }) else {
-            throw RuleHostRefusal(problems: [], message: "the rule host did not say what it is")
+            throw RuleHostRefusal("the rule host did not say what it is")
         }
         return status
     }
@@ -26,7 +24,8 @@ package enum RuleHostProbe {
 
         func hostStarted(_ host: RuleHostStatus) { self.status.withLock { $0 = host } }
         func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
+        func hostRetired(_ host: RuleHostStatus, reason: String) {}
         func hostPrinted(_ text: String) {}
-        func hostWarned(_ warning: [UInt8]) {}
+        func hostWarned(_ warning: HostWarning) {}
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import JSON
 import TestSupport
 import Testing
 
@@ -64,7 +63,7 @@ struct RuleHostPoolTests {
             await client.seen()
             hosts.pool.cancel(token)
             #expect(await outcome.summary == "cancelled")
-            #expect(client.lines.first?.contains("here") == true)
+            #expect(client.lines.first?.text == "here")
         }
     }
 
@@ -95,10 +94,10 @@ struct RuleHostPoolTests {
         let refusal = await #expect(throws: RuleHostRefusal.self) {
             try await RunningHosts.with("function (user, context, callback) {\n    let = ;\n}") { _ in }
         }
-        let problem = try JSONText(validating: #require(refusal?.problems))["problems"]?.elements.first
-        #expect(problem?["rule"]?.string == "tested")
-        #expect(problem?["line"].map { String(decoding: $0.bytes, as: UTF8.self) } == "2")
-        #expect(problem?["column"]?.kind == .number)
+        let problem = refusal?.problems.first
+        #expect(problem?.rule == "tested")
+        #expect(problem?.line == 2)
+        #expect(problem.map { $0.column > 0 } == true)
     }
 
     @Test func whatIsPrintedBelowTheConsoleIsNoFrame() async throws {
@@ -126,7 +125,7 @@ struct RuleHostPoolTests {
         try await RunningHosts.with(rule) { hosts in
             for _ in 0..<200 { #expect(await hosts.evaluate().summary == "completed") }
             let warnings = hosts.witness.warnings
-            #expect(warnings.first?.contains(#""rule":0,"kind":"second-callback""#) == true)
+            #expect(warnings.first.map { $0.rule == 0 && $0.kind == "second-callback" } == true)
             #expect(warnings.count < 100)
         }
     }
@@ -166,7 +165,7 @@ struct RuleHostPoolTests {
             open(my $frames, '+<&=', 3) or die;
             sysread($frames, my $load, 1 << 16) or die;
             \(before) or die;
-            syswrite($frames, pack('VCV', 2, 65, 0) . '{}');
+            syswrite($frames, pack('VCV', 24, 65, 0) . '{"node":"v0","notes":[]}');
             \(after);
             """
         let path = "/tmp/afterlogin-unwell-\(getpid())"

@@ -13,11 +13,31 @@ package struct ChainState: Sendable {
     package var reports: [RuleReport] = []
     /// Login-time effects that can no longer happen: `redirect`, `multifactor`.
     package var unsupported: [String] = []
+    /// The destination that this login waited for: it begins where nothing is kept of its absence.
+    package var waitingFor: String?
+    /// Something that another login left behind stood in its way: it begins where nothing is kept.
+    package var avoidsTaint = false
+    /// Where a rule was told of a call that failed: who discards what came of it goes on from here.
+    package var before: ChainStateBefore?
 
     package init(user: JSONText, context: JSONText) {
         self.user = user
         self.context = context
     }
+}
+
+/// The chain before the first rule that was told of a call that failed in a way that more luck may mend.
+package struct ChainStateBefore: Sendable {
+    /// Index of that rule.
+    package var next: Int
+    /// The number of its attempt, from 1.
+    package var attempt: Int
+    package var user: JSONText
+    package var context: JSONText
+    /// Of the rules before it.
+    package var metadata: MetadataChanges
+    package var reports: [RuleReport]
+    package var unsupported: [String]
 }
 
 /// What one rule did for one login.

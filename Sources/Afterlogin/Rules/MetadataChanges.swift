@@ -1,4 +1,5 @@
 package import JSON
+import RuleHost
 
 /// What rules wrote with `updateUserMetadata` and `updateAppMetadata`: first-level keys, later writes over earlier ones.
 package struct MetadataChanges: Sendable {
@@ -37,6 +38,12 @@ package struct MetadataChanges: Sendable {
     package var app = Part()
 
     package init() {}
+
+    /// Merges what a rule host reports.
+    mutating func merge(_ writes: RuleWrites) {
+        if let changes = writes.userMetadata { self.user.merge(reported: changes) }
+        if let changes = writes.appMetadata { self.app.merge(reported: changes) }
+    }
 
     package var isEmpty: Bool { self.user.isEmpty && self.app.isEmpty }
 }

@@ -54,6 +54,7 @@ package final class RuleChain: ChainEvaluator {
 
     package func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
         var state = state
+        state.before = nil
         while state.next < self.links.count {
             let before = state.reports.count
             let verdict: ChainVerdict =

@@ -41,14 +41,14 @@ package struct RuleChainLoader: Sendable {
             hostConfiguration.rulesDirectory = self.configuration.rules.directory.map(Self.absolute)
             let pool = RuleHostPool(
                 configuration: hostConfiguration,
-                load: self.frame(entries, hostConfiguration),
+                load: self.message(entries),
                 delegate: RuleHostLog(log: self.log, metrics: self.metrics, rules: entries.map(\.name))
             )
             do {
-                notes += Self.places(try await pool.start(), "notes", entries)
+                notes += Self.places(try await pool.start().notes, entries)
                 hosts = pool
             } catch {
-                let refused = Self.places(error.problems, "problems", entries)
+                let refused = Self.places(error.problems, entries)
                 problems += refused.isEmpty ? [RuleProblem(file: "rule host", reason: error.message)] : refused
             }
         }
@@ -113,42 +113,25 @@ package struct RuleChainLoader: Sendable {
         return problems
     }
 
-    /// The payload of the frame `load`.
-    private func frame(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostConfiguration) -> [UInt8] {
-        var configuration = JSONObject()
-        for (name, value) in self.configuration.configuration { configuration[name] = .string(value) }
-        let rules = entries.map { entry -> JSONValue in
-            ["name": .string(entry.name), "file": .string(entry.file), "source": .string(entry.source)]
-        }
-        let load: JSONValue = [
-            "directory": hosts.rulesDirectory.map { .string($0) } ?? .null,
-            "moduleDirectories": .array(hosts.moduleDirectories.map { .string($0) }),
-            "configuration": .object(configuration),
-            "tenant": ["domain": .string(self.configuration.tenant.domain ?? "")],
-            "limits": [
-                "turn": .number(JSONNumber(Int(hosts.turn.milliseconds))),
-                "memory": .number(JSONNumber(hosts.memoryBytes)),
-                "consoleBytes": 8_192,
-                // A rule that only waits for its own timers is done a second after its last call.
-                "drain": 1_000,
-                "maxBodyBytes": .number(JSONNumber(self.configuration.egress.maxResponseBytes)),
-            ],
-            "rules": .array(rules),
-        ]
-        return load.serialized()
+    /// What every rule host is sent first.
+    private func message(_ entries: [RuleDirectory.Entry]) -> LoadMessage {
+        var load = LoadMessage()
+        for (name, value) in self.configuration.configuration { load.configuration[name] = .string(value) }
+        load.rules = entries.map { LoadMessage.Rule(name: $0.name, file: $0.file, source: $0.source) }
+        load.tenantDomain = self.configuration.tenant.domain ?? ""
+        load.maxBodyBytes = self.configuration.egress.maxResponseBytes
+        return load
     }
 
-    /// The list of problems or notes that a host reports, in our own words.
-    private static func places(_ reported: [UInt8], _ key: String, _ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
-        guard let report = try? JSONText(validating: reported) else { return [] }
-        return (report[key]?.elements ?? []).map { item in
-            let name = item["rule"]?.string
-            let file = item["file"]?.string ?? entries.first { $0.name == name }?.file
+    /// The problems or notes that a host reports, in our own words.
+    private static func places(_ remarks: [RuleRemark], _ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
+        remarks.map { remark in
+            let file = remark.file ?? entries.first { $0.name == remark.rule }?.file
             return RuleProblem(
-                file: file ?? name ?? "rules",
-                line: item["line"]?.integer ?? 0,
-                column: item["column"]?.integer ?? 0,
-                reason: item["reason"]?.string ?? item["text"]?.string ?? "was refused"
+                file: file ?? remark.rule ?? "rules",
+                line: remark.line,
+                column: remark.column,
+                reason: remark.text
             )
         }
     }
@@ -184,9 +167,13 @@ private final class RuleHostLog: RuleHostPoolDelegate {
         self.log.log(.warning, "rule host died: \(reason)", [("process", "\(host.process)")])
     }
 
+    func hostRetired(_ host: RuleHostStatus, reason: String) {
+        self.log.log(.info, "rule host retires: \(reason)", [("process", "\(host.process)")])
+    }
+
     func hostPrinted(_ text: String) { self.log.log(.info, text, [("source", "rule host")]) }
 
-    func hostWarned(_ warning: [UInt8]) {
-        self.log.log(warning: warning) { self.rules.indices.contains($0) ? self.rules[$0] : nil }
+    func hostWarned(_ warning: HostWarning) {
+        self.log.log(warning) { self.rules.indices.contains($0) ? self.rules[$0] : nil }
     }
 }

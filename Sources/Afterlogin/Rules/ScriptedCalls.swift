@@ -1,5 +1,4 @@
 import HTTPClient
-import JSON
 import RuleHost
 import Synchronization
 
@@ -14,6 +13,8 @@ final class ScriptedCalls: EvaluationClient {
         /// Counts restarts: replies of an earlier life are dropped.
         var life = 0
         var isFinished = false
+        /// Outlives restarts: an evaluation whose host died before it could be ended is ended on the next.
+        var ending: ScriptedEnding?
     }
 
     /// Calls of one login that have no answer yet, and the bytes that they send: what a rule may take of the worker's memory.
@@ -37,20 +38,20 @@ final class ScriptedCalls: EvaluationClient {
         self.names = names
     }
 
+    /// Why the evaluation is to end; nil where it is not.
+    var ending: ScriptedEnding? { self.state.withLock(\.ending) }
+
     func requestMade(_ request: HostRequest) {
-        let head = try? JSONText(validating: request.head)
-        guard let parts = head?.members(["rule", "method", "url", "headers", "remaining"]),
-            let rule = parts[0]?.integer, let name = self.names[rule], let method = parts[1]?.string,
-            let url = parts[2]?.string
-        else {
-            request.reply(.failed(Self.failure("EPROTO", "the rule host asked for nonsense")))
-            return
-        }
-        var outgoing = HTTPRequest(method, url, headers: Self.fields(parts[3]), body: request.body)
+        let headers = request.headers.map { HTTPField($0.name, $0.value) }
+        var outgoing = HTTPRequest(request.method, request.url, headers: headers, body: request.body)
         outgoing.decompresses = false
-        let remaining = parts[4]?.integer.map { Duration.milliseconds($0) } ?? self.chain.timeout
-        let call = EgressCall(rule: name, request: outgoing, deadline: .now + min(remaining, self.chain.timeout))
-        self.calls.started(rule: rule)
+        let call = EgressCall(
+            rule: self.names[request.rule] ?? "unknown",
+            request: outgoing,
+            deadline: .now + min(request.remaining, self.chain.timeout)
+        )
+        self.calls.started(rule: request.rule)
+        self.hosts.called(self.token, Self.destination(of: call))
         let isTooMuch = self.state.withLock { state in
             let bytes = state.bytes + request.body.count
             guard !state.isFinished else { return false }
@@ -59,18 +60,19 @@ final class ScriptedCalls: EvaluationClient {
                 return true
             }
             let life = state.life
-            let task = Task { await self.run(call, rule, request, life) }
-            state.tasks[request.number] = (rule, request.body.count, task)
+            let task = Task { await self.run(call, request, life) }
+            state.tasks[request.number] = (request.rule, request.body.count, task)
             state.bytes = bytes
             return false
         }
         guard isTooMuch else { return }
-        self.calls.finished(rule: rule, CallOutcome())
+        self.calls.finished(rule: request.rule, CallOutcome())
         let limits = "\(Self.maxOpen) calls or \(Self.maxOpenBytes >> 20) MB"
-        request.reply(.failed(Self.failure("ELIMIT", "more than \(limits) of one login wait for an answer")))
+        let message = "more than \(limits) of one login wait for an answer"
+        request.reply(.failed(HostFailure(code: "ELIMIT", message: message)))
     }
 
-    private func run(_ call: EgressCall, _ rule: Int, _ request: HostRequest, _ life: Int) async {
+    private func run(_ call: EgressCall, _ request: HostRequest, _ life: Int) async {
         guard await self.limiter.enter() else { return }
         let reply = await self.chain.egress.send(call)
         self.limiter.leave()
@@ -78,15 +80,54 @@ final class ScriptedCalls: EvaluationClient {
         guard isWanted else { return }
         switch reply {
         case .response(let response, let outcome):
-            self.calls.finished(rule: rule, outcome)
-            request.reply(.response(head: Self.head(response), body: response.body))
+            self.finished(call, request, outcome)
+            let headers = response.headers.map { (name: $0.name, value: $0.value) }
+            request.reply(
+                .response(
+                    HostResponse(
+                        status: response.status,
+                        reason: response.reason,
+                        headers: headers,
+                        body: response.body,
+                        failedSo: outcome.failedRetryably
+                    )
+                )
+            )
         case .failed(let failure, let outcome):
-            self.calls.finished(rule: rule, outcome)
-            request.reply(.failed(Self.failure(failure)))
+            self.finished(call, request, outcome)
+            request.reply(.failed(HostFailure(failure, failedSo: outcome.failedRetryably)))
         case .outage(let outage):
-            if self.calls.met(outage) { self.hosts.cancel(self.token) }
+            self.end(ScriptedEnding(outage: outage, destination: Self.destination(of: call)))
         }
     }
+
+    private func finished(_ call: EgressCall, _ request: HostRequest, _ outcome: CallOutcome) {
+        self.calls.finished(rule: request.rule, outcome)
+        if outcome.failedRetryably {
+            self.hosts.told(self.token, of: Self.destination(of: call))
+        } else {
+            self.hosts.gotThrough(self.token, to: Self.destination(of: call))
+        }
+    }
+
+    /// What a call may wait for: where it goes.
+    private static func destination(of call: EgressCall) -> String {
+        (try? EgressAddress(call.request.url))?.hostAndPort ?? call.request.url
+    }
+
+    /// Ends the evaluation; nothing is told to the rule, since others may wait for what it keeps.
+    ///
+    /// Its other calls go on.
+    private func end(_ ending: ScriptedEnding) {
+        let isFirst = self.state.withLock { state in
+            guard state.ending == nil else { return false }
+            state.ending = ending
+            return true
+        }
+        if isFirst { self.hosts.end(self.token, for: ending.destination) }
+    }
+
+    func waits() { self.end(.kept) }
 
     func requestCancelled(_ number: UInt32) {
         guard let (rule, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
@@ -117,101 +158,51 @@ final class ScriptedCalls: EvaluationClient {
         for task in tasks { task.cancel() }
     }
 
-    func consolePrinted(_ line: [UInt8]) {
-        guard let line = try? JSONText(validating: line) else { return }
+    func consolePrinted(_ line: ConsoleLine) {
         let level: Log.Level =
-            switch line["level"]?.string {
-            case "error": .error
-            case "warn": .warning
-            case "debug", "trace": .debug
-            case .some, nil: .info
+            switch line.level {
+            case .error: .error
+            case .warn: .warning
+            case .debug: .debug
+            case .log, .info: .info
             }
-        self.chain.log.log(level, line["text"]?.string ?? "", [("rule", line.ruleName { self.names[$0] })])
+        self.chain.log.log(level, line.text, [("rule", line.rule.flatMap { self.names[$0] } ?? "unknown")])
     }
 
-    func warned(_ warning: [UInt8]) {
-        self.chain.log.log(warning: warning) { self.names[$0] }
+    func warned(_ warning: HostWarning) {
+        self.chain.log.log(warning) { self.names[$0] }
     }
+}
 
-    private static func fields(_ headers: JSONText?) -> [HTTPField] {
-        (headers?.elements ?? []).compactMap { pair in
-            let parts = pair.elements
-            guard parts.count == 2, let name = parts[0].string, let value = parts[1].string else { return nil }
-            return HTTPField(name, value)
-        }
-    }
-
-    private static func head(_ response: HTTPResponse) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("status", response.status)
-        writer.member("reason", response.reason)
-        writer.name("headers")
-        writer.beginArray()
-        for field in response.headers {
-            writer.beginArray()
-            writer.append(field.name)
-            writer.append(field.value)
-            writer.endArray()
-        }
-        writer.endArray()
-        writer.endObject()
-        return writer.bytes
-    }
-
-    private static func failure(_ failure: HTTPFailure) -> [UInt8] {
-        let syscall =
+extension HostFailure {
+    fileprivate init(_ failure: HTTPFailure, failedSo: Bool) {
+        let syscall: String? =
             switch failure.kind {
             case .nameNotFound: "getaddrinfo"
             case .connectionRefused, .connectTimeout, .addressRefused: "connect"
             case .connectionReset, .timeout: "read"
             case .invalidRequest, .certificate, .tls, .responseTooLarge, .headersTooLarge, .badResponse, .cancelled,
                 .other:
-                ""
+                nil
             }
-        return self.failure(failure.code, failure.message, syscall, failure.address, failure.port)
-    }
-
-    private static func failure(
-        _ code: String,
-        _ message: String,
-        _ syscall: String = "",
-        _ address: String? = nil,
-        _ port: Int? = nil
-    ) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("code", code)
-        writer.member("message", message)
-        if !syscall.isEmpty {
-            writer.member("syscall", syscall)
-        }
-        if let address {
-            writer.member("address", address)
-        }
-        if let port {
-            writer.member("port", port)
-        }
-        writer.endObject()
-        return writer.bytes
-    }
-}
-
-extension Log {
-    /// Logs the payload of a frame `warning`.
-    func log(warning: [UInt8], name: (Int) -> String?) {
-        guard let warning = try? JSONText(validating: warning) else { return }
-        self.log(
-            .warning,
-            warning["text"]?.string ?? "",
-            [("rule", warning.ruleName(name)), ("kind", warning["kind"]?.string ?? "")]
+        self.init(
+            code: failure.code,
+            message: failure.message,
+            syscall: syscall,
+            address: failure.address,
+            port: failure.port,
+            failedSo: failedSo
         )
     }
 }
 
-extension JSONText {
-    /// The rule that a message of a host is about.
-    fileprivate func ruleName(_ name: (Int) -> String?) -> String {
-        self["rule"]?.integer.flatMap(name) ?? "unknown"
+extension Log {
+    /// Logs what a rule host warns of.
+    func log(_ warning: HostWarning, name: (Int) -> String?) {
+        self.log(
+            .warning,
+            warning.text,
+            [("rule", warning.rule.flatMap(name) ?? "unknown"), ("kind", warning.kind)]
+        )
     }
 }

@@ -21,21 +21,41 @@ struct ScriptedRun {
         let token = EvaluationToken()
         let client = ScriptedCalls(chain: self.chain, hosts: self.hosts, token: token, names: self.names)
         let evaluation = Evaluation(
-            head: self.head(accessToken),
-            user: Array(state.user.bytes),
-            context: Array(state.context.bytes),
+            rules: self.rules,
+            timeout: self.chain.timeout,
+            accessToken: accessToken,
+            user: state.user,
+            context: state.context,
             // The host keeps each rule's own deadline; this is for a host that doesn't.
             deadline: self.chain.timeout * self.range.count + .seconds(5)
         )
-        let outcome = await self.hosts.evaluate(evaluation, token: token, client: client)
-        client.finish()
-        if let outage = client.calls.outage { return .outage(outage) }
+        let outcome = await self.hosts.evaluate(
+            evaluation,
+            token: token,
+            client: client,
+            waitingFor: state.waitingFor,
+            avoidingTaint: state.avoidsTaint
+        )
         switch outcome {
-        case .done(let head, let user, let context):
-            return self.done(head, user, context, &state, client.calls)
+        case .done(let reply, _):
+            client.finish()
+            // A call of it had no answer: what it made of that does not count.
+            if let ending = client.ending, ending.destination != nil { return self.wait(for: ending, &state) }
+            (state.waitingFor, state.avoidsTaint) = (nil, false)
+            return self.apply(reply, &state, client.calls)
+        case .ended(let reply):
+            // Its calls go on: other logins may wait for their answers in the host.
+            if let reply { self.keepComplete(reply, &state, client.calls) }
+            return self.wait(for: client.ending ?? .kept, &state)
         case .killed(let kill):
+            client.finish()
             return self.killed(kill, &state, client.calls)
-        case .cancelled, .stopped:
+        case .cancelled:
+            // Nobody here does that; and a login that is neither done nor stopped runs again.
+            client.finish()
+            return self.wait(for: client.ending ?? .kept, &state)
+        case .stopped:
+            client.finish()
             return .stopped
         }
     }
@@ -55,80 +75,57 @@ struct ScriptedRun {
         return names
     }
 
-    private func head(_ accessToken: String?) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("from", self.firstIndex)
-        writer.member("to", self.firstIndex + self.range.count)
-        writer.member("timeout", Int(self.chain.timeout.milliseconds))
-        if let accessToken {
-            writer.member("accessToken", accessToken)
-        }
-        writer.endObject()
-        return writer.bytes
+    /// By the index that the host uses.
+    private var rules: Range<Int> {
+        guard case .scripted(let first, _) = self.chain.links[self.range.lowerBound].step else { return 0..<0 }
+        return first..<first + self.range.count
     }
 
-    /// Of the first rule of this run, in what the hosts have loaded.
-    private var firstIndex: Int {
-        if case .scripted(let index, _) = self.chain.links[self.range.lowerBound].step { index } else { 0 }
+    /// Which rule of the run it is, from 0.
+    private func offset(_ rule: Int) -> Int { rule - self.rules.lowerBound }
+
+    private func wait(for ending: ScriptedEnding, _ state: inout ChainState) -> ChainVerdict {
+        state.waitingFor = ending.destination
+        state.avoidsTaint = ending.destination == nil
+        return .outage(ending.outage)
     }
 
-    /// A rule host is not trusted: what it says becomes part of a result only when it is what it should be.
-    private func done(
-        _ head: [UInt8],
-        _ user: [UInt8],
-        _ context: [UInt8],
-        _ state: inout ChainState,
-        _ calls: CallLog
-    ) -> ChainVerdict {
-        do {
-            let head = try JSONText(validating: head)
-            let reply = try ScriptedReply(head, firstIndex: self.firstIndex, count: self.range.count)
-            if !user.isEmpty { state.user = try self.object(user, "user") }
-            if !context.isEmpty { state.context = try self.object(context, "context") }
-            return self.apply(reply, &state, calls)
-        } catch {
-            return self.killed(
-                .init(reason: .crashed, message: "the rule host answered nonsense: \(error)"),
-                &state,
-                calls
-            )
-        }
+    // MARK: What came of it
+
+    /// The rules that were complete when the evaluation was ended stay so.
+    private func keepComplete(_ reply: EvaluationReply, _ state: inout ChainState, _ calls: CallLog) {
+        let first = state.attempt
+        let complete = reply.rule.map(self.offset) ?? 0
+        self.apply(reply.writes, user: reply.user, context: reply.context, &state)
+        self.reportComplete(complete, reply, &state, calls)
+        state.next = self.range.lowerBound + complete
+        state.attempt = complete == 0 ? first : 1
     }
 
-    private func object(_ bytes: [UInt8], _ what: String) throws -> JSONText {
-        let text = try JSONText(validating: bytes)
-        guard text.kind == .object else { throw ScriptedReply.Nonsense(description: "\(what) is no object") }
-        return text
-    }
-
-    private func apply(_ reply: ScriptedReply, _ state: inout ChainState, _ calls: CallLog) -> ChainVerdict {
-        if let changes = reply.userMetadata { state.metadata.user.merge(reported: changes) }
-        if let changes = reply.appMetadata { state.metadata.app.merge(reported: changes) }
-        for effect in reply.unsupported where !state.unsupported.contains(effect) { state.unsupported.append(effect) }
-        let firstAttempt = state.attempt
-        for offset in 0..<(reply.endedBy ?? self.range.count) {
-            state.reports.append(
-                self.report(offset, .completed, reply, calls, attempts: offset == 0 ? firstAttempt : 1)
-            )
-        }
-        guard let endedBy = reply.endedBy else {
+    private func apply(_ reply: EvaluationReply, _ state: inout ChainState, _ calls: CallLog) -> ChainVerdict {
+        let first = state.attempt
+        if let before = reply.before, state.before == nil { state.before = self.before(before, reply, state, calls) }
+        self.apply(reply.writes, user: reply.user, context: reply.context, &state)
+        let endedBy = reply.rule.map(self.offset)
+        self.reportComplete(endedBy ?? self.range.count, reply, &state, calls)
+        guard let endedBy else {
             state.next = self.range.upperBound
             state.attempt = 1
             return .completed
         }
         state.next = self.range.lowerBound + endedBy
-        state.attempt = endedBy == 0 ? firstAttempt : 1
-        let name = self.chain.links[state.next].name
-        let entry = calls.entry(self.firstIndex + endedBy)
-        let isDenial = reply.outcome == .denied
-        state.reports.append(
-            self.report(endedBy, isDenial ? .denied : .failed, reply, calls, attempts: state.attempt)
-        )
-        let message = self.chain.presentable(reply.message)
+        state.attempt = endedBy == 0 ? first : 1
+        let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
+        state.reports.append(self.report(endedBy, outcome, reply, calls, attempts: state.attempt))
+        return self.verdict(reply, self.chain.links[state.next].name, calls.entry(self.rules.lowerBound + endedBy))
+    }
+
+    private func verdict(_ reply: EvaluationReply, _ rule: String, _ entry: CallLog.Entry) -> ChainVerdict {
+        let message = self.chain.presentable(reply.error?.presentable ?? "")
         let reason: RuleFailure.Reason
         switch reply.outcome {
-        case .completed, .denied: return .denied(rule: name, message: message)
+        // The pool has seen to it that the last is ended only where that was asked for.
+        case .completed, .denied, .ended: return .denied(rule: rule, message: message)
         case .error: reason = .ruleError
         case .timeout: reason = .ruleTimeout
         case .limit: reason = .limit
@@ -138,7 +135,7 @@ struct ScriptedRun {
             || reason == .ruleTimeout && (entry.failedRetryably || entry.open > 0)
         return .failed(
             RuleFailure(
-                rule: name,
+                rule: rule,
                 reason: reason,
                 message: message,
                 isRetryable: isRetryable,
@@ -147,25 +144,69 @@ struct ScriptedRun {
         )
     }
 
+    /// The state before the rule that was told of a failure; `state` is that of before the run.
+    private func before(
+        _ before: EvaluationReply.Before,
+        _ reply: EvaluationReply,
+        _ state: ChainState,
+        _ calls: CallLog
+    ) -> ChainStateBefore {
+        var earlier = state
+        let complete = self.offset(before.rule)
+        self.apply(before.writes, user: before.user, context: before.context, &earlier)
+        self.reportComplete(complete, reply, &earlier, calls)
+        return ChainStateBefore(
+            next: self.range.lowerBound + complete,
+            attempt: complete == 0 ? state.attempt : 1,
+            user: earlier.user,
+            context: earlier.context,
+            metadata: earlier.metadata,
+            reports: earlier.reports,
+            unsupported: earlier.unsupported
+        )
+    }
+
+    private func apply(_ writes: RuleWrites, user: JSONText?, context: JSONText?, _ state: inout ChainState) {
+        if let user { state.user = user }
+        if let context { state.context = context }
+        state.metadata.merge(writes)
+        for effect in writes.unsupported where !state.unsupported.contains(effect) { state.unsupported.append(effect) }
+    }
+
+    // MARK: Reports
+
+    /// Of the first rules of the run.
+    private func reportComplete(
+        _ count: Int,
+        _ reply: EvaluationReply,
+        _ state: inout ChainState,
+        _ calls: CallLog
+    ) {
+        let first = state.attempt
+        for offset in 0..<count {
+            state.reports.append(self.report(offset, .completed, reply, calls, attempts: offset == 0 ? first : 1))
+        }
+    }
+
     private func report(
         _ offset: Int,
         _ outcome: RuleReport.Outcome,
-        _ reply: ScriptedReply,
+        _ reply: EvaluationReply,
         _ calls: CallLog,
         attempts: Int
     ) -> RuleReport {
-        let index = self.firstIndex + offset
+        let index = self.rules.lowerBound + offset
         let entry = calls.entry(index)
-        let late = reply.rules[index]?.late ?? []
+        let times = reply.rules.first { $0.rule == index }
         // A call that failed and whose rule completed all the same was swallowed by the rule.
         let swallowed = outcome == .completed ? entry.failures : []
         return RuleReport(
             name: self.chain.links[self.range.lowerBound + offset].name,
             outcome: outcome,
-            milliseconds: reply.rules[index]?.milliseconds ?? 0,
+            milliseconds: times?.milliseconds ?? 0,
             calls: entry.calls,
             attempts: attempts,
-            warnings: swallowed + late.map { self.chain.presentable($0) }
+            warnings: swallowed + (times?.late ?? []).map { self.chain.presentable($0) }
         )
     }
 
@@ -177,7 +218,7 @@ struct ScriptedRun {
         _ state: inout ChainState,
         _ calls: CallLog
     ) -> ChainVerdict {
-        let offset = kill.rule.map { $0 - self.firstIndex }.flatMap { (0..<self.range.count).contains($0) ? $0 : nil }
+        let offset = kill.rule.map(self.offset).flatMap { (0..<self.range.count).contains($0) ? $0 : nil }
         let name = self.chain.links[self.range.lowerBound + (offset ?? 0)].name
         let reason: RuleFailure.Reason =
             switch kill.reason {
@@ -190,7 +231,7 @@ struct ScriptedRun {
                 name: name,
                 outcome: .failed,
                 milliseconds: 0,
-                calls: calls.entry(self.firstIndex + (offset ?? 0)).calls,
+                calls: calls.entry(self.rules.lowerBound + (offset ?? 0)).calls,
                 attempts: state.attempt
             )
         )
@@ -202,5 +243,14 @@ struct ScriptedRun {
                 isRetryable: false
             )
         )
+    }
+}
+
+extension EvaluationReply.RuleError {
+    /// `Error: text`, as people read it; the name only where it says something.
+    fileprivate var presentable: String {
+        if self.name == "UnauthorizedError" { return self.message }
+        let isPlain = self.name == "Error" && !self.message.isEmpty
+        return (isPlain ? self.message : "\(self.name): \(self.message)") + (self.code.map { " (\($0))" } ?? "")
     }
 }

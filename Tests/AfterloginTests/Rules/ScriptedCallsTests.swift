@@ -11,7 +11,8 @@ struct ScriptedCallsTests {
         func hostStarted(_ host: RuleHostStatus) {}
         func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
         func hostPrinted(_ text: String) {}
-        func hostWarned(_ warning: [UInt8]) {}
+        func hostRetired(_ host: RuleHostStatus, reason: String) {}
+        func hostWarned(_ warning: HostWarning) {}
     }
 
     /// Answers nothing until it is told to, and says when calls have come.
@@ -33,7 +34,7 @@ struct ScriptedCallsTests {
     }
 
     private func makeCalls(_ egress: ScriptedEgress) -> ScriptedCalls {
-        let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: [], delegate: Silent())
+        let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: LoadMessage(), delegate: Silent())
         let chain = RuleChain(
             links: [.init(name: "rule", step: .scripted(0, readsAccessToken: false))],
             timeout: .seconds(60),
@@ -50,8 +51,16 @@ struct ScriptedCallsTests {
         body: [UInt8] = [],
         _ reply: @escaping @Sendable (HostReply) -> Void
     ) -> HostRequest {
-        let head = #"{"rule":0,"method":"POST","url":"https://api.example/","headers":[]}"#
-        return HostRequest(head: Array(head.utf8), body: body, number: number, reply: reply)
+        HostRequest(
+            number: number,
+            rule: 0,
+            method: "POST",
+            url: "https://api.example/",
+            headers: [],
+            remaining: .seconds(60),
+            body: body,
+            reply: reply
+        )
     }
 
     @Test func sixteenAreUnderWayAThousandWaitAndTheRestIsRefused() async {
@@ -67,7 +76,7 @@ struct ScriptedCallsTests {
             calls.requestMade(
                 self.request(UInt32(number)) { reply in
                     switch reply {
-                    case .failed(let failure): refusals.withLock { $0.append(String(decoding: failure, as: UTF8.self)) }
+                    case .failed(let failure): refusals.withLock { $0.append(failure.message) }
                     case .response: answer.yield()
                     }
                 }

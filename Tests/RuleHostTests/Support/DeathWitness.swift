@@ -13,7 +13,8 @@ final class DeathWitness: RuleHostPoolDelegate {
     private struct State {
         var started: [RuleHostStatus] = []
         var deaths: [Death] = []
-        var warnings: [String] = []
+        var retired: [Int32] = []
+        var warnings: [HostWarning] = []
     }
 
     private let state = Mutex(State())
@@ -25,8 +26,10 @@ final class DeathWitness: RuleHostPoolDelegate {
 
     var started: [RuleHostStatus] { self.state.withLock(\.started) }
     var deaths: [Death] { self.state.withLock(\.deaths) }
+    /// Processes that had to make place for fresh ones.
+    var retired: [Int32] { self.state.withLock(\.retired) }
     /// What hosts warned of outside of all evaluations.
-    var warnings: [String] { self.state.withLock(\.warnings) }
+    var warnings: [HostWarning] { self.state.withLock(\.warnings) }
 
     func hostStarted(_ host: RuleHostStatus) { self.state.withLock { $0.started.append(host) } }
 
@@ -38,9 +41,9 @@ final class DeathWitness: RuleHostPoolDelegate {
         }
     }
 
+    func hostRetired(_ host: RuleHostStatus, reason: String) { self.state.withLock { $0.retired.append(host.process) } }
+
     func hostPrinted(_ text: String) { self.printer.yield(text) }
 
-    func hostWarned(_ warning: [UInt8]) {
-        self.state.withLock { $0.warnings.append(String(decoding: warning, as: UTF8.self)) }
-    }
+    func hostWarned(_ warning: HostWarning) { self.state.withLock { $0.warnings.append(warning) } }
 }

@@ -7,7 +7,7 @@ final class HoldingClient: EvaluationClient {
         var held: [HostRequest] = []
         var isOpen = false
         var restarts = 0
-        var lines: [String] = []
+        var lines: [ConsoleLine] = []
         var wasSeen = false
         var watcher: CheckedContinuation<Void, Never>?
     }
@@ -15,7 +15,7 @@ final class HoldingClient: EvaluationClient {
     private let state = Mutex(State())
 
     var restarts: Int { self.state.withLock(\.restarts) }
-    var lines: [String] { self.state.withLock(\.lines) }
+    var lines: [ConsoleLine] { self.state.withLock(\.lines) }
 
     /// One that holds nothing.
     static func open() -> HoldingClient {
@@ -53,13 +53,14 @@ final class HoldingClient: EvaluationClient {
         self.noticed()
     }
 
-    func consolePrinted(_ line: [UInt8]) {
-        self.state.withLock { $0.lines.append(String(decoding: line, as: UTF8.self)) }
+    func consolePrinted(_ line: ConsoleLine) {
+        self.state.withLock { $0.lines.append(line) }
         self.noticed()
     }
 
     func requestCancelled(_ number: UInt32) {}
-    func warned(_ warning: [UInt8]) {}
+    func warned(_ warning: HostWarning) {}
+    func waits() {}
 
     func restarted() {
         self.state.withLock { state in
@@ -78,8 +79,6 @@ final class HoldingClient: EvaluationClient {
     }
 
     private static func answer(_ request: HostRequest) {
-        request.reply(
-            .response(head: Array(#"{"status":200,"reason":"OK","headers":[]}"#.utf8), body: Array("{}".utf8))
-        )
+        request.reply(.response(HostResponse(status: 200, reason: "OK", body: Array("{}".utf8))))
     }
 }

@@ -60,31 +60,34 @@ final class RunningHosts: Sendable {
         _ user: String = "{}",
         client: any EvaluationClient = HoldingClient(),
         token: EvaluationToken = EvaluationToken(),
-        deadline: Duration = .seconds(50)
+        deadline: Duration = .seconds(50),
+        waitingFor destination: String? = nil,
+        avoidingTaint: Bool = false
     ) async -> EvaluationOutcome {
         let evaluation = Evaluation(
-            head: Array(#"{"from":0,"to":1,"timeout":40000,"accessToken":null}"#.utf8),
-            user: Array(user.utf8),
-            context: Array("{}".utf8),
+            rules: 0..<1,
+            timeout: .seconds(40),
+            // What is no JSON is the test's fault, and no user has such a name.
+            user: (try? JSONText(validating: Array(user.utf8))) ?? .null,
+            context: .emptyObject,
             deadline: deadline
         )
-        return await self.pool.evaluate(evaluation, token: token, client: client)
+        return await self.pool.evaluate(
+            evaluation,
+            token: token,
+            client: client,
+            waitingFor: destination,
+            avoidingTaint: avoidingTaint
+        )
     }
 
-    private static func load(_ rule: String) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("name", "tested")
-        writer.member("file", "/rules/tested.js")
-        writer.member("source", rule)
-        writer.endObject()
-        let limits =
-            #"{"turn":\#(self.turn),"memory":\#(self.memoryBytes),"consoleBytes":8192,"maxBodyBytes":1048576,"drain":5000}"#
-        let rules = String(decoding: writer.bytes, as: UTF8.self)
-        let text =
-            #"{"directory":null,"moduleDirectories":[],"configuration":{},"tenant":{"domain":"tenant.example"},"#
-            + #""insecure":false,"limits":\#(limits),"rules":[\#(rules)]}"#
-        return Array(text.utf8)
+    private static func load(_ rule: String) -> LoadMessage {
+        var load = LoadMessage()
+        load.rules = [.init(name: "tested", file: "/rules/tested.js", source: rule)]
+        load.tenantDomain = "tenant.example"
+        load.maxBodyBytes = 1 << 20
+        load.quiet = .seconds(5)
+        return load
     }
 }
 
@@ -93,12 +96,10 @@ extension EvaluationOutcome {
     /// `completed`, `error: …` and so on from the host; else the name of the case.
     var summary: String {
         switch self {
-        case .done(let head, _, _):
-            guard let head = try? JSONText(validating: head), let outcome = head["outcome"]?.string else {
-                return "nonsense"
-            }
-            guard let message = head["error"]?["message"]?.string else { return outcome }
-            return "\(outcome): \(message)"
+        case .done(let reply, _), .ended(.some(let reply)):
+            guard let message = reply.error?.message else { return reply.outcome.rawValue }
+            return "\(reply.outcome.rawValue): \(message)"
+        case .ended(nil): return "ended before it began"
         case .killed(let kill): return "\(kill.reason.rawValue): \(kill.message)"
         case .cancelled: return "cancelled"
         case .stopped: return "stopped"
@@ -107,7 +108,9 @@ extension EvaluationOutcome {
 
     /// The user that came back, as JSON.
     var user: String? {
-        guard case .done(_, let user, _) = self else { return nil }
-        return String(decoding: user, as: UTF8.self)
+        switch self {
+        case .done(let reply, _), .ended(.some(let reply)): reply.user?.description
+        case .ended(nil), .killed, .cancelled, .stopped: nil
+        }
     }
 }

@@ -1,0 +1,45 @@
+/// What an evaluation wants while it runs.
+///
+/// Called on the thread `afterlogin.rules`: must not block.
+package protocol EvaluationClient: AnyObject, Sendable {
+    func requestMade(_ request: HostRequest)
+    func requestCancelled(_ number: UInt32)
+    func consolePrinted(_ line: ConsoleLine)
+    func warned(_ warning: HostWarning)
+    /// It waits for a promise that will never come, of an evaluation that was ended on its host: end it, and run it again elsewhere.
+    func waits()
+    /// The host died and this evaluation, which is innocent, starts again: forget its calls.
+    func restarted()
+}
+
+/// What the pool itself has to say.
+///
+/// Called on `afterlogin.rules`.
+package protocol RuleHostPoolDelegate: AnyObject, Sendable {
+    func hostStarted(_ host: RuleHostStatus)
+    func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?)
+    /// It takes no new evaluations, and a fresh one has its place.
+    func hostRetired(_ host: RuleHostStatus, reason: String)
+    /// Printed to descriptor 1 or 2 by something below `console` (bounded, not yet redacted).
+    func hostPrinted(_ text: String)
+    /// A warning about what happens outside of all evaluations (bounded in number, not yet redacted).
+    func hostWarned(_ warning: HostWarning)
+}
+
+package struct RuleHostStatus: Sendable {
+    package var process: Int32
+    package var nodeVersion: String
+    package var age: Duration
+    package var residentBytes: Int
+    package var inFlight: Int
+    package var evaluations: Int
+    /// Of hosts in its place.
+    package var deaths: Int
+    /// It ends with what is in flight.
+    package var isRetiring: Bool
+    /// Destinations that have tainted it.
+    package var taintedBy: [String]
+    /// What is in force: `landlock: "abi 7"`, `seccomp: "on"`, …; and what is missing.
+    package var confinement: [String]
+    package var notEnforced: [String]
+}

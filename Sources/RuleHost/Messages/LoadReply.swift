@@ -1,0 +1,61 @@
+import JSON
+
+/// A host has the rules.
+package struct LoadReply: Sendable {
+    /// Longer names of versions are cut: they go into logs and `/status`.
+    private static let maxVersionLength = 16
+
+    /// `v20.20.2`.
+    package let nodeVersion: String
+    /// What is worth knowing about the rules.
+    package let notes: [RuleRemark]
+
+    init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
+        let parts = try JSONText.message(payload, "what was loaded").members(["node", "notes"])
+        self.nodeVersion = String(try parts[0].string("the version of Node").prefix(Self.maxVersionLength))
+        self.notes = try RuleRemark.list(parts[1], "text")
+    }
+}
+
+/// What a host says of one place in a rule while it loads it.
+package struct RuleRemark: Sendable {
+    /// The rule's name.
+    package let rule: String?
+    package let file: String?
+    /// From 1; 0 where it is not known.
+    package let line: Int
+    package let column: Int
+    package let text: String
+
+    /// Reads a list whose members have their words under `key`.
+    static func list(_ list: JSONText?, _ key: String) throws(ProtocolViolation) -> [RuleRemark] {
+        try list.array("the list of remarks").map { item throws(ProtocolViolation) in
+            let parts = item.members(["rule", "file", "line", "column", key])
+            return RuleRemark(
+                rule: parts[0]?.string,
+                file: parts[1]?.string,
+                line: parts[2]?.int ?? 0,
+                column: parts[3]?.int ?? 0,
+                text: try parts[4].string("a remark")
+            )
+        }
+    }
+}
+
+/// A problem that makes the hosts refuse the chain: nothing is started.
+package struct RuleHostRefusal: Error, Sendable {
+    /// From the host; empty where it said nothing.
+    package let problems: [RuleRemark]
+    package let message: String
+
+    init(_ message: String) {
+        self.problems = []
+        self.message = message
+    }
+
+    init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
+        let message = try JSONText.message(payload, "the refusal")
+        self.problems = try RuleRemark.list(message["problems"], "reason")
+        self.message = "the rules were refused"
+    }
+}
