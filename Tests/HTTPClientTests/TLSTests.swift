@@ -38,6 +38,7 @@ struct TLSTests {
             #expect(response.text == "AB")
         }
         // One connection for each name.
+        await server.waitFor("connection", count: 2)
         #expect(server.count("connection") == 2)
         await client.shutdown()
     }
@@ -86,7 +87,6 @@ struct TLSTests {
             #expect(try await client.send(lax).status == 200)
             #expect(await client.failure(of: .local(server.url("/echo")))?.kind == .certificate)
         }
-        // What it prints comes by a pipe of its own.
         await server.lines.wait { lines in lines.count { $0.hasPrefix("request") } >= 2 }
         #expect(server.lines.value.count { $0.hasPrefix("request") } == 2)
         await client.shutdown()

@@ -1,5 +1,6 @@
 // A TLS server for the tests: its arguments are http1 or http2, key and certificate as PEM, and options of TLS.
-// Its first line is its port; the others say what happens: `connection`, `request METHOD PATH`, `aborted PATH`.
+// Its first line is its port; the others say what happens: `connection`, `request METHOD PATH`, and `goodbye` when `/goaway` has
+// ended its connection.
 import http2 from 'node:http2';
 import https from 'node:https';
 
@@ -24,22 +25,10 @@ const answers = {
         });
     },
     bytes: (request, response, count) => response.end(Buffer.alloc(Number(count), 'x')),
-    endless(request, response) {
-        const write = () => {
-            while (!response.destroyed && response.write(Buffer.alloc(16384, 'x')));
-        };
-        response.on('drain', write);
-        write();
-    },
-    headers(request, response, count) {
-        for (let index = 0; index < Number(count); index += 1) response.setHeader(`x-${index}`, 'y'.repeat(100));
-        response.end('many');
-    },
     cookies(request, response) {
         response.writeHead(200, { 'set-cookie': ['a=1', 'b=2', 'c=3'] });
         response.end();
     },
-    hang() {},
     together(request, response, count) {
         waiting.push(response);
         if (waiting.length < Number(count)) return;
@@ -50,10 +39,13 @@ const answers = {
         response.write('half');
         response.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
     },
-    destroy: (request) => request.socket.destroy(),
     goaway(request, response) {
+        // Node may send what is left of a response while it closes the stream: a session that is closed before or just then
+        // ends without the response's end, on Node 18 in every second run. So it is closed when the event loop is back.
+        const { session } = request.stream;
+        session.socket.once('finish', () => print('goodbye'));
+        request.stream.once('close', () => setImmediate(() => session.close()));
         response.end('bye');
-        request.stream.session.close();
     },
 };
 
@@ -62,9 +54,6 @@ server.on('tlsClientError', (error) => print(`refused ${error.code}`));
 server.on('sessionError', () => {});
 server.on('request', (request, response) => {
     print(`request ${request.method} ${request.url}`);
-    response.on('close', () => {
-        if (!response.writableFinished) print(`aborted ${request.url}`);
-    });
     response.on('error', () => {});
     const [, name, argument] = request.url.split('?')[0].split('/');
     answers[name](request, response, argument);

@@ -41,6 +41,11 @@ final class TLSServer: Sendable {
 
     func url(_ path: String = "/", host: String = "127.0.0.1") -> String { "https://\(host):\(self.port)\(path)" }
 
+    /// Returns when it has printed the line that often: its lines come by a pipe of their own, and later than its responses.
+    func waitFor(_ line: String, count: Int) async {
+        await self.lines.wait { lines in lines.last == "ended" || lines.count { $0 == line } >= count }
+    }
+
     func count(_ line: String) -> Int { self.lines.value.count { $0 == line } }
 
     func stop() { self.program.kill() }
