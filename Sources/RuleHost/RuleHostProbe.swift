@@ -11,7 +11,7 @@ package enum RuleHostProbe {
         configuration.count = 1
         let witness = Witness()
         let load =
-            #"{"directory":null,"moduleDirectories":[],"configuration":{},"tenant":{"domain":""},"limits":{"turn":1000,"memory":1073741824,"consoleBytes":1024,"drain":1000},"rules":[]}"#
+            #"{"directory":null,"moduleDirectories":[],"configuration":{},"tenant":{"domain":""},"limits":{"turn":1000,"memory":1073741824,"consoleBytes":1024,"quiet":1000},"rules":[]}"#
         let pool = RuleHostPool(configuration: configuration, load: Array(load.utf8), delegate: witness)
         _ = try await pool.start()
         await pool.shutdown()

@@ -129,8 +129,7 @@ package struct RuleChainLoader: Sendable {
                 "turn": .number(JSONNumber(Int(hosts.turn.milliseconds))),
                 "memory": .number(JSONNumber(hosts.memoryBytes)),
                 "consoleBytes": 8_192,
-                // A rule that only waits for its own timers is done a second after its last call.
-                "drain": 1_000,
+                "quiet": .number(JSONNumber(Int(self.configuration.rules.quiet.milliseconds))),
                 "maxBodyBytes": .number(JSONNumber(self.configuration.egress.maxResponseBytes)),
             ],
             "rules": .array(rules),

@@ -79,7 +79,7 @@ final class RunningHosts: Sendable {
         writer.member("source", rule)
         writer.endObject()
         let limits =
-            #"{"turn":\#(self.turn),"memory":\#(self.memoryBytes),"consoleBytes":8192,"maxBodyBytes":1048576,"drain":5000}"#
+            #"{"turn":\#(self.turn),"memory":\#(self.memoryBytes),"consoleBytes":8192,"maxBodyBytes":1048576,"quiet":5000}"#
         let rules = String(decoding: writer.bytes, as: UTF8.self)
         let text =
             #"{"directory":null,"moduleDirectories":[],"configuration":{},"tenant":{"domain":"tenant.example"},"#
