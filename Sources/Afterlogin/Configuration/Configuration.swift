@@ -25,6 +25,8 @@ public struct Configuration: Sendable {
         package var timeout: Duration = .seconds(20)
         /// That count: while a call failed and somebody else's got through meanwhile.
         package var attempts = 8
+        /// After a rule's last activity, for work after its callback that shows no sign of an end.
+        package var quiet: Duration = .seconds(5)
         /// Since the first attempt, waiting included.
         package var maxAge: Duration = .seconds(86_400)
         /// Between attempts of a rule.

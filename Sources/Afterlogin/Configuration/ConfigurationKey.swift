@@ -99,6 +99,10 @@ package struct ConfigurationKey: Sendable {
         .text("rules.attempts", "8", "of a rule whose call failed while others' got through") { (configuration, text) throws(Refusal) in
             configuration.rules.attempts = try Self.integer(text, 1...1_000)
         },
+        .text("rules.quiet", "5s", "after its last activity, for late work that shows no sign of an end") {
+            (configuration, text) throws(Refusal) in
+            configuration.rules.quiet = try Self.duration(text)
+        },
         .text("rules.max_age", "24h", "since a login's first attempt, waiting included; then it fails") {
             (configuration, text) throws(Refusal) in
             configuration.rules.maxAge = try Self.duration(text)

@@ -118,6 +118,7 @@ package struct RuleChainLoader: Sendable {
         var load = LoadMessage()
         for (name, value) in self.configuration.configuration { load.configuration[name] = .string(value) }
         load.rules = entries.map { LoadMessage.Rule(name: $0.name, file: $0.file, source: $0.source) }
+        load.quiet = self.configuration.rules.quiet
         load.tenantDomain = self.configuration.tenant.domain ?? ""
         load.maxBodyBytes = self.configuration.egress.maxResponseBytes
         return load
