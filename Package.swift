@@ -29,10 +29,13 @@ let package = Package(
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
         .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "Threads"], resources: [.copy("JavaScript")]),
 
+        // What decides about logins that wait; pure.
+        .target(name: "Waiting"),
+
         // The product.
         .target(
             name: "Afterlogin",
-            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads"]
+            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads", "Waiting"]
         ),
         .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON"]),
         .target(
@@ -52,6 +55,7 @@ let package = Package(
         // The tests.
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
+        .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport"]),
