@@ -87,11 +87,12 @@ struct DeathVerdictTests {
         let all = (1...UInt32(count)).map { $0 }
         let culprits = Set(all.shuffled(using: &random).prefix(Int.random(in: 0...min(count, 12), using: &random)))
         var (failed, completed): (Set<UInt32>, Set<UInt32>) = ([], [])
-        var deaths = 0
+        var (deaths, runs) = (0, 0)
         /// The first is a host with everybody; the others are groups, alone where there is one.
         var groups: [(evaluations: [UInt32], isAlone: Bool)] = [(all, false)]
         while !groups.isEmpty {
             let (group, isAlone) = groups.removeFirst()
+            runs += 1
             guard !culprits.isDisjoint(with: group) else {
                 completed.formUnion(group)
                 continue
@@ -109,6 +110,7 @@ struct DeathVerdictTests {
         let levels = count == 1 ? 0 : Int(UInt32(count - 1).bitWidth - UInt32(count - 1).leadingZeroBitCount)
         let bound = (0...levels).reduce(0) { $0 + min(1 << $1, culprits.count) } + (count == 1 ? 1 : 0)
         #expect(deaths <= bound, "seed \(seed): \(deaths) deaths, \(culprits.count) of \(count)")
+        #expect(runs <= 2 * bound + 1, "seed \(seed): \(runs) runs, \(culprits.count) of \(count)")
     }
 
     /// One that names somebody else each time it kills a host is found all the same.

@@ -45,6 +45,17 @@ struct HostileRuleTests {
             outcome: "crashed: "
         ),
         HostileRule(
+            name: "the watchdog's words, with somebody else's number",
+            body: "const fs = require('fs'); fs.writeSync(4, 'turn 1 0\\n'); fs.writeSync(3, 'no frame')",
+            // On the host where it is alone, that number is its own.
+            outcome: "limit: one turn"
+        ),
+        HostileRule(
+            name: "the watchdog's word for what cannot be",
+            body: "const fs = require('fs'); fs.writeSync(4, 'nonsense\\n'); fs.writeSync(3, 'no frame')",
+            outcome: "crashed: the watchdog of its rule host was tampered with"
+        ),
+        HostileRule(
             name: "an exception that nobody may catch",
             body: "process._events = {}; setTimeout(() => { throw new Error('late'); }, 1)",
             outcome: "crashed: "
@@ -65,6 +76,76 @@ struct HostileRuleTests {
             #expect(others == Array(repeating: "completed", count: 8))
             #expect(clients.allSatisfy { $0.restarts > 0 })
             #expect(!hosts.witness.deaths.isEmpty)
+            #expect(hosts.witness.deaths.compactMap(\.culprit).count == 1)
+        }
+    }
+
+    /// A package must not gain what the rule that needs it may not do (A33): it knows the numbers of others, not their secrets.
+    @Test(arguments: ["67", "68", "73"])
+    func whoSpeaksForOthersIsNotHeard(_ kind: String) async throws {
+        let rule = """
+            function (user, context, callback) {
+                if (user.hostile) {
+                    const u32 = (number) => { const bytes = Buffer.alloc(4); bytes.writeUInt32LE(number); return bytes; };
+                    const part = (text) => Buffer.concat([u32(text.length), Buffer.from(text)]);
+                    const nothing = '{"set":{},"removed":[]}';
+                    const head = `{"outcome":"completed","rules":[],"userMetadata":${nothing},"appMetadata":${nothing},"unsupported":[]}`;
+                    const request = '{"rule":0,"method":"GET","url":"http://forged.example/","headers":[],"remaining":1}';
+                    const payload = Buffer.concat([Buffer.alloc(16), ...{
+                        67: [part(head), part('{"forged":true}'), part(''), part('')],
+                        68: [part('1234' + request)],
+                        73: [Buffer.from('{"rule":0}')],
+                    }[\(kind)]]);
+                    for (let number = 1; number < 20; number += 1) {
+                        require('fs').writeSync(3, Buffer.concat([u32(payload.length), Buffer.from([\(kind)]), u32(number), payload]));
+                    }
+                    return;
+                }
+                fetch('http://api.example/').then(() => callback(null, user, context), callback);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let clients = (0..<8).map { _ in HoldingClient() }
+            let others = await withTaskGroup(of: String.self) { group in
+                for client in clients {
+                    group.addTask {
+                        let outcome = await hosts.evaluate(#"{"own":true}"#, client: client)
+                        return "\(outcome.summary) \(outcome.user ?? "as it was")"
+                    }
+                }
+                for client in clients { await client.seen() }
+                let culprit = await hosts.evaluate(#"{"hostile":true}"#).summary
+                #expect(culprit.hasPrefix("crashed: ") && culprit.contains("without its secret"), "\(culprit)")
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(others == Array(repeating: "completed as it was", count: 8))
+            #expect(clients.allSatisfy { !$0.urls.contains("http://forged.example/") })
+        }
+    }
+
+    /// One at a time, sixty of them took as many hosts (B5).
+    @Test func oneAmongSixtyIsFoundWithinAFewDeaths() async throws {
+        let rule = """
+            function (user, context, callback) {
+                fetch('http://api.example/').then(() => {
+                    if (user.hostile) require('fs').writeSync(3, 'this is no frame at all');
+                    else setTimeout(() => callback(null, user, context), 100);
+                });
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let clients = (0..<60).map { _ in HoldingClient() }
+            let others = await withTaskGroup(of: String.self) { group in
+                for client in clients { group.addTask { await hosts.evaluate(client: client).summary } }
+                for client in clients { await client.seen() }
+                let culprit = await hosts.evaluate(#"{"hostile":true}"#, client: HoldingClient.open()).summary
+                #expect(culprit.hasPrefix("crashed: "), "\(culprit)")
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(others == Array(repeating: "completed", count: 60))
+            // One with all, and one for each time that they are halved: 61, 31, 16, 8, 4, 2, 1. One at a time would be as many hosts as evaluations.
+            #expect(hosts.witness.deaths.count <= 7)
+            #expect(hosts.witness.started.count <= 12)
             #expect(hosts.witness.deaths.compactMap(\.culprit).count == 1)
         }
     }

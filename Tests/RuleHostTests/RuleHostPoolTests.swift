@@ -168,11 +168,8 @@ struct RuleHostPoolTests {
             syswrite($frames, pack('VCV', 24, 65, 0) . '{"node":"v0","notes":[]}');
             \(after);
             """
-        let path = "/tmp/afterlogin-unwell-\(getpid())"
+        let path = try self.executable(program)
         defer { unlink(path) }
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
-        _ = program.withCString { write(file, $0, strlen($0)) }
-        close(file)
         try await RunningHosts.with(Self.silent, confinement: .off, node: path, maxUnreadBytes: 1 << 20) { hosts in
             // More than a socket holds, where frames are to stay unread.
             let user =
@@ -181,6 +178,36 @@ struct RuleHostPoolTests {
             #expect(outcome.hasPrefix("crashed: ") && outcome.contains(reason), "\(outcome)")
             #expect(hosts.witness.deaths.count == 2)
         }
+    }
+
+    /// The worker looks at the size of its hosts itself: a rule can take the watchdog's descriptors.
+    @Test func aHostThatGrowsWithoutAWordIsEndedFromOutside() async throws {
+        let program = """
+            #!/usr/bin/perl
+            open(my $frames, '+<&=', 3) or die;
+            sysread($frames, my $load, 1 << 16) or die;
+            syswrite($frames, pack('VCV', 24, 65, 0) . '{"node":"v0","notes":[]}');
+            sysread($frames, my $evaluate, 1 << 16) or die;
+            # Not a constant, which Perl would make before it starts.
+            my $kept = 'x' x (length($evaluate) * 0 + (340 << 20));
+            sleep;
+            """
+        let path = try self.executable(program)
+        defer { unlink(path) }
+        try await RunningHosts.with(Self.silent, confinement: .off, node: path) { hosts in
+            #expect(await hosts.evaluate(deadline: .seconds(30)).summary == "limit: used more than 250 MB of memory")
+            #expect(hosts.witness.deaths.count == 2, "\(hosts.witness.deaths)")
+        }
+    }
+
+    /// Writes a program to a file of its own.
+    private func executable(_ program: String) throws -> String {
+        let path = "/tmp/afterlogin-unwell-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
+        try #require(file >= 0)
+        defer { close(file) }
+        #expect(program.withCString { write(file, $0, strlen($0)) } == program.utf8.count)
+        return path
     }
 
     private static func processorTime(ofThreads name: String) -> Duration {

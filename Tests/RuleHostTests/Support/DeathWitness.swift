@@ -22,7 +22,14 @@ final class DeathWitness: RuleHostPoolDelegate {
     let printed: AsyncStream<String>
     private let printer: AsyncStream<String>.Continuation
 
-    init() { (self.printed, self.printer) = AsyncStream.makeStream() }
+    /// Processes that begin to retire.
+    let retirements: AsyncStream<Int32>
+    private let retirement: AsyncStream<Int32>.Continuation
+
+    init() {
+        (self.printed, self.printer) = AsyncStream.makeStream()
+        (self.retirements, self.retirement) = AsyncStream.makeStream()
+    }
 
     var started: [RuleHostStatus] { self.state.withLock(\.started) }
     var deaths: [Death] { self.state.withLock(\.deaths) }
@@ -41,7 +48,10 @@ final class DeathWitness: RuleHostPoolDelegate {
         }
     }
 
-    func hostRetired(_ host: RuleHostStatus, reason: String) { self.state.withLock { $0.retired.append(host.process) } }
+    func hostRetired(_ host: RuleHostStatus, reason: String) {
+        self.state.withLock { $0.retired.append(host.process) }
+        self.retirement.yield(host.process)
+    }
 
     func hostPrinted(_ text: String) { self.printer.yield(text) }
 

@@ -8,12 +8,18 @@ final class HoldingClient: EvaluationClient {
         var isOpen = false
         var restarts = 0
         var lines: [ConsoleLine] = []
+        var urls: [String] = []
         var wasSeen = false
+        var waits = false
         var watcher: CheckedContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
 
+    /// Of all requests.
+    var urls: [String] { self.state.withLock(\.urls) }
+    /// The host has said that it waits for what will never come.
+    var isStuck: Bool { self.state.withLock(\.waits) }
     var restarts: Int { self.state.withLock(\.restarts) }
     var lines: [ConsoleLine] { self.state.withLock(\.lines) }
 
@@ -46,6 +52,7 @@ final class HoldingClient: EvaluationClient {
 
     func requestMade(_ request: HostRequest) {
         let isOpen = self.state.withLock { state in
+            state.urls.append(request.url)
             if !state.isOpen { state.held.append(request) }
             return state.isOpen
         }
@@ -60,7 +67,11 @@ final class HoldingClient: EvaluationClient {
 
     func requestCancelled(_ number: UInt32) {}
     func warned(_ warning: HostWarning) {}
-    func waits() {}
+
+    func waits() {
+        self.state.withLock { $0.waits = true }
+        self.noticed()
+    }
 
     func restarted() {
         self.state.withLock { state in

@@ -10,22 +10,7 @@ final class RunningHosts: Sendable {
     let pool: RuleHostPool
     let witness = DeathWitness()
 
-    private init(
-        rule: String,
-        count: Int,
-        confinement: RuleHostConfiguration.Confinement,
-        node: String,
-        maxUnreadBytes: Int?
-    ) {
-        var configuration = RuleHostConfiguration()
-        configuration.count = count
-        configuration.turn = .milliseconds(Self.turn)
-        configuration.memoryBytes = Self.memoryBytes
-        configuration.confinement = confinement
-        configuration.confineExecutable = BuiltProducts.confine
-        configuration.javaScriptDirectory = BuiltProducts.javaScript
-        configuration.node = node
-        if let maxUnreadBytes { configuration.maxUnreadBytes = maxUnreadBytes }
+    private init(rule: String, configuration: RuleHostConfiguration) {
         self.pool = RuleHostPool(configuration: configuration, load: Self.load(rule), delegate: self.witness)
     }
 
@@ -36,15 +21,20 @@ final class RunningHosts: Sendable {
         confinement: RuleHostConfiguration.Confinement = .auto,
         node: String = "node",
         maxUnreadBytes: Int? = nil,
+        evaluations: Int? = nil,
         _ body: (RunningHosts) async throws -> Value
     ) async throws -> Value {
-        let hosts = RunningHosts(
-            rule: rule,
-            count: count,
-            confinement: confinement,
-            node: node,
-            maxUnreadBytes: maxUnreadBytes
-        )
+        var configuration = RuleHostConfiguration()
+        configuration.count = count
+        configuration.turn = .milliseconds(Self.turn)
+        configuration.memoryBytes = Self.memoryBytes
+        configuration.confinement = confinement
+        configuration.confineExecutable = BuiltProducts.confine
+        configuration.javaScriptDirectory = BuiltProducts.javaScript
+        configuration.node = node
+        if let maxUnreadBytes { configuration.maxUnreadBytes = maxUnreadBytes }
+        if let evaluations { configuration.evaluations = evaluations }
+        let hosts = RunningHosts(rule: rule, configuration: configuration)
         _ = try await hosts.pool.start()
         do {
             let value = try await body(hosts)
@@ -54,6 +44,11 @@ final class RunningHosts: Sendable {
             await hosts.pool.shutdown()
             throw error
         }
+    }
+
+    /// Returns when the thread of the pool has done what it was asked before.
+    func settled() async {
+        await withCheckedContinuation { continuation in self.pool.ping { continuation.resume() } }
     }
 
     func evaluate(
