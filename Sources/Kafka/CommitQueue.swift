@@ -56,7 +56,7 @@ struct CommitQueue {
 
     mutating func started(_ partition: AssignedPartition) {
         self.stored[partition.topicPartition] = partition.committedOffset.map {
-            OffsetCommit(topicPartition: partition.topicPartition, offset: $0, metadata: partition.committedMetadata)
+            OffsetCommit(topicPartition: partition.topicPartition, offset: $0, map: partition.committedMap)
         }
     }
 

@@ -150,15 +150,15 @@ extension ConsumerLoop {
         guard let client = unsafe self.client?.pointer, let queue = unsafe self.queuePointer else { return }
         let list = RDKafkaPartitionList(capacity: offsets.count)
         for commit in offsets {
-            assert(commit.metadata.allSatisfy { $0 < 0x80 }, "commit metadata must be ASCII")
-            guard commit.metadata.count <= OffsetCommit.maxMetadataBytes else {
+            assert(commit.map.allSatisfy { $0 < 0x80 }, "commit metadata must be ASCII")
+            guard commit.map.count <= OffsetCommit.maxMetadataBytes else {
                 let error = KafkaError(
                     RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE,
-                    "\(commit.topicPartition): \(commit.metadata.count) bytes of metadata, 4096 at most"
+                    "\(commit.topicPartition): \(commit.map.count) bytes of metadata, 4096 at most"
                 )
                 return self.settle(ticket, error: error, failed: Set(offsets.map(\.topicPartition)))
             }
-            list.add(commit.topicPartition, offset: commit.offset, metadata: commit.metadata)
+            list.add(commit.topicPartition, offset: commit.offset, metadata: commit.map)
         }
         let error = unsafe rd_kafka_commit_queue(
             client,

@@ -220,10 +220,11 @@ final class ConsumerLoop {
         }
         for partition in news.ends.keys { self.report(self.trouble.fetched(partition)) }
         for (partition, error) in news.failed { self.fetchFailed(partition, error) }
-        if !records.isEmpty, !self.hasFailed, !self.consumer.delegate.recordsReceived(records) {
+        // All of it or nothing: an end without the records before it would be committed over them.
+        guard !self.hasFailed, !records.isEmpty || !news.ends.isEmpty else { return true }
+        if !self.consumer.delegate.batchReceived(records, ends: news.ends) {
             self.intakeIsOpen = self.intakeIsOpen.map { _ in false }
         }
-        if !news.ends.isEmpty { self.consumer.delegate.endsReached(news.ends) }
         return true
     }
 
@@ -301,7 +302,7 @@ final class ConsumerLoop {
                 AssignedPartition(
                     topicPartition: $0.partition,
                     committedOffset: $0.offset >= 0 ? $0.offset : nil,
-                    committedMetadata: $0.offset >= 0 ? $0.metadata : []
+                    committedMap: $0.offset >= 0 ? $0.metadata : []
                 )
             }
         )

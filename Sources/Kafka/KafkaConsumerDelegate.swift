@@ -2,12 +2,12 @@
 ///
 /// All calls come from the consumer's thread; they must not block.
 package protocol KafkaConsumerDelegate: AnyObject, Sendable {
-    /// New partitions (none for a member that is too many), with the committed offset (nil: none, starts at the beginning) and its metadata. Fetching begins after this returns.
+    /// New partitions (none for a member that is too many), with the committed offset (nil: none, starts at the beginning) and its map. Fetching begins after this returns.
     func partitionsAssigned(_ partitions: [AssignedPartition])
-    /// A batch of records, in order per partition. Returns false when intake should stop until `resumeIntake`.
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool
-    /// Everything below these offsets was delivered; nothing more is there at the moment.
-    func endsReached(_ ends: [TopicPartition: Int64])
+    /// A batch of records, in order per partition, and where partitions end: everything below was delivered with this batch or before.
+    ///
+    /// Returns false when intake should stop until `resumeIntake`.
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool
     /// Intake of these has stopped. The consumer stays a member, and accepts commits, until `finishRevocation` is called (or its deadline passes).
     func partitionsRevoked(_ partitions: [TopicPartition])
     /// These are gone already: nothing of them may be committed, and a commit of them is refused.
@@ -20,21 +20,17 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func consumerFailed(_ error: KafkaError)
 }
 
-extension KafkaConsumerDelegate {
-    /// For those that commit nothing.
-    package func endsReached(_ ends: [TopicPartition: Int64]) {}
-}
-
 /// A partition that became ours, and where it starts.
 package struct AssignedPartition: Sendable, Hashable {
     package var topicPartition: TopicPartition
     package var committedOffset: Int64?
-    package var committedMetadata: [UInt8]
+    /// What was complete beyond that offset, as it was committed; empty where nothing was, or nothing can be read.
+    package var committedMap: [UInt8]
 
-    package init(topicPartition: TopicPartition, committedOffset: Int64?, committedMetadata: [UInt8] = []) {
+    package init(topicPartition: TopicPartition, committedOffset: Int64?, committedMap: [UInt8] = []) {
         self.topicPartition = topicPartition
         self.committedOffset = committedOffset
-        self.committedMetadata = committedMetadata
+        self.committedMap = committedMap
     }
 }
 
@@ -43,13 +39,13 @@ package struct OffsetCommit: Sendable, Hashable {
     package var topicPartition: TopicPartition
     /// The next offset to be read: last done plus one, computed in the ledger only.
     package var offset: Int64
-    /// ASCII, 4,096 bytes at most.
-    package var metadata: [UInt8]
+    /// What is complete beyond it; ASCII, 4,096 bytes at most.
+    package var map: [UInt8]
 
-    package init(topicPartition: TopicPartition, offset: Int64, metadata: [UInt8] = []) {
+    package init(topicPartition: TopicPartition, offset: Int64, map: [UInt8] = []) {
         self.topicPartition = topicPartition
         self.offset = offset
-        self.metadata = metadata
+        self.map = map
     }
 
     /// More is refused here: above 32,767 bytes librdkafka 2.0.2 moves the offset, stores an empty text and says `NO_ERROR`.

@@ -31,6 +31,9 @@ package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { "\(self.message) (\(self.code))" }
 
+    /// The metadata of a commit are longer than the broker takes.
+    package var isMetadataTooLarge: Bool { self.isOneOf(RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE) }
+
     /// The cluster refuses a topic, the group or the whole cluster to this client.
     package var isAuthorization: Bool {
         switch rd_kafka_resp_err_t(self.number) {

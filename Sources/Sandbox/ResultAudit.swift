@@ -128,7 +128,7 @@ package final class ResultAudit: KafkaConsumerDelegate {
         }
     }
 
-    package func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    package func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         self.state.withLock { state in
             for record in records where record.offset >= state.positions[record.topicPartition, default: 0] {
                 state.positions[record.topicPartition] = record.offset + 1

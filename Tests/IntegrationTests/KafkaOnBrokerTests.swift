@@ -76,7 +76,7 @@ struct KafkaOnBrokerTests {
         try await broker.wait("the revoke") { !first.revoked.withLock { $0.isEmpty } }
         // Still a member: this commit counts, and nobody else starts before it.
         let commits = first.revoked.withLock { $0 }.map {
-            OffsetCommit(topicPartition: $0, offset: 0, metadata: [0x6D])
+            OffsetCommit(topicPartition: $0, offset: 0, map: [0x6D])
         }
         let answer = await withCheckedContinuation { continuation in
             one.commit(commits) { continuation.resume(returning: $0) }
@@ -86,7 +86,7 @@ struct KafkaOnBrokerTests {
         one.finishRevocation()
         try await broker.wait("one partition each") { !second.assigned.withLock { $0.isEmpty } }
         let taken = second.assigned.withLock { $0 }
-        #expect(taken.count == 1 && taken[0].committedOffset == 0 && taken[0].committedMetadata == [0x6D])
+        #expect(taken.count == 1 && taken[0].committedOffset == 0 && taken[0].committedMap == [0x6D])
         await two.close()
         await one.close()
     }
@@ -272,7 +272,7 @@ final class DrainingMember: KafkaConsumerDelegate {
     let revoked = Mutex<[TopicPartition]>([])
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) { self.assigned.withLock { $0 += partitions } }
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool { true }
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool { true }
     func partitionsRevoked(_ partitions: [TopicPartition]) { self.revoked.withLock { $0 += partitions } }
     func partitionsLost(_ partitions: [TopicPartition]) {}
     func consumerProblemChanged(_ problem: KafkaError?) {}
@@ -286,7 +286,7 @@ final class CommittingMember: KafkaConsumerDelegate {
     let lost = Mutex(0)
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) {}
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         self.values.withLock { $0 += records.compactMap { $0.value?.first } }
         let commits = records.suffix(1).map { OffsetCommit(topicPartition: $0.topicPartition, offset: $0.offset + 1) }
         self.consumer.withLock { $0 }?.commit(commits) { _ in }

@@ -225,7 +225,7 @@ final class RecordReader: KafkaConsumerDelegate {
     var records: [KafkaRecord] { self.kept.withLock { $0 } }
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) {}
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         self.kept.withLock { $0 += records }
         return true
     }

@@ -59,7 +59,7 @@ private final class LoginRelay: KafkaConsumerDelegate {
         self.forgotten = offset
     }
 
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         for record in records where record.topicPartition.partition != 0 || record.offset != self.forgotten {
             guard case .success(let event) = NativeEventDecoder().decode(record) else { continue }
             let result = self.builder.update(event, ChainState(user: event.user, context: event.context))

@@ -1,29 +1,32 @@
 import Kafka
 
-/// The key of the order: one user of one partition; strict order inside, none between.
-struct LaneKey: Hashable, Sendable {
-    var partition: TopicPartition
-    var user: String
-}
-
 /// A record on its way through the worker.
 ///
 /// It is handed from place to place many times: what never changes is behind one reference.
 struct AdmittedLogin: Sendable {
+    /// Which login it is: no two assignments share an epoch.
+    struct ID: Hashable, Sendable {
+        var epoch: Int
+        var offset: Int64
+    }
+
     private final class Content: Sendable {
         let record: KafkaRecord
         let epoch: Int
+        let arrival: Int
         let arrived: ContinuousClock.Instant
         let event: Result<LoginEvent, DecodingFailure>?
 
         init(
             _ record: KafkaRecord,
             _ epoch: Int,
+            _ arrival: Int,
             _ arrived: ContinuousClock.Instant,
             _ event: Result<LoginEvent, DecodingFailure>?
         ) {
             self.record = record
             self.epoch = epoch
+            self.arrival = arrival
             self.arrived = arrived
             self.event = event
         }
@@ -38,8 +41,8 @@ struct AdmittedLogin: Sendable {
     /// nil before the first attempt: what most logins are.
     private var latest: Retry?
 
-    init(record: KafkaRecord, epoch: Int, arrived: ContinuousClock.Instant) {
-        self.content = Content(record, epoch, arrived, nil)
+    init(record: KafkaRecord, epoch: Int, arrival: Int, arrived: ContinuousClock.Instant) {
+        self.content = Content(record, epoch, arrival, arrived, nil)
     }
 
     var retry: RetryState {
@@ -47,18 +50,21 @@ struct AdmittedLogin: Sendable {
         set { self.latest = Retry(newValue) }
     }
 
+    var id: ID { ID(epoch: self.epoch, offset: self.offset) }
     var record: KafkaRecord { self.content.record }
     var offset: Int64 { self.content.record.offset }
     var topicPartition: TopicPartition { self.content.record.topicPartition }
     /// Of the assignment that it was read in; a completion of an older one counts for nothing.
     var epoch: Int { self.content.epoch }
+    /// Its number among all that were read, of whatever partition: who has the lowest goes first.
+    var arrival: Int { self.content.arrival }
     var arrived: ContinuousClock.Instant { self.content.arrived }
     /// nil until it is decoded.
     var event: Result<LoginEvent, DecodingFailure>? { self.content.event }
 
     func decoded(_ event: Result<LoginEvent, DecodingFailure>) -> AdmittedLogin {
         var login = self
-        login.content = Content(self.record, self.epoch, self.arrived, event)
+        login.content = Content(self.record, self.epoch, self.arrival, self.arrived, event)
         return login
     }
 
@@ -79,4 +85,8 @@ struct AdmittedLogin: Sendable {
         }
         return LaneKey(partition: self.topicPartition, user: user)
     }
+}
+
+extension AdmittedLogin: Equatable {
+    static func == (one: Self, other: Self) -> Bool { one.id == other.id }
 }

@@ -9,11 +9,19 @@ struct CommitSchedule {
         case wait(until: ContinuousClock.Instant)
     }
 
+    enum Answer: Equatable {
+        case stored
+        /// So much waits again; the next attempt comes after a while.
+        case refused(Int)
+        /// So much waits again, in other words, which nothing keeps from being sent at once.
+        case reworded(Int)
+    }
+
     /// Measured cost of a commit of eight partitions: 0.14 ms of our processor time, 0.7 ms of the broker's (KAFKA.md); so 40 a second are cheap.
     static let interval = Duration.milliseconds(25)
     let limit: Int
     private(set) var isInFlight = false
-    /// Offsets that may be committed and are not.
+    /// Completions that a commit may name and none does.
     private(set) var waiting = 0
     private var lastSent: ContinuousClock.Instant?
     private var notBefore: ContinuousClock.Instant?
@@ -36,16 +44,16 @@ struct CommitSchedule {
         return .commit
     }
 
-    mutating func answered(_ now: ContinuousClock.Instant, succeeded: Bool, count: Int) {
+    mutating func answered(_ now: ContinuousClock.Instant, _ answer: Answer) {
         self.isInFlight = false
-        guard !succeeded else {
-            self.notBefore = nil
-            return
+        switch answer {
+        case .stored: self.notBefore = nil
+        case .refused(let count):
+            self.waiting += count
+            self.notBefore = now.advanced(by: .milliseconds(500))
+        case .reworded(let count):
+            self.waiting += count
+            (self.lastSent, self.notBefore) = (nil, nil)
         }
-        self.waiting += count
-        self.notBefore = now.advanced(by: .milliseconds(500))
     }
-
-    /// Nothing that waited is ours any more.
-    mutating func reset() { self.waiting = 0 }
 }

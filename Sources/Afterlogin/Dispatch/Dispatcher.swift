@@ -3,7 +3,7 @@ import Synchronization
 
 /// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.
 ///
-/// All decisions are its `StateMachine`'s, made behind one lock; what it decides is done after the lock is released.
+/// All decisions are those of `Dispatch`, made behind one lock; what it decides is done after the lock is released.
 package final class Dispatcher: RecordReceiver {
     private let pipeline: LoginPipeline
     private let decoder: any EventDecoder
@@ -15,7 +15,7 @@ package final class Dispatcher: RecordReceiver {
     private let processDuration: MetricSeries
     private let finished: (updates: MetricSeries, denials: MetricSeries, failures: MetricSeries)
     let clock: any WorkerClock
-    private let state: Mutex<StateMachine>
+    private let state: Mutex<State>
 
     package init(
         _ configuration: Configuration,
@@ -41,13 +41,14 @@ package final class Dispatcher: RecordReceiver {
             metrics.series(.loginsFinished, ResultRecord.Kind.failure.rawValue)
         )
         self.clock = clock
-        let limits = DispatchState.Limits(
+        let limits = Dispatch.Limits(
             concurrency: configuration.concurrency,
             logins: configuration.admitted.logins,
             bytes: configuration.admitted.bytes,
-            unacknowledged: configuration.maxUncommitted
+            uncommitted: configuration.maxUncommitted,
+            mapBytes: source.keepsCompletionMap ? CompletionMap.maxBytes : nil
         )
-        self.state = Mutex(StateMachine(limits, clock.now))
+        self.state = Mutex(State(dispatch: Dispatch(limits: limits), lastProgress: clock.now))
     }
 
     /// Returns when the input has ended and all of it is done, or after `stop` when the drain is over.
@@ -55,10 +56,11 @@ package final class Dispatcher: RecordReceiver {
     /// - Throws: what keeps the worker from going on.
     package func run() async throws {
         // Told to stop before it began: nothing is there to drain.
-        guard !self.snapshot(\.dispatch.isStopping) else { return }
+        guard !self.snapshot(\.dispatch.drain.isStopping) else { return }
         try self.source.start(self)
         try await withCheckedThrowingContinuation { continuation in
-            self.update { $0.waiting(continuation) }
+            let end = self.state.withLock { $0.waited(continuation) }
+            if let end { continuation.resume(with: end) }
         }
     }
 
@@ -66,48 +68,49 @@ package final class Dispatcher: RecordReceiver {
     package func stop() {
         self.source.stopIntake()
         let deadline = self.clock.now.advanced(by: self.drain)
-        self.update { $0.stopped(deadline) }
-        self.wake(at: deadline)
+        self.update { $0.dispatch.stopped(deadline: deadline, $1) }
     }
 
     /// What is left of the drain for results on their way, but a moment at least.
     var timeToFlush: Duration {
-        let left = self.snapshot(\.stopDeadline).map { $0 - self.clock.now } ?? self.drain
+        let left = self.snapshot(\.dispatch.drain.stopDeadline).map { $0 - self.clock.now } ?? self.drain
         return max(left, .seconds(1))
     }
 
     // MARK: What the source tells
 
     package func partitionsAssigned(_ partitions: [AssignedPartition]) {
-        let now = self.clock.now
-        self.update { $0.partitionsAssigned(partitions, now) }
+        self.update { $0.assigned(partitions, $1) }
         let names = partitions.map {
             "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
         }
         self.log.log(.info, "assigned: \(names.isEmpty ? "no partitions" : names.joined(separator: ", "))")
     }
 
-    package func recordsReceived(_ records: [KafkaRecord]) -> Bool {
-        let now = self.clock.now
-        let (decodes, isOpen) = self.state.withLock { $0.recordsReceived(records, now) }
+    package func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
+        var isOpen = false
+        self.update { state, now in
+            let step = state.dispatch.batchReceived(records, ends: ends, now)
+            isOpen = !state.dispatch.intake.isClosed
+            return step
+        }
         if let first = records.first {
             self.metrics.add(.recordsConsumed, Double(records.count), first.topicPartition.topic)
         }
-        if decodes { Task { self.decodeAll() } }
         return isOpen
     }
 
     /// One at a time, so that the order of a partition is kept.
     private func decodeAll() {
         while true {
-            let batch = self.state.withLock { $0.takeInbox() }
+            let batch = self.state.withLock { $0.dispatch.inboxTaken() }
             guard !batch.isEmpty else { return }
             // A part at a time: the first logins of a large batch need not wait for its last.
             for start in stride(from: 0, to: batch.count, by: 32) {
                 let decoded = batch[start..<min(start + 32, batch.count)].map { login in
                     login.decoded(self.decoder.decode(login.record))
                 }
-                self.update { $0.decoded(decoded) }
+                self.update { $0.dispatch.decoded(decoded, $1) }
             }
         }
     }
@@ -115,8 +118,7 @@ package final class Dispatcher: RecordReceiver {
     package func partitionsRevoked(_ partitions: [TopicPartition]) {
         let deadline = self.clock.now.advanced(by: self.drain)
         self.log.log(.info, "revoked: \(partitions.map(\.description).joined(separator: ", ")); draining")
-        self.update { $0.partitionsRevoked(partitions, deadline) }
-        self.wake(at: deadline)
+        self.update { $0.dispatch.partitionsRevoked(partitions, deadline: deadline, $1) }
     }
 
     package func partitionsLost(_ partitions: [TopicPartition]) {
@@ -124,14 +126,11 @@ package final class Dispatcher: RecordReceiver {
             .warning,
             "lost: \(partitions.map(\.description).joined(separator: ", ")); nothing of them is committed"
         )
-        var isEmpty = false
-        self.update { isEmpty = $0.partitionsLost(partitions) }
-        // What waits in the producer would be a zombie's.
-        if isEmpty { self.publisher.purge() }
+        self.update { $0.dispatch.partitionsLost(partitions, $1) }
     }
 
     package func consumerProblemChanged(_ problem: KafkaError?) {
-        self.state.withLock { $0.problemChanged(problem) }
+        self.state.withLock { $0.problem = problem }
         if let problem {
             self.log.log(.error, "Kafka: \(problem)")
         } else {
@@ -139,13 +138,9 @@ package final class Dispatcher: RecordReceiver {
         }
     }
 
-    package func consumerFailed(_ error: KafkaError) { self.end(.failure(error)) }
+    package func consumerFailed(_ error: KafkaError) { self.fail(error) }
 
-    package func endsReached(_ ends: [TopicPartition: Int64]) {
-        self.update { $0.endsReached(ends) }
-    }
-
-    package func inputEnded() { self.update { $0.inputEnded() } }
+    package func inputEnded() { self.update { $0.dispatch.inputEnded($1) } }
 
     // MARK: A login
 
@@ -159,57 +154,44 @@ package final class Dispatcher: RecordReceiver {
     private func process(_ login: AdmittedLogin) async -> AdmittedLogin? {
         guard let event = login.event else { return nil }
         switch await self.pipeline.process(login.record, event, login.retry) {
-        case .result(let result): return await self.publish(result, login)
-        case .stopped: self.update { $0.givenUp(login) }
+        case .result(let result): return self.update(goesOn: true) { $0.finished(login, result, $1) }
+        case .stopped: return self.update(goesOn: true) { $0.dispatch.interrupted(login, $1) }
         case .retry(let retry, let pause, let reason):
-            let due = self.clock.now.advanced(by: pause)
-            guard let login = self.park(login, .retry(reason), retry) else { return nil }
-            Task {
-                try? await self.sleep(until: due)
-                self.update { $0.retryDue(login) }
-            }
+            var login = login
+            login.retry = retry
+            return self.update(goesOn: true) { $0.heldBack(login, for: reason, until: $1.advanced(by: pause), $1) }
         case .outage(let outage, let retry):
-            guard let login = self.park(login, .outage(outage.reason), retry) else { return nil }
-            Task {
+            var login = login
+            login.retry = retry
+            let next = self.update(goesOn: true) { $0.heldBack(login, for: outage.reason, until: nil, $1) }
+            Task { [login] in
                 await outage.waitUntilOver()
-                self.update { $0.retryDue(login) }
+                self.update { $0.dispatch.resumed(login, $1) }
             }
+            return next
         }
-        return nil
     }
 
-    private func park(
-        _ login: AdmittedLogin,
-        _ delay: StateMachine.Delay,
-        _ retry: RetryState
-    ) -> AdmittedLogin? {
-        var login = login
-        login.retry = retry
-        var isParked = false
-        self.update { isParked = $0.delayed(login, delay) }
-        return isParked ? login : nil
-    }
-
-    private func publish(_ result: ResultRecord, _ login: AdmittedLogin) async -> AdmittedLogin? {
-        guard await self.mayPublish(login) else {
-            self.metrics.add(.staleResults)
-            self.update { $0.becameStale(login) }
-            return nil
-        }
-        // Handed over before the lane moves on: the publisher keeps the order from here.
-        self.handOver(result, login)
-        var next: AdmittedLogin?
-        self.update { next = $0.published(login) }
-        return next
-    }
-
-    private func mayPublish(_ login: AdmittedLogin) async -> Bool {
-        while true {
-            guard self.state.withLock({ $0.dispatch.isCurrent(login) }) else { return false }
+    /// Hands a result over; false where it must wait.
+    private func publish(_ login: AdmittedLogin, _ result: ResultRecord) -> Bool {
+        guard self.source.leaseIsValid else {
             // After a gap nothing is published until a commit of the current generation has succeeded (KAFKA.md, "A zombie").
-            if self.source.leaseIsValid { return true }
-            try? await self.sleep(until: self.clock.now.advanced(by: .milliseconds(50)))
+            Task { await self.publishWhenLeased(login, result) }
+            return false
         }
+        self.handOver(result, login)
+        return true
+    }
+
+    private func publishWhenLeased(_ login: AdmittedLogin, _ result: ResultRecord) async {
+        while self.snapshot({ $0.dispatch.partitions.isCurrent(login) }) {
+            if self.source.leaseIsValid {
+                self.handOver(result, login)
+                return self.update { $0.dispatch.published([login], $1) }
+            }
+            await self.sleep(until: self.clock.now.advanced(by: .milliseconds(50)))
+        }
+        self.update { $0.becameStale(login, $1) }
     }
 
     private func handOver(_ result: ResultRecord, _ login: AdmittedLogin) {
@@ -219,16 +201,15 @@ package final class Dispatcher: RecordReceiver {
             switch outcome {
             case .acknowledged: self.acknowledged(kind, failure?.reason, login)
             case .refused(let reason): self.refused(failure, login, reason)
-            case .dropped: self.update { $0.dropped(login) }
-            case .failed(let error): self.end(.failure(error))
+            case .dropped: self.update { $0.dropped(login, $1) }
+            case .failed(let error): self.fail(error)
             }
         }
     }
 
     private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {
-        let now = self.clock.now
-        self.update { $0.acknowledged(login, kind, reason, now) }
-        self.processDuration.observe((now - login.arrived).inSeconds)
+        self.update { $0.acknowledged(login, kind, reason, $1) }
+        self.processDuration.observe((self.clock.now - login.arrived).inSeconds)
         switch kind {
         case .update: self.finished.updates.add()
         case .denial: self.finished.denials.add()
@@ -245,44 +226,57 @@ package final class Dispatcher: RecordReceiver {
         self.state.withLock { $0.refused(login, reason) }
         let due = self.clock.now.advanced(by: .seconds(10))
         Task {
-            try? await self.sleep(until: due)
+            await self.sleep(until: due)
             // By then its partition may be another worker's.
-            if self.snapshot({ $0.dispatch.isCurrent(login) }) { return self.handOver(failure, login) }
-            self.update { $0.dropped(login) }
+            if self.snapshot({ $0.dispatch.partitions.isCurrent(login) }) { return self.handOver(failure, login) }
+            self.update { $0.dropped(login, $1) }
         }
     }
 
     // MARK: Behind the lock, and after it
 
-    private func update(_ change: (inout StateMachine) -> Void) {
-        let now = self.clock.now
-        let actions = self.state.withLock { state in
-            change(&state)
-            return state.actions(now)
-        }
-        self.perform(actions)
+    private func update(_ event: (inout State, Dispatch.Instant) -> Dispatch.Step) {
+        _ = self.update(goesOn: false, event)
     }
 
-    private func perform(_ actions: StateMachine.Actions) {
-        for login in actions.starts { Task { await self.work(login) } }
-        if !actions.commit.isEmpty { self.commit(actions.commit) }
-        if let instant = actions.wakeAt { self.wake(at: instant) }
-        if actions.resumesIntake { self.source.resumeIntake() }
-        if actions.abandoned > 0 {
-            self.log.log(
-                .warning,
-                "the drain missed its deadline: \(actions.abandoned) logins are not done, and run again"
-            )
+    /// Tells an event, and does what follows from it; with `goesOn` one of the logins that may begin is left to the caller.
+    private func update(
+        goesOn: Bool,
+        _ event: (inout State, Dispatch.Instant) -> Dispatch.Step
+    ) -> AdmittedLogin? {
+        let now = self.clock.now
+        var (step, consequence) = self.state.withLock { state in
+            let step = event(&state, now)
+            return (step, state.consequence(of: step))
         }
-        if actions.finishesRevocation { self.source.finishRevocation() }
-        if let (waiter, result) = actions.ended { waiter.resume(with: result) }
+        let next = goesOn && !step.starts.isEmpty ? step.starts.removeFirst() : nil
+        self.perform(step)
+        if consequence.stale > 0 { self.metrics.add(.staleResults, Double(consequence.stale)) }
+        if let (waiter, result) = consequence.ended { waiter.resume(with: result) }
+        // Handed over before the lane moves on: the publisher keeps the order from here.
+        let published = consequence.results.filter { self.publish($0.login, $0.result) }.map(\.login)
+        guard !published.isEmpty else { return next }
+        let other = self.update(goesOn: goesOn && next == nil) { $0.dispatch.published(published, $1) }
+        return next ?? other
+    }
+
+    private func perform(_ step: Dispatch.Step) {
+        for login in step.starts { Task { await self.work(login) } }
+        if step.decodes { Task { self.decodeAll() } }
+        if !step.commit.isEmpty { self.commit(step.commit) }
+        if let instant = step.wakeAt { self.wake(at: instant) }
+        if step.resumesIntake { self.source.resumeIntake() }
+        for remark in step.remarks { self.log.log(.warning, remark.description) }
+        if step.finishesRevocation { self.source.finishRevocation() }
+        // What waits there would be a zombie's.
+        if step.purges { self.publisher.purge() }
     }
 
     private func commit(_ offsets: [OffsetCommit]) {
         self.source.commit(offsets) { result in
-            let now = self.clock.now
-            self.metrics.add(.commits, 1, result.isSuccess ? "stored" : "refused")
-            self.update { $0.commitAnswered(offsets, result, now) }
+            let answer = CommitAnswer(result)
+            self.metrics.add(.commits, 1, answer == .stored ? "stored" : "refused")
+            self.update { $0.dispatch.commitAnswered(answer, $1) }
             if case .failure(let error) = result { self.log.log(.warning, "a commit was refused: \(error)") }
         }
     }
@@ -290,25 +284,17 @@ package final class Dispatcher: RecordReceiver {
     /// Looks at the deadlines again then.
     private func wake(at instant: ContinuousClock.Instant) {
         Task {
-            try? await self.sleep(until: instant)
-            self.update { $0.timerFired(instant) }
+            await self.sleep(until: instant)
+            self.update { $0.dispatch.clockTicked($1) }
         }
     }
 
-    private func sleep(until instant: ContinuousClock.Instant) async throws {
-        try await self.clock.sleep(until: instant, tolerance: nil)
+    private func sleep(until instant: ContinuousClock.Instant) async {
+        try? await self.clock.sleep(until: instant, tolerance: nil)
     }
 
-    private func end(_ result: Result<Void, any Error>) {
-        self.update { $0.ended(result) }
-    }
+    private func fail(_ error: any Error) { self.update { state, _ in state.failed(error) } }
 
     /// For status and readiness.
-    func snapshot<Value>(_ read: (StateMachine) -> Value) -> Value { self.state.withLock { read($0) } }
-}
-
-extension Result {
-    fileprivate var isSuccess: Bool {
-        if case .success = self { true } else { false }
-    }
+    func snapshot<Value>(_ read: (State) -> Value) -> Value { self.state.withLock { read($0) } }
 }

@@ -85,7 +85,8 @@ package final class NDJSONSource: RecordSource {
     /// A part at a time, so that the limits of what is admitted hold also for short lines.
     private func deliver(_ records: [KafkaRecord], _ receiver: any RecordReceiver) {
         for start in stride(from: 0, to: records.count, by: 500) {
-            if receiver.recordsReceived(Array(records[start..<min(start + 500, records.count)])) { continue }
+            let part = Array(records[start..<min(start + 500, records.count)])
+            if receiver.batchReceived(part, ends: [:]) { continue }
             // `resumeIntake` may have come before the answer: then the flow is what it says.
             while !self.flow.withLock({ $0.isStopped || $0.hasResumed }) { self.waker.wait(.milliseconds(500)) }
             self.flow.withLock { $0.hasResumed = false }
@@ -111,6 +112,7 @@ package final class NDJSONSource: RecordSource {
         completion(.success(()))
     }
 
+    package var keepsCompletionMap: Bool { false }
     package func close() async { self.stopIntake() }
     package var leaseIsValid: Bool { true }
     package func highWatermarks() -> [TopicPartition: Int64] { [:] }

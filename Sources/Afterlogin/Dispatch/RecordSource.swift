@@ -11,6 +11,8 @@ package protocol RecordSource: Sendable {
     /// What was revoked has drained.
     func finishRevocation()
     func commit(_ offsets: [OffsetCommit], completion: @escaping @Sendable (Result<Void, KafkaError>) -> Void)
+    /// Whether the map of a commit comes back with the next assignment.
+    var keepsCompletionMap: Bool { get }
     func close() async
     /// False when this member may have lost its partitions without knowing it: nothing may be published then.
     var leaseIsValid: Bool { get }
@@ -64,6 +66,7 @@ package final class KafkaRecordSource: RecordSource {
     ) {
         self.consumer.commit(offsets, completion: completion)
     }
+    package var keepsCompletionMap: Bool { true }
     package func close() async {
         await self.consumer.close()
         self.relay.receiver.withLock { $0 = nil }
@@ -79,8 +82,9 @@ private final class Relay: KafkaConsumerDelegate {
     private var current: (any RecordReceiver)? { self.receiver.withLock { $0 } }
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) { self.current?.partitionsAssigned(partitions) }
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool { self.current?.recordsReceived(records) ?? false }
-    func endsReached(_ ends: [TopicPartition: Int64]) { self.current?.endsReached(ends) }
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
+        self.current?.batchReceived(records, ends: ends) ?? false
+    }
     func partitionsRevoked(_ partitions: [TopicPartition]) { self.current?.partitionsRevoked(partitions) }
     func partitionsLost(_ partitions: [TopicPartition]) { self.current?.partitionsLost(partitions) }
     func consumerProblemChanged(_ problem: KafkaError?) { self.current?.consumerProblemChanged(problem) }

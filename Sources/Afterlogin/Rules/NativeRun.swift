@@ -21,7 +21,11 @@ struct NativeRun {
             let start = ContinuousClock.now
             let ending = await self.run(rule, login, services)
             let calls = services.calls.entry(0)
-            if let outage = services.calls.outage { return .outage(outage) }
+            // What the rule made of it is dropped; what the rules before it made is kept, for the retry starts behind them.
+            if let outage = services.calls.outage {
+                verdict = .outage(outage)
+                break
+            }
             var report = RuleReport(
                 name: rule.name,
                 outcome: .completed,

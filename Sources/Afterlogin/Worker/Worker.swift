@@ -57,7 +57,7 @@ package final class Worker: Sendable {
     /// Begins the drain; `run` returns when it is over.
     package func stop() { self.dispatcher.stop() }
 
-    package var isStopping: Bool { self.dispatcher.snapshot { $0.stopDeadline != nil } }
+    package var isStopping: Bool { self.dispatcher.snapshot { $0.dispatch.drain.stopDeadline != nil } }
 
     package var tally: Dispatcher.Tally { self.dispatcher.snapshot(\.tally) }
 
@@ -65,16 +65,19 @@ package final class Worker: Sendable {
     package func readiness() -> Readiness {
         let problem = self.publisher.problem
         return self.dispatcher.snapshot { state in
-            if state.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
-            if state.revocation != nil { return .notReady("draining: partitions were revoked") }
+            if state.dispatch.drain.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
+            if state.dispatch.drain.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
             if let problem = problem ?? state.refusal { return .notReady(problem) }
-            if !state.isAssigned { return .notReady("no assignment: the worker starts, or its group rebalances") }
-            if state.dispatch.admitted > 0 {
+            if !state.dispatch.partitions.isAssigned {
+                return .notReady("no assignment: the worker starts, or its group rebalances")
+            }
+            if state.dispatch.intake.admitted > 0 {
                 let still = ContinuousClock.now - state.lastProgress
                 if still > Self.longestStandstill {
                     let reason =
-                        state.dispatch.waitingReasons.max { $0.value < $1.value }?.key ?? "rules are still running"
+                        state.dispatch.lanes.waitingReasons.max { $0.value < $1.value }?.key
+                        ?? "rules are still running"
                     return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
                 }
             }
@@ -108,23 +111,23 @@ package final class Worker: Sendable {
         return self.dispatcher.snapshot { state in
             WorkerStatus(
                 uptime: now - self.started,
-                assignment: state.dispatch.partitions.map { partition, held in
+                assignment: state.dispatch.partitions.all.map { held in
                     WorkerStatus.Partition(
-                        partition: partition,
+                        partition: held.name,
                         epoch: held.epoch,
                         committed: held.committed,
-                        lag: watermarks[partition].map { max(0, $0 - (held.position ?? 0)) }
+                        lag: watermarks[held.name].map { max(0, $0 - (held.position ?? 0)) }
                     )
                 }.sorted {
                     ($0.partition.topic, $0.partition.partition) < ($1.partition.topic, $1.partition.partition)
                 },
-                running: state.dispatch.running,
-                waiting: state.dispatch.waitingReasons,
-                admitted: state.dispatch.admitted,
-                admittedBytes: state.dispatch.admittedBytes,
-                uncommitted: state.dispatch.partitions.values.reduce(0) { $0 + $1.ledger.resolvedBeyond },
-                oldest: state.dispatch.lanes.values.lazy.map(\.first.arrived).min().map { now - $0 },
-                intakeIsOpen: !state.dispatch.intakeIsClosed,
+                running: state.dispatch.lanes.working + state.dispatch.lanes.idle,
+                waiting: state.dispatch.lanes.waitingReasons,
+                admitted: state.dispatch.intake.admitted,
+                admittedBytes: state.dispatch.intake.admittedBytes,
+                uncommitted: state.dispatch.partitions.uncovered,
+                oldest: state.dispatch.lanes.all.compactMap(\.first?.arrived).min().map { now - $0 },
+                intakeIsOpen: !state.dispatch.intake.isClosed,
                 tally: state.tally,
                 problem: state.problem?.description
             )
@@ -179,17 +182,4 @@ package struct WorkerStatus: Sendable {
     package var intakeIsOpen: Bool
     package var tally: Dispatcher.Tally
     package var problem: String?
-}
-
-extension DispatchState {
-    /// How many logins wait, by reason; the first 20 reasons.
-    var waitingReasons: [String: Int] {
-        guard self.waiting > 0 else { return [:] }
-        var reasons: [String: Int] = [:]
-        for lane in self.lanes.values {
-            guard case .waiting(let reason) = lane.state else { continue }
-            reasons[reasons[reason] != nil || reasons.count < 20 ? reason : "other reasons", default: 0] += 1
-        }
-        return reasons
-    }
 }

@@ -62,6 +62,8 @@ struct RecordBatch: ~Copyable {
                     if let last = run?.last, message.offset <= last {
                         news.restarted[value] = message.offset
                         records.removeAll { $0.topicPartition == value }
+                        // It was the end of what was read before.
+                        news.ends[value] = nil
                     }
                     run?.last = message.offset
                     records.append(message.record(of: value))

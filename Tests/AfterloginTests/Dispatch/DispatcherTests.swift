@@ -8,123 +8,13 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct DispatcherTests {
-    private static let partition = TopicPartition(topic: "logins", partition: 0)
-
-    /// A chain that does what the test says for a login, by its id.
-    private final class ScriptedChain: ChainEvaluator {
-        typealias Script = @Sendable (_ id: String, _ attempt: Int) async -> ChainVerdict
-        private let script: Script
-        private let state = Mutex<(running: Int, most: Int, order: [String])>((0, 0, []))
-        let changed = Signal()
-
-        init(_ script: @escaping Script) { self.script = script }
-
-        var mostRunning: Int { self.state.withLock { $0.most } }
-        var order: [String] { self.state.withLock { $0.order } }
-
-        func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
-            self.state.withLock { state in
-                state.running += 1
-                state.most = max(state.most, state.running)
-                state.order.append(id)
-            }
-            self.changed.send()
-            let verdict = await self.script(id, state.attempt)
-            self.state.withLock { $0.running -= 1 }
-            var state = state
-            if case .failed(let failure) = verdict {
-                state.reports.append(
-                    RuleReport(name: failure.rule, outcome: .failed, milliseconds: 0, calls: 0, attempts: state.attempt)
-                )
-            }
-            return (state, verdict)
-        }
-    }
-
-    /// What a test wants otherwise than by default.
-    private struct Change {
-        var apply: (inout Configuration) -> Void
-        static var none: Self { Self { _ in } }
-        static func set<Value>(
-            _ path: WritableKeyPath<Configuration, Value>,
-            _ value: Value
-        ) -> Self {
-            Self { $0[keyPath: path] = value }
-        }
-    }
-
-    private struct Bench {
-        let source = MemorySource()
-        let publisher = MemoryPublisher()
-        let chain: ScriptedChain
-        let worker: Worker
-        let metrics = Metrics()
-        private let log = LogLines()
-        var lines: String { self.log.text }
-
-        init(_ change: Change = .none, _ script: @escaping ScriptedChain.Script) {
-            var configuration = Configuration()
-            configuration.rules.backoff = .init(base: .milliseconds(1), cap: .milliseconds(5))
-            change.apply(&configuration)
-            self.chain = ScriptedChain(script)
-            self.worker = Worker(
-                configuration: configuration,
-                chain: self.chain,
-                chainNames: ["scripted"],
-                log: Log(level: .warning, redactor: Redactor(), format: .json, write: self.log.append),
-                metrics: self.metrics,
-                source: self.source,
-                publisher: self.publisher
-            )
-        }
-
-        /// Starts the worker with the partition assigned.
-        func start() async -> Task<Dispatcher.Tally, any Error> {
-            let task = Task { try await self.worker.run() }
-            await self.source.changed.wait { self.source.receiver != nil }
-            self.source.receiver?.partitionsAssigned(
-                [AssignedPartition(topicPartition: DispatcherTests.partition, committedOffset: nil)]
-            )
-            return task
-        }
-
-        @discardableResult
-        func send(_ logins: [(offset: Int64, user: String)]) -> Bool {
-            self.source.receiver?.recordsReceived(logins.map { DispatcherTests.record($0.offset, $0.user) }) ?? false
-        }
-
-        func waitForResults(_ count: Int) async {
-            await self.publisher.changed.wait { self.publisher.results.count >= count }
-        }
-
-        func waitForCommit(_ offset: Int64) async {
-            await self.source.changed.wait { self.source.committed(DispatcherTests.partition) == offset }
-        }
-    }
-
-    private static func record(_ offset: Int64, _ user: String) -> KafkaRecord {
-        KafkaRecord(
-            topicPartition: self.partition,
-            offset: offset,
-            timestamp: 1_800_000_000_000,
-            key: Array(user.utf8),
-            value: Array(#"{"id":"\#(offset)","user":{"user_id":"\#(user)"}}"#.utf8)
-        )
-    }
-
-    private static func offset(_ result: ResultRecord) throws -> Int64 {
-        let value = try JSONText(validating: #require(result.value))
-        let id = value["data"]?["login"]?["id"]?.string ?? value["id"]?.string
-        return try #require(id.flatMap { Int64($0) })
-    }
-
     @Test(arguments: UInt64(1)...8)
     func everyLoginGetsOneResultInTheOrderOfItsUser(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let logins = (0..<400).map { (offset: Int64($0), user: "user-\(Int.random(in: 0..<20, using: &random))") }
         let slow = Set((0..<60).map { _ in String(Int.random(in: 0..<400, using: &random)) })
         let failing = Set((0..<40).map { _ in String(Int.random(in: 0..<400, using: &random)) })
-        let bench = Bench(.set(\.concurrency, 7)) { id, attempt in
+        let bench = DispatchBench(.set(\.concurrency, 7)) { id, attempt in
             if slow.contains(id) { for _ in 0..<20 { await Task.yield() } }
             if failing.contains(id), attempt < 3 {
                 return .failed(
@@ -139,7 +29,7 @@ struct DispatcherTests {
         var last: [String: Int64] = [:]
         var seen: Set<Int64> = []
         for result in bench.publisher.results {
-            let offset = try Self.offset(result)
+            let offset = try DispatchBench.offset(result)
             let user = logins[Int(offset)].user
             #expect(offset > last[user] ?? -1, "seed \(seed)")
             last[user] = offset
@@ -154,7 +44,9 @@ struct DispatcherTests {
 
     @Test
     func aUserThatWaitsForARetryHoldsNobodyElse() async throws {
-        let bench = Bench(.set(\.rules.backoff, Configuration.Backoff(base: .seconds(3_600), cap: .seconds(3_600)))) {
+        let bench = DispatchBench(
+            .set(\.rules.backoff, Configuration.Backoff(base: .seconds(3_600), cap: .seconds(3_600)))
+        ) {
             id,
             _ in
             id == "0"
@@ -166,9 +58,9 @@ struct DispatcherTests {
         let task = await bench.start()
         bench.send([(0, "a"), (1, "b"), (2, "a"), (3, "c")])
         await bench.waitForResults(2)
-        #expect(Set(try bench.publisher.results.map(Self.offset)) == [1, 3])
-        // Nothing may be committed: offset 0 is not done.
-        #expect(bench.source.commits.isEmpty)
+        #expect(Set(try bench.publisher.results.map(DispatchBench.offset)) == [1, 3])
+        // Nothing may be committed but what is done beyond it: offset 0 is not done.
+        #expect(bench.source.committed(DispatchBench.partition) ?? 0 == 0)
         #expect(bench.worker.status().waiting == ["r: 503": 1])
         bench.worker.stop()
         _ = try await task.value
@@ -177,7 +69,7 @@ struct DispatcherTests {
 
     @Test
     func aRuleThatGoesOnFailingEndsAsAttemptsExhausted() async throws {
-        let bench = Bench(.set(\.rules.attempts, 3)) { _, _ in
+        let bench = DispatchBench(.set(\.rules.attempts, 3)) { _, _ in
             .failed(RuleFailure(rule: "r", reason: .ruleTimeout, message: "slow", isRetryable: true, retryAfter: nil))
         }
         let task = await bench.start()
@@ -185,7 +77,7 @@ struct DispatcherTests {
         await bench.waitForCommit(1)
         let result = try #require(bench.publisher.results.first)
         #expect(result.reason == "attempts-exhausted")
-        #expect(result.value == Self.record(0, "a").value)
+        #expect(result.value == DispatchBench.record(0, "a").value)
         let attempts = result.headers.first { $0.name == "afterlogin-attempts" }?.value
         #expect(attempts == Array("3".utf8))
         #expect(bench.chain.order.count == 3)
@@ -195,14 +87,15 @@ struct DispatcherTests {
 
     @Test
     func anUndecodableRecordFailsAndThePartitionGoesOn() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         let task = await bench.start()
         let bytes: [UInt8] = [0xFF, 0x00]
         let records = [
-            KafkaRecord(topicPartition: Self.partition, offset: 0, key: nil, value: bytes),
-            KafkaRecord(topicPartition: Self.partition, offset: 1, key: nil, value: nil), Self.record(2, "a"),
+            KafkaRecord(topicPartition: DispatchBench.partition, offset: 0, key: nil, value: bytes),
+            KafkaRecord(topicPartition: DispatchBench.partition, offset: 1, key: nil, value: nil),
+            DispatchBench.record(2, "a"),
         ]
-        _ = bench.source.receiver?.recordsReceived(records)
+        _ = bench.source.receiver?.batchReceived(records, ends: [:])
         await bench.waitForCommit(3)
         let failures = bench.publisher.results.filter { $0.kind == .failure }
         #expect(failures.map(\.reason) == ["undecodable", "undecodable"])
@@ -214,7 +107,7 @@ struct DispatcherTests {
     @Test
     func intakeStopsAtTheLimitAndOpensAgain() async throws {
         let gate = Gate()
-        let bench = Bench(.set(\.admitted.logins, 10)) { _, _ in
+        let bench = DispatchBench(.set(\.admitted.logins, 10)) { _, _ in
             await gate.wait()
             return .completed
         }
@@ -232,7 +125,7 @@ struct DispatcherTests {
     @Test
     func theBytesOfWhatIsAdmittedAreBounded() async throws {
         let gate = Gate()
-        let bench = Bench(.set(\.admitted.bytes, 2_000)) { _, _ in
+        let bench = DispatchBench(.set(\.admitted.bytes, 2_000)) { _, _ in
             await gate.wait()
             return .completed
         }
@@ -248,35 +141,35 @@ struct DispatcherTests {
     @Test
     func aRevokeWaitsForWhatRunsAndDropsTheRest() async throws {
         let gate = Gate()
-        let bench = Bench(.set(\.concurrency, 1)) { id, _ in
+        let bench = DispatchBench(.set(\.concurrency, 1)) { id, _ in
             if id == "0" { await gate.wait() }
             return .completed
         }
         let task = await bench.start()
         bench.send([(0, "a"), (1, "b"), (2, "a")])
         await gate.waitForGuest()
-        bench.source.receiver?.partitionsRevoked([Self.partition])
+        bench.source.receiver?.partitionsRevoked([DispatchBench.partition])
         #expect(bench.source.revocationsFinished == 0)
         gate.open()
         await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
         // Committed before the partition went back, and nothing but the one that ran.
-        #expect(bench.source.committed(Self.partition) == 1)
-        #expect(try bench.publisher.results.map(Self.offset) == [0])
+        #expect(bench.source.committed(DispatchBench.partition) == 1)
+        #expect(try bench.publisher.results.map(DispatchBench.offset) == [0])
         #expect(bench.worker.status().admitted == 0)
         bench.worker.stop()
         _ = try await task.value
     }
 
-    /// Else everything after offset 1 would be done again by the next worker.
+    /// What has not begun runs elsewhere; what is done beyond it is in the map of the last commit, and does not come twice.
     @Test
-    func aStopFinishesWhatIsOlderThanWhatHasBegun() async throws {
+    func aStopFinishesWhatRunsAndCommitsWhatIsDoneBeyond() async throws {
         let gate = Gate()
-        let bench = Bench(.set(\.concurrency, 2)) { id, _ in
+        let bench = DispatchBench(.set(\.concurrency, 2)) { id, _ in
             if id == "0" { await gate.wait() }
             return .completed
         }
         let task = await bench.start()
-        // 1 waits behind 0, its user's first; 2 is done before, 3 and 4 are later than all that has begun.
+        // 1 waits behind 0, its user's first; 2 is done before, 3 and 4 come too late.
         bench.send([(0, "a"), (1, "a"), (2, "b")])
         await bench.waitForResults(1)
         await gate.waitForGuest()
@@ -284,24 +177,33 @@ struct DispatcherTests {
         bench.send([(3, "c"), (4, "a")])
         gate.open()
         _ = try await task.value
-        #expect(Set(try bench.publisher.results.map(Self.offset)) == [0, 1, 2])
-        #expect(bench.source.committed(Self.partition) == 3)
+        #expect(Set(try bench.publisher.results.map(DispatchBench.offset)) == [0, 2])
+        let last = try #require(bench.source.commits.last?.last)
+        #expect(last == OffsetCommit(topicPartition: DispatchBench.partition, offset: 1, map: Array("A".utf8)))
+
+        let next = DispatchBench { _, _ in .completed }
+        let other = await next.start(from: last)
+        next.send([(1, "a"), (2, "b"), (3, "c")])
+        await next.waitForCommit(4)
+        #expect(Set(try next.publisher.results.map(DispatchBench.offset)) == [1, 3])
+        next.worker.stop()
+        _ = try await other.value
     }
 
     @Test
     func aResultOfALostAssignmentIsDropped() async throws {
         let gate = Gate()
-        let bench = Bench { id, _ in
+        let bench = DispatchBench { id, _ in
             if id == "0" { await gate.wait() }
             return .completed
         }
         let task = await bench.start()
         bench.send([(0, "a")])
         await gate.waitForGuest()
-        bench.source.receiver?.partitionsLost([Self.partition])
+        bench.source.receiver?.partitionsLost([DispatchBench.partition])
         // The same partition comes back to the same worker: the old completion must not count for the new assignment.
         bench.source.receiver?.partitionsAssigned(
-            [AssignedPartition(topicPartition: Self.partition, committedOffset: nil)]
+            [AssignedPartition(topicPartition: DispatchBench.partition, committedOffset: nil)]
         )
         gate.open()
         bench.send([(0, "a")])
@@ -317,7 +219,7 @@ struct DispatcherTests {
     func anAttemptOfALostAssignmentTakesNobodyAlong() async throws {
         let gate = Gate()
         let isFirst = Mutex(true)
-        let bench = Bench { _, _ in
+        let bench = DispatchBench { _, _ in
             guard isFirst.withLock({ exchange(&$0, with: false) }) else { return .completed }
             await gate.wait()
             return .failed(
@@ -327,9 +229,9 @@ struct DispatcherTests {
         let task = await bench.start()
         bench.send([(0, "a")])
         await gate.waitForGuest()
-        bench.source.receiver?.partitionsLost([Self.partition])
+        bench.source.receiver?.partitionsLost([DispatchBench.partition])
         bench.source.receiver?.partitionsAssigned(
-            [AssignedPartition(topicPartition: Self.partition, committedOffset: nil)]
+            [AssignedPartition(topicPartition: DispatchBench.partition, committedOffset: nil)]
         )
         bench.send([(0, "a"), (1, "a")])
         // Behind the old attempt, once the other user's is done.
@@ -337,7 +239,7 @@ struct DispatcherTests {
         await bench.waitForResults(1)
         gate.open()
         await bench.waitForCommit(3)
-        #expect(try bench.publisher.results.map(Self.offset) == [2, 0, 1])
+        #expect(try bench.publisher.results.map(DispatchBench.offset) == [2, 0, 1])
         bench.worker.stop()
         _ = try await task.value
     }
@@ -346,21 +248,21 @@ struct DispatcherTests {
     @Test
     func theEndOfAPartitionIsCommittedWhenAllBeforeIsDone() async throws {
         let gate = Gate()
-        let bench = Bench { _, _ in
+        let bench = DispatchBench { _, _ in
             await gate.wait()
             return .completed
         }
         let task = await bench.start()
         bench.send([(0, "a"), (1, "b")])
-        bench.source.receiver?.endsReached([Self.partition: 3])
+        _ = bench.source.receiver?.batchReceived([], ends: [DispatchBench.partition: 3])
         await gate.waitForGuest()
         #expect(bench.source.commits.isEmpty)
         gate.open()
         await bench.waitForCommit(3)
         // Markers only, and nothing that waits.
-        bench.source.receiver?.endsReached([Self.partition: 5])
+        _ = bench.source.receiver?.batchReceived([], ends: [DispatchBench.partition: 5])
         await bench.waitForCommit(5)
-        bench.source.see(end: 5, of: Self.partition)
+        bench.source.see(end: 5, of: DispatchBench.partition)
         #expect(bench.worker.status().assignment.map(\.lag) == [0])
         bench.worker.stop()
         _ = try await task.value
@@ -368,15 +270,15 @@ struct DispatcherTests {
 
     @Test
     func aPartitionThatHasGoneHasNoLag() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         let task = await bench.start()
-        bench.source.see(end: 7, of: Self.partition)
+        bench.source.see(end: 7, of: DispatchBench.partition)
         func lags() -> [MetricSnapshot.Series] {
             bench.worker.updateGauges()
             return bench.metrics.snapshot().first { $0.definition.name == MetricDefinition.lag.name }?.series ?? []
         }
         #expect(lags().map(\.labels) == [["logins", "0"]])
-        bench.source.receiver?.partitionsRevoked([Self.partition])
+        bench.source.receiver?.partitionsRevoked([DispatchBench.partition])
         await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
         #expect(lags().isEmpty)
         #expect(!bench.worker.readiness().isReady)
@@ -389,7 +291,7 @@ struct DispatcherTests {
     @Test
     func aDrainThatMissesItsDeadlineSaysSo() async throws {
         let gate = Gate()
-        let bench = Bench(.set(\.drain, .milliseconds(20))) { _, _ in
+        let bench = DispatchBench(.set(\.drain, .milliseconds(20))) { _, _ in
             await gate.wait()
             return .completed
         }
@@ -397,7 +299,7 @@ struct DispatcherTests {
         bench.send([(0, "a"), (1, "b")])
         await gate.waitForGuest()
         await bench.chain.changed.wait { bench.chain.order.count == 2 }
-        bench.source.receiver?.partitionsRevoked([Self.partition])
+        bench.source.receiver?.partitionsRevoked([DispatchBench.partition])
         await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
         #expect(bench.lines.contains("the drain missed its deadline: 2 logins are not done"))
         gate.open()
@@ -408,7 +310,7 @@ struct DispatcherTests {
 
     @Test
     func whoIsToldToStopBeforeItBeganDoesNotBegin() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         bench.worker.stop()
         let tally = try await bench.worker.run()
         #expect(tally == Dispatcher.Tally())
@@ -417,7 +319,7 @@ struct DispatcherTests {
 
     @Test
     func nothingIsCommittedBeforeItIsAcknowledged() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         bench.publisher.hold()
         let task = await bench.start()
         bench.send([(0, "a"), (1, "a")])
@@ -453,25 +355,27 @@ struct DispatcherTests {
         )
         let task = Task { try await worker.run() }
         await source.changed.wait { source.receiver != nil }
-        source.receiver?.partitionsAssigned([AssignedPartition(topicPartition: Self.partition, committedOffset: nil)])
-        _ = source.receiver?.recordsReceived([Self.record(0, "a")])
-        await source.changed.wait { source.committed(Self.partition) == 1 }
+        source.receiver?.partitionsAssigned([
+            AssignedPartition(topicPartition: DispatchBench.partition, committedOffset: nil)
+        ])
+        _ = source.receiver?.batchReceived([DispatchBench.record(0, "a")], ends: [:])
+        await source.changed.wait { source.committed(DispatchBench.partition) == 1 }
         #expect(worker.readiness() == .ready)
         // An answer that never comes, on a connection that stays.
         try cluster.setRoundTripTime(.seconds(600), broker: 1)
-        _ = source.receiver?.recordsReceived([Self.record(1, "a")])
+        _ = source.receiver?.batchReceived([DispatchBench.record(1, "a")], ends: [:])
         while worker.readiness().isReady { await Task.yield() }
         #expect(worker.readiness().reason.hasPrefix("results can't be written: no acknowledgement for"))
         worker.stop()
         _ = try await task.value
-        #expect(source.committed(Self.partition) == 1)
+        #expect(source.committed(DispatchBench.partition) == 1)
         await cluster.close()
     }
     #endif
 
     @Test
     func nothingMoreIsBegunWhileTooManyResultsAreNotAcknowledged() async throws {
-        let bench = Bench(
+        let bench = DispatchBench(
             Change { configuration in
                 configuration.concurrency = 1
                 configuration.maxUncommitted = 3
@@ -493,7 +397,7 @@ struct DispatcherTests {
 
     @Test
     func aResultThatIsTooLargeBecomesAFailure() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         bench.publisher.hold()
         let task = await bench.start()
         bench.send([(0, "a")])
@@ -508,19 +412,19 @@ struct DispatcherTests {
     /// Dropping it would lose a login; other logins' results must not hide it.
     @Test
     func aFailureThatItsTopicRefusesIsNamedUntilItsPartitionGoes() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         let task = await bench.start()
         bench.publisher.hold()
-        let undecodable = KafkaRecord(topicPartition: Self.partition, offset: 0, key: nil, value: [0xFF])
-        _ = bench.source.receiver?.recordsReceived([undecodable])
+        let undecodable = KafkaRecord(topicPartition: DispatchBench.partition, offset: 0, key: nil, value: [0xFF])
+        _ = bench.source.receiver?.batchReceived([undecodable], ends: [:])
         await bench.waitForResults(1)
         bench.publisher.release(.refused("user-update-failures does not take it"))
         bench.send([(1, "b")])
         await bench.waitForResults(2)
         while bench.worker.tally.updates == 0 { await Task.yield() }
         #expect(bench.worker.readiness() == .notReady("user-update-failures does not take it"))
-        #expect(bench.source.commits.isEmpty)
-        bench.source.receiver?.partitionsLost([Self.partition])
+        #expect(bench.source.committed(DispatchBench.partition) ?? 0 == 0)
+        bench.source.receiver?.partitionsLost([DispatchBench.partition])
         bench.source.receiver?.partitionsAssigned([])
         #expect(bench.worker.readiness().isReady)
         bench.worker.stop()
@@ -536,7 +440,7 @@ struct DispatcherTests {
         }
         let gate = Gate()
         let isFirst = Mutex(true)
-        let bench = Bench(.set(\.rules.attempts, 1)) { _, _ in
+        let bench = DispatchBench(.set(\.rules.attempts, 1)) { _, _ in
             isFirst.withLock { isFirst in
                 defer { isFirst = false }
                 return isFirst ? .outage(Away(gate: gate)) : .completed
@@ -555,7 +459,7 @@ struct DispatcherTests {
 
     @Test
     func nothingIsPublishedWhileTheLeaseIsBroken() async throws {
-        let bench = Bench { _, _ in .completed }
+        let bench = DispatchBench { _, _ in .completed }
         let task = await bench.start()
         bench.source.breakLease(true)
         bench.send([(0, "a")])
@@ -565,33 +469,5 @@ struct DispatcherTests {
         await bench.waitForCommit(1)
         bench.worker.stop()
         _ = try await task.value
-    }
-}
-
-/// A door that a rule waits at until the test opens it.
-final class Gate: Sendable {
-    private let state = Mutex<(isOpen: Bool, guests: [CheckedContinuation<Void, Never>])>((false, []))
-    private let changed = Signal()
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = self.state.withLock { state in
-                if !state.isOpen { state.guests.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-            self.changed.send()
-        }
-    }
-
-    func waitForGuest() async { await self.changed.wait { self.state.withLock { !$0.guests.isEmpty } } }
-
-    func open() {
-        let guests = self.state.withLock { state in
-            state.isOpen = true
-            defer { state.guests = [] }
-            return state.guests
-        }
-        for guest in guests { guest.resume() }
     }
 }

@@ -1,6 +1,7 @@
 import Afterlogin
 import HTTPClient
 import JSON
+import Synchronization
 import Testing
 
 /// A rule made of a closure.
@@ -128,6 +129,38 @@ struct NativeRuleTests {
         guard case .outage(let outage) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(outage.reason == "the token endpoint is away")
         #expect(after.next == 0)
+    }
+
+    /// The retry starts at the rule that met the outage, so what the rules before it made must be there.
+    @Test func anOutageKeepsWhatEarlierRulesWrote() async throws {
+        let isAway = Mutex(true)
+        let chain = try await self.chain(
+            [
+                ClosureRule("writes", order: 1) { login, _ in
+                    login.user["kept"] = true
+                    login.context["plan"] = "gold"
+                    login.updateAppMetadata(["seen": true])
+                },
+                ClosureRule("asks", order: 2) { login, services in
+                    login.user["dropped"] = true
+                    _ = try await services.send(HTTPRequest("GET", "https://api.example.com/"), token: "profiles")
+                },
+            ],
+            egress: ScriptedEgress { _ in
+                isAway.withLock { exchange(&$0, with: false) }
+                    ? .outage(BriefOutage()) : .response(HTTPResponse(status: 200), CallOutcome())
+            }
+        )
+        let (between, first) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        guard case .outage = first else { return #expect(Bool(false), "\(first)") }
+        #expect(between.next == 1 && between.reports.map(\.name) == ["writes"])
+        #expect(between.user["kept"] != nil && between.context["plan"]?.string == "gold")
+        #expect(between.user["dropped"] == nil, "of the rule that runs again")
+        let (after, second) = await chain.evaluate(between, id: "evt", time: "t")
+        guard case .completed = second else { return #expect(Bool(false), "\(second)") }
+        #expect(after.user["kept"] != nil && after.context["plan"]?.string == "gold")
+        #expect(after.metadata.app.set.map(\.name) == ["seen"])
+        #expect(after.reports.map(\.name) == ["writes", "asks"])
     }
 
     @Test func aRuleThatIgnoresItsDeadlineIsLeftBehind() async throws {

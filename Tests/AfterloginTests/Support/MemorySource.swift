@@ -42,6 +42,7 @@ final class MemorySource: RecordSource {
         Task { completion(.success(())) }
         self.changed.send()
     }
+    let keepsCompletionMap = true
     func close() async {}
     var leaseIsValid: Bool {
         defer { self.changed.send() }

@@ -101,8 +101,10 @@ final class RecordingMember: KafkaConsumerDelegate {
         }
     }
 
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         self.happened { history in
+            history.ends.merge(ends) { $1 }
+            guard !records.isEmpty else { return true }
             history.records += records
             history.batches.append(records.count)
             guard let appetite = history.appetite else { return true }
@@ -110,8 +112,6 @@ final class RecordingMember: KafkaConsumerDelegate {
             return appetite > 1
         }
     }
-
-    func endsReached(_ ends: [TopicPartition: Int64]) { self.happened { $0.ends.merge(ends) { $1 } } }
 
     func partitionsRevoked(_ partitions: [TopicPartition]) {
         self.happened {

@@ -1,0 +1,124 @@
+import Kafka
+
+extension Dispatcher {
+    /// What the logins ended in, since the start.
+    package struct Tally: Sendable, Hashable {
+        package var updates = 0
+        package var denials = 0
+        /// By reason.
+        package var failures: [String: Int] = [:]
+        package var retries = 0
+        package var outages = 0
+        package var stale = 0
+    }
+
+    /// What is behind the lock: the decisions, and what people are told.
+    struct State {
+        /// What a step brings beside itself.
+        struct Consequence {
+            /// May be handed over.
+            var results: [(login: AdmittedLogin, result: ResultRecord)] = []
+            /// So many results count for nothing.
+            var stale = 0
+            var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
+        }
+
+        var dispatch: Dispatch
+        var problem: KafkaError?
+        private(set) var lastProgress: ContinuousClock.Instant
+        private(set) var tally = Tally()
+        /// Of logins that have ended and may not be published yet.
+        private var results: [AdmittedLogin.ID: ResultRecord] = [:]
+        /// Failures that their topic refuses, until it takes them.
+        private var refusals: [AdmittedLogin.ID: String] = [:]
+        private var end: Result<Void, any Error>?
+        private var waiter: CheckedContinuation<Void, any Error>?
+
+        init(dispatch: Dispatch, lastProgress: ContinuousClock.Instant) {
+            self.dispatch = dispatch
+            self.lastProgress = lastProgress
+        }
+
+        /// Why a topic refuses failures, where one does.
+        var refusal: String? {
+            self.refusals.first { self.dispatch.partitions.isCurrent(epoch: $0.key.epoch) }?.value
+        }
+
+        mutating func assigned(_ partitions: [AssignedPartition], _ now: Dispatch.Instant) -> Dispatch.Step {
+            self.lastProgress = now
+            return self.dispatch.partitionsAssigned(partitions, now)
+        }
+
+        mutating func finished(_ login: AdmittedLogin, _ result: ResultRecord, _ now: Dispatch.Instant) -> Dispatch.Step
+        {
+            self.results[login.id] = result
+            return self.dispatch.finished(login, now)
+        }
+
+        mutating func heldBack(
+            _ login: AdmittedLogin,
+            for reason: String,
+            until: Dispatch.Instant?,
+            _ now: Dispatch.Instant
+        ) -> Dispatch.Step {
+            if until == nil { self.tally.outages += 1 } else { self.tally.retries += 1 }
+            return self.dispatch.heldBack(login, for: reason, until: until, bytes: 0, now)
+        }
+
+        mutating func becameStale(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
+            self.tally.stale += 1
+            return self.dispatch.becameStale(login, now)
+        }
+
+        mutating func acknowledged(
+            _ login: AdmittedLogin,
+            _ kind: ResultRecord.Kind,
+            _ reason: String?,
+            _ now: Dispatch.Instant
+        ) -> Dispatch.Step {
+            self.lastProgress = now
+            if !self.refusals.isEmpty { self.refusals[login.id] = nil }
+            switch kind {
+            case .update: self.tally.updates += 1
+            case .denial: self.tally.denials += 1
+            case .failure: self.tally.failures[reason ?? "", default: 0] += 1
+            }
+            return self.dispatch.acknowledged(login, now)
+        }
+
+        /// The topic of failures does not take it.
+        mutating func refused(_ login: AdmittedLogin, _ reason: String) { self.refusals[login.id] = reason }
+
+        mutating func dropped(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
+            if !self.refusals.isEmpty { self.refusals[login.id] = nil }
+            return self.dispatch.dropped(login, now)
+        }
+
+        /// The first end counts.
+        mutating func failed(_ error: any Error) -> Dispatch.Step {
+            if self.end == nil { self.end = .failure(error) }
+            return self.dispatch.failed()
+        }
+
+        /// `run` waits for the end; what it was, where it has come already.
+        mutating func waited(_ waiter: CheckedContinuation<Void, any Error>) -> Result<Void, any Error>? {
+            if self.end == nil { self.waiter = waiter }
+            return self.end
+        }
+
+        mutating func consequence(of step: Dispatch.Step) -> Consequence {
+            var consequence = Consequence()
+            for login in step.publishes {
+                guard let result = self.results.removeValue(forKey: login.id) else { continue }
+                consequence.results.append((login, result))
+            }
+            for login in step.discards where self.results.removeValue(forKey: login.id) != nil {
+                consequence.stale += 1
+                self.tally.stale += 1
+            }
+            if step.isOver, self.end == nil { self.end = .success(()) }
+            if let end = self.end, let waiter = self.waiter.take() { consequence.ended = (waiter, end) }
+            return consequence
+        }
+    }
+}

@@ -1,0 +1,271 @@
+import Kafka
+
+/// One line for each user of a partition, and who goes next: the login that arrived first among those that may begin.
+struct Lanes {
+    typealias Instant = ContinuousClock.Instant
+
+    /// A lane in the order of its first login's arrival.
+    private struct Place: Comparable {
+        var arrival: Int
+        var lane: Int
+        static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
+    }
+
+    /// The best place of a partition; out of date once that has gone.
+    private struct Head: Comparable {
+        var arrival: Int
+        var epoch: Int
+        static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
+    }
+
+    private struct Due: Comparable {
+        var instant: Instant
+        var login: AdmittedLogin
+        static func < (one: Self, other: Self) -> Bool { one.instant < other.instant }
+    }
+
+    private var slots: [Lane?] = []
+    private var free: [Int] = []
+    private var indices: [LaneKey: Int] = [:]
+    private var ready: [Int: MinimumHeap<Place>] = [:]
+    private var heads = MinimumHeap<Head>()
+    /// Epochs of which the best was not let begin.
+    private var held: Set<Int> = []
+    private var due = MinimumHeap<Due>()
+    /// Logins that have a slot.
+    private(set) var working = 0
+    /// Logins that run without one.
+    private(set) var idle = 0
+    private(set) var waiting = 0
+
+    var all: some Sequence<Lane> { self.slots.lazy.compactMap { $0 } }
+    /// When the next of those that wait is due.
+    var nextDue: Instant? { self.due.first?.instant }
+
+    /// The lane of which the login is the first, where it is.
+    func lane(of login: AdmittedLogin) -> Lane? {
+        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login else {
+            return nil
+        }
+        return lane
+    }
+
+    // MARK: Who goes next
+
+    mutating func queued(_ login: AdmittedLogin) {
+        let key = login.lane
+        if let index = self.indices[key] {
+            self.slots[index]?.logins.append(login)
+        } else {
+            let index = self.free.popLast() ?? self.slots.count
+            if index == self.slots.count { self.slots.append(nil) }
+            self.indices[key] = index
+            self.slots[index] = Lane(key, login)
+            self.becameReady(index, login)
+        }
+    }
+
+    /// The login that arrived first among those that may begin; it has a slot from now on.
+    ///
+    /// A partition whose best may not begin is passed over until `released`.
+    mutating func next(mayBegin: (AdmittedLogin) -> Bool) -> AdmittedLogin? {
+        while let head = self.heads.first {
+            self.heads.removeFirst()
+            guard let place = self.ready[head.epoch]?.first, place.arrival == head.arrival,
+                let login = self.slots[place.lane]?.first
+            else { continue }
+            guard mayBegin(login) else {
+                self.held.insert(head.epoch)
+                continue
+            }
+            self.ready[head.epoch]?.removeFirst()
+            self.headChanged(head.epoch)
+            self.slots[place.lane]?.standing = .running(hasSlot: true)
+            self.working += 1
+            return login
+        }
+        return nil
+    }
+
+    /// Partitions that were passed over are looked at again.
+    mutating func released() {
+        guard !self.held.isEmpty else { return }
+        for epoch in exchange(&self.held, with: []) { self.headChanged(epoch) }
+    }
+
+    private mutating func becameReady(_ index: Int, _ login: AdmittedLogin) {
+        self.ready[login.epoch, default: MinimumHeap()].insert(Place(arrival: login.arrival, lane: index))
+        if self.ready[login.epoch]?.first?.lane == index { self.headChanged(login.epoch) }
+    }
+
+    private mutating func headChanged(_ epoch: Int) {
+        if let place = self.ready[epoch]?.first { self.heads.insert(Head(arrival: place.arrival, epoch: epoch)) }
+    }
+
+    // MARK: The first login of a lane
+
+    /// Its rules have ended; where it had no slot it has one again, beyond the limit if need be.
+    mutating func finished(_ login: AdmittedLogin) {
+        self.slotTaken(login)
+        self.change(login) { $0.standing = .finished }
+    }
+
+    /// It works no more for now; false where it had no slot.
+    mutating func slotGivenBack(_ login: AdmittedLogin) -> Bool {
+        guard self.lane(of: login)?.standing == .running(hasSlot: true) else { return false }
+        self.change(login) { $0.standing = .running(hasSlot: false) }
+        self.working -= 1
+        self.idle += 1
+        return true
+    }
+
+    /// It works again; false where it had a slot.
+    @discardableResult
+    mutating func slotTaken(_ login: AdmittedLogin) -> Bool {
+        guard self.lane(of: login)?.standing == .running(hasSlot: false) else { return false }
+        self.change(login) { $0.standing = .running(hasSlot: true) }
+        self.working += 1
+        self.idle -= 1
+        return true
+    }
+
+    /// It is to begin again later, from what the given one carries; its user's logins wait behind it.
+    ///
+    /// Returns by how much what is kept beside its record grew.
+    mutating func heldBack(_ login: AdmittedLogin, for reason: String, until: Instant?, bytes: Int) -> Int {
+        guard let lane = self.lane(of: login) else { return 0 }
+        self.leftItsStanding(lane.standing)
+        self.waiting += 1
+        if let until { self.due.insert(Due(instant: until, login: login)) }
+        self.change(login) { lane in
+            lane.standing = .waiting(for: reason, until: until)
+            lane.replaceFirst(login)
+            lane.extraBytes = bytes
+        }
+        return bytes - lane.extraBytes
+    }
+
+    /// It may begin, at its old place; false where it does not wait.
+    @discardableResult
+    mutating func resumed(_ login: AdmittedLogin) -> Bool {
+        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login,
+            case .waiting = lane.standing
+        else { return false }
+        self.waiting -= 1
+        self.slots[index]?.standing = .ready
+        self.becameReady(index, login)
+        return true
+    }
+
+    /// Those whose time has come.
+    mutating func resumeDue(_ now: Instant) {
+        while let due = self.due.first, due.instant <= now {
+            self.due.removeFirst()
+            // It may have been resumed before, and wait for something else.
+            guard let lane = self.lane(of: due.login), case .waiting(_, until: due.instant) = lane.standing else {
+                continue
+            }
+            self.resumed(due.login)
+        }
+    }
+
+    /// It is over here, and the next of its user may begin; returns what was kept beside its record.
+    mutating func ended(_ login: AdmittedLogin) -> Int {
+        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login else { return 0 }
+        self.leftItsStanding(lane.standing)
+        self.slots[index]?.removeFirst()
+        if let next = self.slots[index]?.first { self.becameReady(index, next) } else { self.remove(index) }
+        return lane.extraBytes
+    }
+
+    // MARK: Drains
+
+    /// What is given up of the partitions: what has not begun, or waits, and what runs without a slot.
+    struct Dropped: Equatable {
+        /// They have left their lanes.
+        var queued: [AdmittedLogin] = []
+        /// They waited, and have left their lanes.
+        var waiting: [AdmittedLogin] = []
+        /// So much was kept for those that have left.
+        var extraBytes = 0
+        /// They stay the first of their lanes until they end, and count for nothing.
+        var idle: [AdmittedLogin] = []
+    }
+
+    mutating func dropped(_ epochs: Set<Int>) -> Dropped {
+        var dropped = Dropped()
+        for epoch in epochs { self.ready[epoch] = nil }
+        for index in self.slots.indices {
+            guard let lane = self.slots[index], let first = lane.first else { continue }
+            let kept = lane.queued.filter { !epochs.contains($0.epoch) }
+            dropped.queued += lane.queued.filter { epochs.contains($0.epoch) }
+            let isFirstDropped = epochs.contains(first.epoch)
+            var leaves = isFirstDropped
+            switch lane.standing {
+            case .running, .finished:
+                leaves = false
+                if isFirstDropped, lane.standing == .running(hasSlot: false), !lane.isDropped {
+                    self.slots[index]?.isDropped = true
+                    dropped.idle.append(first)
+                }
+            case .ready: if isFirstDropped { dropped.queued.append(first) }
+            case .waiting:
+                guard isFirstDropped else { break }
+                self.waiting -= 1
+                dropped.waiting.append(first)
+            }
+            if leaves { dropped.extraBytes += lane.extraBytes }
+            if !leaves {
+                self.slots[index]?.keep([first] + kept)
+            } else if let next = kept.first {
+                self.slots[index]?.restart(with: kept)
+                self.becameReady(index, next)
+            } else {
+                self.remove(index)
+            }
+        }
+        return dropped
+    }
+
+    /// It gave its slot back in a drain: it runs on for nothing.
+    mutating func isDropped(_ login: AdmittedLogin) { self.change(login) { $0.isDropped = true } }
+
+    // MARK: Inside
+
+    private mutating func change(_ login: AdmittedLogin, _ change: (inout Lane) -> Void) {
+        guard let index = self.indices[login.lane], var lane = self.slots[index] else { return }
+        // Taken out, so that what it holds is not copied.
+        self.slots[index] = nil
+        change(&lane)
+        self.slots[index] = lane
+    }
+
+    private mutating func leftItsStanding(_ standing: Lane.Standing) {
+        switch standing {
+        case .ready: break
+        case .running(hasSlot: true), .finished: self.working -= 1
+        case .running(hasSlot: false): self.idle -= 1
+        case .waiting: self.waiting -= 1
+        }
+    }
+
+    private mutating func remove(_ index: Int) {
+        guard let key = self.slots[index]?.key else { return }
+        self.indices[key] = nil
+        self.slots[index] = nil
+        self.free.append(index)
+    }
+}
+
+extension Lanes {
+    /// How many logins wait, by what for; the first 20 reasons.
+    var waitingReasons: [String: Int] {
+        guard self.waiting > 0 else { return [:] }
+        var reasons: [String: Int] = [:]
+        for lane in self.all {
+            guard case .waiting(for: let reason, _) = lane.standing else { continue }
+            reasons[reasons[reason] != nil || reasons.count < 20 ? reason : "other reasons", default: 0] += 1
+        }
+        return reasons
+    }
+}

@@ -1,0 +1,158 @@
+import JSON
+import Kafka
+import Synchronization
+import Testing
+
+@testable import Afterlogin
+
+/// A chain that does what the test says for a login, by its id.
+final class ScriptedChain: ChainEvaluator {
+    typealias Script = @Sendable (_ id: String, _ attempt: Int) async -> ChainVerdict
+    private let script: Script
+    private let state = Mutex<(running: Int, most: Int, order: [String])>((0, 0, []))
+    let changed = Signal()
+
+    init(_ script: @escaping Script) { self.script = script }
+
+    var mostRunning: Int { self.state.withLock { $0.most } }
+    var order: [String] { self.state.withLock { $0.order } }
+
+    func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
+        self.state.withLock { state in
+            state.running += 1
+            state.most = max(state.most, state.running)
+            state.order.append(id)
+        }
+        self.changed.send()
+        let verdict = await self.script(id, state.attempt)
+        self.state.withLock { $0.running -= 1 }
+        var state = state
+        if case .failed(let failure) = verdict {
+            state.reports.append(
+                RuleReport(name: failure.rule, outcome: .failed, milliseconds: 0, calls: 0, attempts: state.attempt)
+            )
+        }
+        return (state, verdict)
+    }
+}
+
+/// What a test wants otherwise than by default.
+struct Change {
+    var apply: (inout Configuration) -> Void
+    static var none: Self { Self { _ in } }
+    static func set<Value>(
+        _ path: WritableKeyPath<Configuration, Value>,
+        _ value: Value
+    ) -> Self {
+        Self { $0[keyPath: path] = value }
+    }
+}
+
+struct DispatchBench {
+    static let partition = TopicPartition(topic: "logins", partition: 0)
+
+    let source = MemorySource()
+    let publisher = MemoryPublisher()
+    let chain: ScriptedChain
+    let worker: Worker
+    let metrics = Metrics()
+    private let log = LogLines()
+    var lines: String { self.log.text }
+
+    init(_ change: Change = .none, _ script: @escaping ScriptedChain.Script) {
+        var configuration = Configuration()
+        configuration.rules.backoff = .init(base: .milliseconds(1), cap: .milliseconds(5))
+        change.apply(&configuration)
+        self.chain = ScriptedChain(script)
+        self.worker = Worker(
+            configuration: configuration,
+            chain: self.chain,
+            chainNames: ["scripted"],
+            log: Log(level: .warning, redactor: Redactor(), format: .json, write: self.log.append),
+            metrics: self.metrics,
+            source: self.source,
+            publisher: self.publisher
+        )
+    }
+
+    /// Starts the worker with the partition assigned, as it was committed.
+    func start(from commit: OffsetCommit? = nil) async -> Task<Dispatcher.Tally, any Error> {
+        let task = Task { try await self.worker.run() }
+        await self.source.changed.wait { self.source.receiver != nil }
+        self.source.receiver?.partitionsAssigned(
+            [
+                AssignedPartition(
+                    topicPartition: Self.partition,
+                    committedOffset: commit?.offset,
+                    committedMap: commit?.map ?? []
+                )
+            ]
+        )
+        return task
+    }
+
+    @discardableResult
+    func send(_ logins: [(offset: Int64, user: String)]) -> Bool {
+        self.source.receiver?.batchReceived(logins.map { Self.record($0.offset, $0.user) }, ends: [:]) ?? false
+    }
+
+    /// A batch as a fetch brings it: records, and where the partition ends.
+    func deliver(_ logins: [(offset: Int64, user: String)], end: Int64) {
+        _ = self.source.receiver?.batchReceived(
+            logins.map { Self.record($0.offset, $0.user) },
+            ends: [Self.partition: end]
+        )
+    }
+
+    func waitForResults(_ count: Int) async {
+        await self.publisher.changed.wait { self.publisher.results.count >= count }
+    }
+
+    func waitForCommit(_ offset: Int64) async {
+        await self.source.changed.wait { self.source.committed(Self.partition) == offset }
+    }
+
+    static func record(_ offset: Int64, _ user: String) -> KafkaRecord {
+        KafkaRecord(
+            topicPartition: self.partition,
+            offset: offset,
+            timestamp: 1_800_000_000_000,
+            key: Array(user.utf8),
+            value: Array(#"{"id":"\#(offset)","user":{"user_id":"\#(user)"}}"#.utf8)
+        )
+    }
+
+    static func offset(_ result: ResultRecord) throws -> Int64 {
+        let value = try JSONText(validating: #require(result.value))
+        let id = value["data"]?["login"]?["id"]?.string ?? value["id"]?.string
+        return try #require(id.flatMap { Int64($0) })
+    }
+}
+
+/// A door that a rule waits at until the test opens it.
+final class Gate: Sendable {
+    private let state = Mutex<(isOpen: Bool, guests: [CheckedContinuation<Void, Never>])>((false, []))
+    private let changed = Signal()
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = self.state.withLock { state in
+                if !state.isOpen { state.guests.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+            self.changed.send()
+        }
+    }
+
+    func waitForGuest() async { await self.changed.wait { self.state.withLock { !$0.guests.isEmpty } } }
+
+    func open() {
+        let guests = self.state.withLock { state in
+            state.isOpen = true
+            defer { state.guests = [] }
+            return state.guests
+        }
+        for guest in guests { guest.resume() }
+    }
+}
