@@ -1,0 +1,53 @@
+import CRDKafka
+import Kafka
+import Testing
+
+/// What nobody does to a topic in peace, without the second that Kafka's own tools take to start.
+///
+/// Blocks.
+final class TopicSurgery {
+    private let client: OpaquePointer
+
+    init(_ brokers: String) throws {
+        let configuration = rd_kafka_conf_new()
+        #expect(rd_kafka_conf_set(configuration, "bootstrap.servers", brokers, nil, 0) == RD_KAFKA_CONF_OK)
+        self.client = try #require(rd_kafka_new(RD_KAFKA_PRODUCER, configuration, nil, 0))
+    }
+
+    deinit { rd_kafka_destroy(self.client) }
+
+    /// Deletes a topic and makes it again; returns how long it was gone.
+    func replace(_ name: String, partitions: Int32) throws -> Duration {
+        var deleted = rd_kafka_DeleteTopic_new(name)
+        defer { rd_kafka_DeleteTopic_destroy(deleted) }
+        var created = rd_kafka_NewTopic_new(name, partitions, 1, nil, 0)
+        defer { rd_kafka_NewTopic_destroy(created) }
+        let start = ContinuousClock.now
+        try self.ask { rd_kafka_DeleteTopics(self.client, &deleted, 1, nil, $0) }
+        try self.ask { rd_kafka_CreateTopics(self.client, &created, 1, nil, $0) }
+        return ContinuousClock.now - start
+    }
+
+    /// Removes what lies below an offset, as retention does.
+    func removeRecords(of topic: String, below offset: Int64) throws {
+        let list = rd_kafka_topic_partition_list_new(1)
+        defer { rd_kafka_topic_partition_list_destroy(list) }
+        rd_kafka_topic_partition_list_add(list, topic, 0)?.pointee.offset = offset
+        var request = rd_kafka_DeleteRecords_new(list)
+        defer { rd_kafka_DeleteRecords_destroy(request) }
+        try self.ask { rd_kafka_DeleteRecords(self.client, &request, 1, nil, $0) }
+    }
+
+    private func ask(_ request: (OpaquePointer) -> Void) throws {
+        let queue = try #require(rd_kafka_queue_new(self.client))
+        defer { rd_kafka_queue_destroy(queue) }
+        request(queue)
+        let event = try #require(rd_kafka_queue_poll(queue, 20_000))
+        defer { rd_kafka_event_destroy(event) }
+        #expect(rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        guard let result = rd_kafka_event_CreateTopics_result(event) else { return }
+        var count = 0
+        let topics = rd_kafka_CreateTopics_result_topics(result, &count)
+        #expect(rd_kafka_topic_result_error(topics?[0]) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    }
+}
