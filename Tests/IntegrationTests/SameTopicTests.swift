@@ -107,6 +107,46 @@ struct SameTopicTests {
         await feed.close()
     }
 
+    @Test(arguments: ["another program's note", "", "al1;#00000000"])
+    func whatOthersCommittedIsIgnoredAndSaid(text: String) async throws {
+        let broker = try KafkaBroker()
+        try await self.makeTopic(broker)
+        let surgery = try TopicSurgery(broker.bootstrapServers)
+        let feed = try LoginDrip(broker.bootstrapServers, topic: self.topic)
+        try await broker.wait("some") { try await feed.end() > 10 }
+        try surgery.commit("workers", self.topic, 7, text)
+        let member = ReadingMember()
+        let consumer = try member.join(broker.bootstrapServers, topic: self.topic, interval: .seconds(1))
+        try await broker.wait("a position") { member.state.withLock { $0.next } > 7 }
+        let start = AssignedPartition(
+            topicPartition: self.partition,
+            committedOffset: 7,
+            foreignMetadata: !text.isEmpty
+        )
+        #expect(member.state.withLock { $0.assigned } == [start])
+        // What is committed now is ours, and names a record that was taken.
+        let commit = OffsetCommit(topicPartition: self.partition, offset: 8, map: Array("9-12".utf8))
+        consumer.stopIntake()
+        guard case .success = await consumer.commit([commit]) else {
+            Issue.record("not committed")
+            return
+        }
+        await consumer.close()
+        let (offset, metadata) = try surgery.committed("workers", self.topic)
+        #expect(offset == 8 && metadata.hasPrefix("al1;m4:9-12;f"), "\(metadata)")
+        let second = ReadingMember()
+        let next = try second.join(broker.bootstrapServers, topic: self.topic, interval: .seconds(1))
+        try await broker.wait("an assignment") { !second.state.withLock { $0.assigned.isEmpty } }
+        let again = AssignedPartition(
+            topicPartition: self.partition,
+            committedOffset: 8,
+            committedMap: Array("9-12".utf8)
+        )
+        #expect(second.state.withLock { $0.assigned } == [again])
+        await next.close()
+        await feed.close()
+    }
+
     private func wait(
         _ broker: KafkaBroker,
         for written: Set<Int>,
@@ -135,151 +175,4 @@ struct SameTopicTests {
         await consumer.close()
         return reader.state.withLock { $0.values }
     }
-}
-
-/// Writes numbered logins at 300 a second until it is closed.
-private final class LoginDrip: Sendable {
-    private struct State {
-        var next = 0
-        var isPaused = false
-        var isClosed = false
-    }
-
-    private let producer: KafkaProducer
-    private let topic: String
-    private let state = Mutex(State())
-    private let task = Mutex<Task<Void, Never>?>(nil)
-
-    init(_ brokers: String, topic: String) throws {
-        self.topic = topic
-        self.producer = try KafkaProducer(
-            configuration: KafkaProducerConfiguration(
-                brokers: brokers,
-                properties: ["topic.metadata.refresh.interval.ms": "500", "retry.backoff.ms": "20"]
-            )
-        )
-        self.task.withLock { $0 = Task { await self.run() } }
-    }
-
-    private func run() async {
-        let start = ContinuousClock.now
-        for tick in 1... {
-            guard !self.state.withLock({ $0.isClosed }) else { return }
-            self.write(3)
-            try? await Task.sleep(until: start + .milliseconds(10) * tick)
-        }
-    }
-
-    func write(_ count: Int) {
-        for _ in 0..<count {
-            let number: Int? = self.state.withLock { state in
-                guard !state.isPaused else { return nil }
-                state.next += 1
-                return state.next
-            }
-            guard let number else { return }
-            let message = KafkaMessage(topic: self.topic, partition: 0, key: nil, value: Array("\(number)".utf8))
-            self.producer.produce(message) { _ in }
-        }
-    }
-
-    /// Where the topic ends now: one more login, and where it came to lie.
-    func end() async throws -> Int {
-        let number = self.state.withLock { state in
-            state.next += 1
-            return state.next
-        }
-        let message = KafkaMessage(topic: self.topic, partition: 0, key: nil, value: Array("\(number)".utf8))
-        return Int(try await self.producer.produce(message).offset) + 1
-    }
-
-    func pausedWhile<Value>(_ body: () async throws -> Value) async throws -> Value {
-        self.state.withLock { $0.isPaused = true }
-        #expect(await self.producer.flush(deadline: .seconds(30)) == 0)
-        let value = try await body()
-        self.state.withLock { $0.isPaused = false }
-        return value
-    }
-
-    func close() async {
-        self.state.withLock { $0.isClosed = true }
-        await self.task.withLock { $0 }?.value
-        await self.producer.close()
-    }
-}
-
-extension KafkaConsumer {
-    /// Answered when all commits before are.
-    fileprivate func commit(_ offsets: [OffsetCommit]) async -> Result<Void, KafkaError> {
-        await withCheckedContinuation { continuation in
-            self.commit(offsets) { continuation.resume(returning: $0) }
-        }
-    }
-}
-
-/// Reads logins, and commits each batch at once.
-private final class ReadingMember: KafkaConsumerDelegate {
-    struct State {
-        var values: Set<Int> = []
-        var assigned: [AssignedPartition] = []
-        var next: Int64 = 0
-        var end: Int64?
-        var replaced = 0
-        var failures: [KafkaError] = []
-        var lines: [String] = []
-    }
-
-    let state = Mutex(State())
-    private let consumer = Mutex<KafkaConsumer?>(nil)
-    private let commits: Bool
-
-    init(commits: Bool = true) { self.commits = commits }
-
-    func join(
-        _ brokers: String,
-        topic: String,
-        group: String = "workers",
-        interval: Duration
-    ) throws -> KafkaConsumer {
-        let consumer = try KafkaConsumer(
-            configuration: KafkaConsumerConfiguration(
-                brokers: brokers,
-                group: group,
-                topics: [topic],
-                properties: ["session.timeout.ms": "6000"],
-                fingerprintInterval: interval,
-                log: { line in
-                    if line.facility == "TOPIC" { self.state.withLock { $0.lines.append(line.text) } }
-                }
-            ),
-            delegate: self
-        )
-        self.consumer.withLock { $0 = consumer }
-        consumer.start()
-        return consumer
-    }
-
-    func partitionsAssigned(_ partitions: [AssignedPartition]) { self.state.withLock { $0.assigned += partitions } }
-
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
-        self.state.withLock { state in
-            for record in records {
-                if let number = record.value.flatMap({ Int(String(decoding: $0, as: UTF8.self)) }) {
-                    state.values.insert(number)
-                }
-                state.next = record.offset + 1
-            }
-        }
-        guard self.commits else { return true }
-        let commits = records.suffix(1).map { OffsetCommit(topicPartition: $0.topicPartition, offset: $0.offset + 1) }
-        self.consumer.withLock { $0 }?.commit(commits) { _ in }
-        return true
-    }
-
-    func endsReached(_ ends: [TopicPartition: Int64]) { self.state.withLock { $0.end = ends.values.first } }
-    func partitionsRevoked(_ partitions: [TopicPartition]) { self.consumer.withLock { $0 }?.finishRevocation() }
-    func partitionsLost(_ partitions: [TopicPartition]) {}
-    func topicReplaced(_ partitions: [TopicPartition]) { self.state.withLock { $0.replaced += partitions.count } }
-    func consumerProblemChanged(_ problem: KafkaError?) {}
-    func consumerFailed(_ error: KafkaError) { self.state.withLock { $0.failures.append(error) } }
 }

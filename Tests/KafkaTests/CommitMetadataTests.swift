@@ -77,9 +77,11 @@ struct CommitMetadataTests {
     @Test func damageIsAlwaysSeen() throws {
         for seed in 0..<20_000 as Range<UInt64> {
             var random = SeededGenerator(seed: seed)
-            var metadata = CommitMetadata(map: (0..<Int.random(in: 0...40, using: &random)).map { _ in
-                UInt8.random(in: 0x20...0x7E, using: &random)
-            })
+            var metadata = CommitMetadata(
+                map: (0..<Int.random(in: 0...40, using: &random)).map { _ in
+                    UInt8.random(in: 0x20...0x7E, using: &random)
+                }
+            )
             if Bool.random(using: &random) {
                 metadata.fingerprint = TopicFingerprint(
                     offset: .random(in: 0 ... .max, using: &random),
@@ -97,10 +99,12 @@ struct CommitMetadataTests {
             try #require(CommitMetadata.read(bytes) == .own(metadata), "seed \(seed)")
             var damaged = bytes
             switch Int.random(in: 0..<4, using: &random) {
-            case 0: damaged[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            case 0:
+                damaged[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
             case 1: damaged.removeLast(Int.random(in: 1..<bytes.count, using: &random))
             case 2: damaged.removeFirst(Int.random(in: 1..<bytes.count, using: &random))
-            default: damaged.insert(.random(in: 0...255, using: &random), at: .random(in: 0...bytes.count, using: &random))
+            default:
+                damaged.insert(.random(in: 0...255, using: &random), at: .random(in: 0...bytes.count, using: &random))
             }
             try #require(CommitMetadata.read(damaged) == .foreign, "seed \(seed)")
             // Random fields under a good checksum: read or refused, and what is read can be written again.

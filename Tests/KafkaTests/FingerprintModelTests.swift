@@ -15,7 +15,11 @@ struct FingerprintModelTests {
         var isCompacted = false
 
         func record(_ offset: Int64) -> TopicFingerprint {
-            TopicFingerprint(offset: offset, timestamp: Int64(self.incarnation), checksum: UInt32(truncatingIfNeeded: offset))
+            TopicFingerprint(
+                offset: offset,
+                timestamp: Int64(self.incarnation),
+                checksum: UInt32(truncatingIfNeeded: offset)
+            )
         }
 
         func finding(at offset: Int64) -> FingerprintCheck.Finding {
@@ -71,7 +75,9 @@ struct FingerprintModelTests {
             guard self.position < self.log.end else { return }
             let last = Int64.random(in: self.position..<self.log.end, using: &self.random)
             self.position = last + 1
-            guard !self.log.gaps.contains(last), self.check.wantsRecord(of: self.partition, now: self.now) else { return }
+            guard !self.log.gaps.contains(last), self.check.wantsRecord(of: self.partition, now: self.now) else {
+                return
+            }
             let isFirst = self.check.metadata(of: self.partition).fingerprint == nil
             // Nothing was known of the old log any more, so nothing can tell it from the new one.
             if isFirst, self.believed != self.log.incarnation { self.isHopeless = true }

@@ -64,7 +64,7 @@ extension RDKafkaHandle {
     func identifiers(of topics: Set<String>, until deadline: BootTime) -> [String: TopicID] {
         guard let functions = Self.functions, !topics.isEmpty else { return [:] }
         let names = unsafe topics.map { unsafe strdup($0) }
-        defer { for unsafe name in unsafe names { unsafe free(name) } }
+        defer { for index in unsafe names.indices { unsafe free(names[index]) } }
         var pointers = unsafe names.map { unsafe UnsafePointer<CChar>($0) }
         let collection = unsafe functions.ofNames(&pointers, pointers.count)
         defer { unsafe functions.destroyNames(collection) }

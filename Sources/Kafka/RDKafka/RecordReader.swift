@@ -37,7 +37,7 @@ struct RecordReader: ~Copyable {
 
     /// Topics and queues go before the client.
     consuming func close(wake waker: Waker) {
-        for unsafe topic in unsafe self.topics.values { unsafe rd_kafka_topic_destroy(topic) }
+        while let topic = unsafe self.topics.popFirst()?.value { unsafe rd_kafka_topic_destroy(topic) }
         self.queue = nil
         self.main = nil
         self.client.destroy(wake: waker, within: .seconds(1))
