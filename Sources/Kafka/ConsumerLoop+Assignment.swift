@@ -67,9 +67,9 @@ extension ConsumerLoop {
 
     /// Fetching begins when every committed fingerprint was compared, or at the end of the time for that.
     func assignWhenChecked() {
-        guard let pending = self.pending, !self.check.isAwaited(pending.map(\.topicPartition), now: self.now) else {
-            return
-        }
+        guard let pending = self.pending, !self.machine.isLeaving,
+            !self.check.isAwaited(pending.map(\.topicPartition), now: self.now)
+        else { return }
         self.pending = nil
         self.assign(pending)
     }

@@ -181,7 +181,7 @@ final class ConsumerLoop {
     private func leaveGroup() {
         guard let client = unsafe self.client?.pointer, let queue = unsafe self.queue?.pointer else { return }
         // A drain that was under way, or an assignment that was not taken, would hold the close up.
-        if !self.machine.partitions.isEmpty { unsafe _ = rd_kafka_assign(client, nil) }
+        if !self.machine.partitions.isEmpty || self.pending != nil { unsafe _ = rd_kafka_assign(client, nil) }
         if let error = unsafe rd_kafka_consumer_close_queue(client, queue) { unsafe rd_kafka_error_destroy(error) }
     }
 
@@ -199,11 +199,13 @@ final class ConsumerLoop {
         }
         self.consumer.publish(watermarks: [:])
         let deadline = BootTime.now.advanced(by: self.consumer.configuration.closeDeadline)
-        defer { self.consumer.probe.close(wake: self.consumer.waker, within: BootTime.now.until(deadline)) }
+        self.consumer.probe.close()
         self.dataQueue = nil
         self.queue = nil
-        guard let client = self.client.take() else { return self.consumer.closed() }
-        client.destroy(wake: self.consumer.waker, within: self.consumer.configuration.closeDeadline)
+        if let client = self.client.take() {
+            client.destroy(wake: self.consumer.waker, within: self.consumer.configuration.closeDeadline)
+        }
+        self.consumer.probe.waitUntilGone(deadline)
         self.consumer.closed()
     }
 

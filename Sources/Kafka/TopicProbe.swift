@@ -18,12 +18,15 @@ final class TopicProbe: Sendable {
 
     private let configuration: KafkaConsumerConfiguration
     private let waker: Waker
+    /// Written once, at the end.
+    private let gone: Waker
     private let inbox = Mutex(Inbox())
     private let isGone = Atomic<Bool>(false)
 
     init(configuration: KafkaConsumerConfiguration) throws(KafkaError) {
         self.configuration = configuration
         self.waker = try Waker()
+        self.gone = try Waker()
     }
 
     /// Answers are given on this thread.
@@ -35,22 +38,29 @@ final class TopicProbe: Sendable {
         self.waker.wake()
     }
 
-    /// Ends the thread after the round that is under way; blocks until then, but not for ever.
-    func close(wake waker: Waker, within time: Duration) {
+    /// Ends the thread; a round that is under way is cut short.
+    func close() {
         self.inbox.withLock { $0.isClosed = true }
         self.waker.wake()
-        let deadline = BootTime.now.advanced(by: time)
-        while !self.isGone.load(ordering: .acquiring), BootTime.now < deadline {
-            waker.wait(min(.milliseconds(20), BootTime.now.until(deadline)))
+    }
+
+    /// Blocks until the thread is over, but not for ever; to be called after `close`.
+    func waitUntilGone(_ deadline: BootTime) {
+        while !self.isOver, BootTime.now < deadline {
+            self.gone.wait(BootTime.now.until(deadline))
         }
     }
+
+    /// The thread has ended, and its client with it.
+    var isOver: Bool { self.isGone.load(ordering: .acquiring) }
 
     private var isClosed: Bool { self.inbox.withLock { $0.isClosed } }
 
     private func run(_ answer: Answer) {
         var reader: RecordReader?
         while !self.isClosed {
-            self.waker.wait(.seconds(1))
+            // Awake now and then: what librdkafka says must not pile up.
+            self.waker.wait(.seconds(10))
             reader?.discardEvents()
             guard let round = self.inbox.withLock({ $0.round.take() }) else { continue }
             do throws(KafkaError) {
@@ -69,5 +79,6 @@ final class TopicProbe: Sendable {
         case .some(let reader): reader.close(wake: self.waker)
         }
         self.isGone.store(true, ordering: .releasing)
+        self.gone.wake()
     }
 }
