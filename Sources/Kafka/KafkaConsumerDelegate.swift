@@ -16,21 +16,38 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func partitionsLost(_ partitions: [TopicPartition])
     /// Connection trouble, unknown topic, authorization: for logs, `/status`, readiness. nil: all is well again.
     func consumerProblemChanged(_ problem: KafkaError?)
+    /// The topic was deleted and made again under its name: these are read from the beginning.
+    ///
+    /// What was read of the topic that is gone was told as lost before; what was read of the new one comes again.
+    func topicReplaced(_ partitions: [TopicPartition])
     /// The consumer can't go on (fatal error, out-of-range stop): the worker must end with this.
     func consumerFailed(_ error: KafkaError)
+}
+
+extension KafkaConsumerDelegate {
+    /// For those that count nothing.
+    package func topicReplaced(_ partitions: [TopicPartition]) {}
 }
 
 /// A partition that became ours, and where it starts.
 package struct AssignedPartition: Sendable, Hashable {
     package var topicPartition: TopicPartition
     package var committedOffset: Int64?
-    /// What was complete beyond that offset, as it was committed; empty where nothing was, or nothing can be read.
+    /// The completion map that was committed with the offset; empty where there was none.
     package var committedMap: [UInt8]
+    /// What was committed with the offset is damaged, or not ours: it was ignored.
+    package var foreignMetadata: Bool
 
-    package init(topicPartition: TopicPartition, committedOffset: Int64?, committedMap: [UInt8] = []) {
+    package init(
+        topicPartition: TopicPartition,
+        committedOffset: Int64?,
+        committedMap: [UInt8] = [],
+        foreignMetadata: Bool = false
+    ) {
         self.topicPartition = topicPartition
         self.committedOffset = committedOffset
         self.committedMap = committedMap
+        self.foreignMetadata = foreignMetadata
     }
 }
 
@@ -39,7 +56,7 @@ package struct OffsetCommit: Sendable, Hashable {
     package var topicPartition: TopicPartition
     /// The next offset to be read: last done plus one, computed in the ledger only.
     package var offset: Int64
-    /// What is complete beyond it; ASCII, 4,096 bytes at most.
+    /// The completion map: printable ASCII, `maxMapBytes` at most; what else is committed is the consumer's.
     package var map: [UInt8]
 
     package init(topicPartition: TopicPartition, offset: Int64, map: [UInt8] = []) {
@@ -48,6 +65,11 @@ package struct OffsetCommit: Sendable, Hashable {
         self.map = map
     }
 
+    /// What brokers take as they come (`offset.metadata.max.bytes`).
+    ///
     /// More is refused here: above 32,767 bytes librdkafka 2.0.2 moves the offset, stores an empty text and says `NO_ERROR`.
     package static let maxMetadataBytes = 4_096
+
+    /// What of it is the map's: 111 bytes are for the prefix, the fingerprint, the topic's identifier and the checksum, the rest is for later fields.
+    package static let maxMapBytes = 3_968
 }
