@@ -8,7 +8,7 @@ import Synchronization
 @safe final class CurlLoop {
     /// What epoll knows about a descriptor.
     private struct Socket {
-        /// Opened by a transfer here, so that its end is told by `socketUnwanted`.
+        /// Opened by a transfer here; its end is told by `socketUnwanted` where it was connected.
         ///
         /// Such a socket stays registered between two requests, which saves two system calls for each. Others (libcurl's
         /// own, to wait for name resolution) end without a word.
@@ -184,7 +184,13 @@ import Synchronization
 
     func socketOpened(_ descriptor: Int32) {
         self.reserve(descriptor)
-        self.sockets[Int(descriptor)].isConnection = true
+        let former = self.sockets[Int(descriptor)]
+        self.sockets[Int(descriptor)] = Socket(isConnection: true, generation: former.generation &+ 1)
+        // libcurl (7.88) closes a connection that did not come about without a word, and remembers what it wanted of it:
+        // where it wants the same of the next one with this number, it does not say so.
+        guard former.isConnection, former.wanted != 0 else { return }
+        self.sockets[Int(descriptor)].wanted = former.wanted
+        self.register(descriptor, former.wanted)
     }
 
     func socketUnwanted(_ descriptor: Int32) -> Int32 {

@@ -53,6 +53,9 @@ package final class HTTPServer: Sendable {
 
     deinit { self.daemon.stopLater() }
 
+    /// Gives the port away; connections that are there stay.
+    package func stopListening() { self.daemon.stopListening() }
+
     /// Stops listening and ends every connection; handlers that are still at work are cancelled, and not waited for.
     package func shutdown() async {
         await withCheckedContinuation { continuation in
