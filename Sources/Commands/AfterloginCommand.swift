@@ -101,10 +101,14 @@ protocol Command {
     /// With a full line of shell.
     static var example: String { get }
     static var options: [CommandOption] { get }
+    /// What else there is to say in the help; empty for most.
+    static var notes: String { get }
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode
 }
 
 extension Command {
+    static var notes: String { "" }
+
     static var help: String {
         let options = (self.options.filter { !$0.help.isEmpty } + [.flag("help", "this text")]).map { option in
             let word = "--\(option.name)\(option.value.map { " \($0)" } ?? "")"
@@ -114,7 +118,7 @@ extension Command {
             afterlogin \(self.name): \(self.summary)
 
             \(options.joined(separator: "\n"))
-
+            \(self.notes.isEmpty ? "" : "\n\(self.notes)\n")
             Example:
               \(self.example)
             """ + (self.takesConfiguration ? "\n\n\(ConfigurationHelp.text)" : "")

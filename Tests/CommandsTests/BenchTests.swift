@@ -43,7 +43,12 @@ struct BenchTests {
     @Test(arguments: [
         ["sandbox", "--rate", "5"], ["sandbox", "--fault", "slow"], ["sandbox", "--fault", "nothing={}"],
         ["sandbox", "--distribution", "flat", "--brokers", "b"], ["sandbox", "--client-secret-file", "/no/such"],
-        ["sandbox", "--listen", "nonsense"], ["sandbox", "--listen", "127.0.0.1:70000"],
+        ["sandbox", "--listen", "nonsense"], ["sandbox", "--door", "slow"], ["sandbox", "--door", "main=127.0.0.1:0"],
+        [
+            "sandbox", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--fault",
+            #"slow={"connection":"refused"}"#,
+        ],
+        ["sandbox", "--listen", "127.0.0.1:70000"],
         ["sandbox", "--listen", "127.0.0.1:0", "--control", "256.0.0.1:0"],
         ["bench", "--only", "nothing"], ["bench", "--logins", "1"],
     ])
