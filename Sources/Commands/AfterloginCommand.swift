@@ -1,6 +1,7 @@
 public import Afterlogin
 import CLinux
 import Glibc
+import Threads
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {
@@ -19,6 +20,7 @@ public enum AfterloginCommand {
         // A reader of our output that went away must not end the worker.
         signal(SIGPIPE, SIG_IGN)
         shim_share_memory_among_threads()
+        Descriptors.raiseLimit()
         Output.keepStandardDescriptors()
         var code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
         if let failure = Output.failure {
@@ -91,6 +93,17 @@ enum ExitCode: Int32, Sendable {
 struct CommandFailure: Error {
     var message: String
     var code = ExitCode.failed
+}
+
+extension CommandFailure {
+    /// Descriptors that run out end the process without a word: what would need more does not start.
+    static func requireDescriptors(limit: Int = Descriptors.limit) throws(CommandFailure) {
+        guard limit < DescriptorPlan.least else { return }
+        throw CommandFailure(
+            message: "only \(limit) open files are allowed (ulimit -Hn); at least \(DescriptorPlan.least) are needed",
+            code: .usage
+        )
+    }
 }
 
 /// One command of the command line.

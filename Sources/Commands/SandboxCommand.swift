@@ -48,6 +48,7 @@ enum SandboxCommand: Command {
         """
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        try CommandFailure.requireDescriptors()
         let isJSON = try arguments.wantsJSON()
         let configuration = try self.configuration(arguments)
         let feed = try self.makeFeed(arguments, seed: configuration.seed)

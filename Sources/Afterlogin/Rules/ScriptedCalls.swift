@@ -80,6 +80,7 @@ final class ScriptedCalls: EvaluationClient {
         case .response(let response, let outcome):
             self.calls.finished(rule: rule, outcome)
             request.reply(.response(head: Self.head(response), body: response.body))
+            response.hold?.release()
         case .failed(let failure, let outcome):
             self.calls.finished(rule: rule, outcome)
             request.reply(.failed(Self.failure(failure)))

@@ -22,6 +22,7 @@ enum BenchCommand: Command {
     ]
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        try CommandFailure.requireDescriptors()
         if let url = arguments.value("worker") {
             return try await self.runWorker(arguments, [NativeBenchRule(api: url)])
         }
