@@ -78,7 +78,10 @@ let package = Package(
             name: "SandboxTests",
             dependencies: ["Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON"]
         ),
-        .testTarget(name: "CommandsTests", dependencies: ["Commands", "Afterlogin", "JSON", "YAML"]),
+        .testTarget(
+            name: "CommandsTests",
+            dependencies: ["Commands", "Afterlogin", "JSON", "RuleHost", "Threads", "YAML"]
+        ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -1,5 +1,6 @@
 #pragma once
 #include <microhttpd.h>
+#include <stdlib.h>
 #include <string.h>
 
 /// What `afterlogin_mhd_start` needs; variadic options are not visible to Swift.
@@ -41,6 +42,40 @@ static inline struct MHD_Daemon *afterlogin_mhd_start(const struct afterlogin_mh
         MHD_OPTION_UNESCAPE_CALLBACK, &afterlogin_mhd_keep_escapes, NULL,
         MHD_OPTION_ARRAY, encrypted ? tls : none,
         MHD_OPTION_END);
+}
+
+/// A body with blanks behind it, of which only so much is sent.
+struct afterlogin_mhd_body {
+    size_t count;
+    uint64_t sent;
+    char bytes[];
+};
+
+static inline ssize_t afterlogin_mhd_read_body(void *context, uint64_t position, char *buffer, size_t space) {
+    const struct afterlogin_mhd_body *body = context;
+    if (position >= body->sent) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (space > body->sent - position) space = body->sent - position;
+    if (position >= body->count) {
+        memset(buffer, ' ', space);
+        return (ssize_t)space;
+    }
+    if (space > body->count - position) space = body->count - position;
+    memcpy(buffer, body->bytes + position, space);
+    return (ssize_t)space;
+}
+
+/// A response that announces `announced` bytes and ends the connection after `sent` of them; NULL without memory.
+static inline struct MHD_Response *afterlogin_mhd_make_response(const void *bytes, size_t count, uint64_t announced,
+                                                               uint64_t sent) {
+    struct afterlogin_mhd_body *body = malloc(sizeof(*body) + count);
+    if (body == NULL) return NULL;
+    body->count = count;
+    body->sent = sent;
+    if (count > 0) memcpy(body->bytes, bytes, count);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(announced, 64 << 10, &afterlogin_mhd_read_body, body, &free);
+    if (response == NULL) free(body);
+    return response;
 }
 
 static inline int afterlogin_mhd_socket(struct MHD_Connection *connection) {

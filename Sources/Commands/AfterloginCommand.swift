@@ -1,6 +1,7 @@
 public import Afterlogin
 import CLinux
 import Glibc
+import Threads
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {
@@ -19,6 +20,7 @@ public enum AfterloginCommand {
         // A reader of our output that went away must not end the worker.
         signal(SIGPIPE, SIG_IGN)
         shim_share_memory_among_threads()
+        Descriptors.raiseLimit()
         Output.keepStandardDescriptors()
         var code = await self.run(Array(CommandLine.arguments.dropFirst()), rules: rules)
         if let failure = Output.failure {
@@ -93,6 +95,17 @@ struct CommandFailure: Error {
     var code = ExitCode.failed
 }
 
+extension CommandFailure {
+    /// Descriptors that run out end the process without a word: what would need more does not start.
+    static func requireDescriptors(limit: Int = Descriptors.limit) throws(CommandFailure) {
+        guard limit < DescriptorPlan.least else { return }
+        throw CommandFailure(
+            message: "only \(limit) open files are allowed (ulimit -Hn); at least \(DescriptorPlan.least) are needed",
+            code: .usage
+        )
+    }
+}
+
 /// One command of the command line.
 protocol Command {
     static var name: String { get }
@@ -101,10 +114,14 @@ protocol Command {
     /// With a full line of shell.
     static var example: String { get }
     static var options: [CommandOption] { get }
+    /// What else there is to say in the help; empty for most.
+    static var notes: String { get }
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode
 }
 
 extension Command {
+    static var notes: String { "" }
+
     static var help: String {
         let options = (self.options.filter { !$0.help.isEmpty } + [.flag("help", "this text")]).map { option in
             let word = "--\(option.name)\(option.value.map { " \($0)" } ?? "")"
@@ -114,7 +131,7 @@ extension Command {
             afterlogin \(self.name): \(self.summary)
 
             \(options.joined(separator: "\n"))
-
+            \(self.notes.isEmpty ? "" : "\n\(self.notes)\n")
             Example:
               \(self.example)
             """ + (self.takesConfiguration ? "\n\n\(ConfigurationHelp.text)" : "")

@@ -16,6 +16,7 @@ enum RunCommand: Command {
         ]
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        try CommandFailure.requireDescriptors()
         let input = arguments.value("input")
         guard input != nil || arguments.value("output") == nil else {
             throw CommandFailure(message: "--output goes with --input; without it results go to Kafka", code: .usage)

@@ -1,6 +1,7 @@
 import Afterlogin
 import HTTPServer
 import JSON
+import Kafka
 import Sandbox
 
 /// A stand-in for the identity provider, its APIs and its logins, for staging.
@@ -20,7 +21,8 @@ enum SandboxCommand: Command {
         .value("audience", "URI", "that tokens are given for; may be repeated (default: https://profiles.example/api)"),
         .value("token-lifetime", "SECONDS", "of tokens (default: 3600)"),
         .value("token-quota", "N", "tokens an hour (default: without end)"),
-        .value("fault", "ENDPOINT=JSON", "on from the start: slow={\"delay\":100}; may be repeated"),
+        .value("door", "ENDPOINT=HOST:PORT", "a port of its own, for faults of its connections; may be repeated"),
+        .value("fault", "NAME=JSON", "on from the start: slow={\"delay\":100,\"seconds\":30}; may be repeated"),
         .value("brokers", "HOST:PORT,…", "where logins are written"),
         .value("topic", "NAME", "of the logins (default: logins)"),
         .value("rate", "N", "logins per second (default: 0)"),
@@ -30,8 +32,23 @@ enum SandboxCommand: Command {
         .value("seed", "N", "of users, logins and faults (default: 1)"),
         .value("format", "FORMAT", "text or json: how the addresses are printed"),
     ]
+    static let notes = """
+        Faults, of the endpoints token, users, profiles and slow, switched while it runs:
+          curl -X PUT CONTROL/control/faults/slow -d '{"error": {"status": 503, "retry_after": 2}, "seconds": 30}'
+          curl -X DELETE CONTROL/control/faults/slow        and /control/faults for all; counts: /control/stats
+        delay: 100, {"uniform": [50, 150]}, {"exponential": 100} or {"lognormal": [80, 0.5]}, in milliseconds
+        error: a share of the requests (0.1), or {"share": 0.1, "status": 503, "retry_after": 2}
+        hang, reset, truncate: a share that is read and never answered, reset, or cut off after half of its length
+        bucket: {"capacity": 100, "rate": 100, "status": 429, "retry_after": 1}, requests per second; without retry_after
+          it is the time until the next one is allowed, with false none is sent
+        size: bytes that an answer has at least
+        connection: refused, blackhole (no connection comes about) or expired (its certificate), of a port as a whole:
+          of "main", the port of all, or of an endpoint with a --door
+        seconds: after which the fault ends by itself
+        """
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        try CommandFailure.requireDescriptors()
         let isJSON = try arguments.wantsJSON()
         let configuration = try self.configuration(arguments)
         let feed = try self.makeFeed(arguments, seed: configuration.seed)
@@ -45,8 +62,14 @@ enum SandboxCommand: Command {
         StopSignals.handle { stop.finish() }
         do {
             let sandbox = try SandboxServer(configuration)
-            for (endpoint, fault) in faults { sandbox.faults.set(fault, on: endpoint) }
-            self.announce(try sandbox.start(), isJSON: isJSON)
+            let address = try sandbox.start()
+            do {
+                for (endpoint, fault) in faults { try await sandbox.change(fault, on: endpoint) }
+            } catch {
+                await sandbox.stop()
+                throw error
+            }
+            self.announce(address, isJSON: isJSON)
             let feeding = Task {
                 guard let feed else { return }
                 do {
@@ -71,6 +94,8 @@ enum SandboxCommand: Command {
                 // The signal's.
             }
             return .done
+        } catch let refusal as SandboxServer.Refusal {
+            throw CommandFailure(message: refusal.description, code: .usage)
         } catch let error as HTTPServer.ListenError where error.isOfTheAddress {
             throw CommandFailure(message: error.description, code: .usage)
         } catch {
@@ -78,13 +103,12 @@ enum SandboxCommand: Command {
         }
     }
 
-    /// Says what keeps logins from being written, once as long as it is the same.
+    /// Says what keeps logins from being written, once, and that they are written again.
     private static func tell(_ feed: LoginFeed) async {
-        var said: String?
+        var news = RepeatedProblem()
         while (try? await Task.sleep(for: .seconds(2))) != nil {
-            let problem = feed.problem.map { "logins can't be written: \($0)" }
-            if let problem, problem != said { Output.error("afterlogin sandbox: \(problem)") }
-            said = problem
+            let line = news.line(feed.problem.map { ($0.code, "\($0)") })
+            if let line { Output.error("afterlogin sandbox: \(line)") }
         }
     }
 
@@ -93,6 +117,14 @@ enum SandboxCommand: Command {
         configuration.listen = arguments.value("listen") ?? "127.0.0.1:8443"
         configuration.control = arguments.value("control") ?? "127.0.0.1:8444"
         if let names = arguments.value("names") { configuration.names = names.split(separator: ",").map(String.init) }
+        for text in arguments.values("door") {
+            let parts = text.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let endpoint = Endpoint(rawValue: String(parts[0])) else {
+                let known = Endpoint.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CommandFailure(message: "--door is ENDPOINT=HOST:PORT, ENDPOINT one of \(known)", code: .usage)
+            }
+            configuration.doors[endpoint] = String(parts[1])
+        }
         configuration.isPlain = arguments.has("plain")
         configuration.caFile = arguments.value("ca-file")
         configuration.clientID = arguments.value("client") ?? configuration.clientID
@@ -138,16 +170,17 @@ enum SandboxCommand: Command {
         }
     }
 
-    private static func faults(_ arguments: Arguments) throws(CommandFailure) -> [(Endpoint, Fault)] {
-        var faults: [(Endpoint, Fault)] = []
+    private static func faults(_ arguments: Arguments) throws(CommandFailure) -> [(Endpoint?, SwitchedFault)] {
+        var faults: [(Endpoint?, SwitchedFault)] = []
         for text in arguments.values("fault") {
             let parts = text.split(separator: "=", maxSplits: 1)
-            guard parts.count == 2, let endpoint = Endpoint(rawValue: String(parts[0])) else {
-                let known = Endpoint.allCases.map(\.rawValue).joined(separator: ", ")
-                throw CommandFailure(message: "--fault is ENDPOINT=JSON, ENDPOINT one of \(known)", code: .usage)
+            let endpoint = parts.first.flatMap { Endpoint(rawValue: String($0)) }
+            guard parts.count == 2, endpoint != nil || parts[0] == "main" else {
+                let known = (["main"] + Endpoint.allCases.map(\.rawValue)).joined(separator: ", ")
+                throw CommandFailure(message: "--fault is NAME=JSON, NAME one of \(known)", code: .usage)
             }
             do {
-                faults.append((endpoint, try Fault(JSONValue(parsing: Array(parts[1].utf8)))))
+                faults.append((endpoint, try SwitchedFault(JSONValue(parsing: Array(parts[1].utf8)))))
             } catch {
                 throw CommandFailure(message: "--fault \(text): \(error)", code: .usage)
             }
@@ -158,10 +191,17 @@ enum SandboxCommand: Command {
     private static func announce(_ address: SandboxAddress, isJSON: Bool) {
         if isJSON {
             var value: JSONValue = ["url": .string(address.url), "control": .string(address.controlURL)]
+            if !address.doors.isEmpty {
+                let doors = address.doors.sorted { $0.key.rawValue < $1.key.rawValue }
+                value["doors"] = JSONValue(doors.map { (name: $0.key.rawValue, value: .string($0.value)) })
+            }
             value["caFile"] = address.caFile.map { .string($0) }
             Output.line(value.serialized())
         } else {
             Output.text("sandbox on \(address.url), control on \(address.controlURL)")
+            for (endpoint, url) in address.doors.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                Output.text("\(endpoint.rawValue) on \(url)")
+            }
         }
     }
 }

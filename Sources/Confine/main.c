@@ -96,6 +96,13 @@ static void limit_process(void)
     setsid();
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
+    /* The worker has raised its own; Node needs about forty, and rules have no sockets of the kernel's. */
+    struct rlimit files;
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        if (files.rlim_max > 1024) files.rlim_max = 1024;
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file >= 0) {
         if (write(file, "1000", 4) < 0) { /* A container may forbid it: then the kernel chooses as ever. */ }
@@ -251,7 +258,7 @@ static void close_other_descriptors(void)
 {
     if (syscall(SYS_close_range, LAST_DESCRIPTOR + 1, ~0U, 0) == 0) return;
     long last = sysconf(_SC_OPEN_MAX);
-    for (long descriptor = LAST_DESCRIPTOR + 1; descriptor < (last > 0 ? last : 65536); descriptor++)
+    for (long descriptor = LAST_DESCRIPTOR + 1; descriptor < (last > 65536 ? last : 65536); descriptor++)
         close((int)descriptor);
 }
 

@@ -6,19 +6,6 @@ import Synchronization
 ///
 /// Everything of libcurl's lives and dies on this thread; others reach it through the mailbox only.
 @safe final class CurlLoop {
-    /// What epoll knows about a descriptor.
-    private struct Socket {
-        /// Opened by a transfer here, so that its end is told by `socketUnwanted`.
-        ///
-        /// Such a socket stays registered between two requests, which saves two system calls for each. Others (libcurl's
-        /// own, to wait for name resolution) end without a word.
-        var isConnection = false
-        /// Distinguishes events of the descriptor's earlier lives, which may still be in the batch.
-        var generation: UInt32 = 0
-        var registered: UInt32 = 0
-        var wanted: UInt32 = 0
-    }
-
     /// Kept for reuse; each takes a few kilobytes.
     private static let maxIdleTransfers = 512
     private static let maxIdleConnections = 1_024
@@ -26,14 +13,15 @@ import Synchronization
 
     let share: UnsafeMutableRawPointer?
     private let multi: UnsafeMutableRawPointer
-    private let epoll: Int32
     private let mailbox: Mailbox
     private let configuration: HTTPClient.Configuration
     private let authorities: CertificateAuthorities
-    private var sockets: [Socket] = []
+    private var sockets: WatchedSockets
     private var idle: [CurlTransfer] = []
-    /// In flight, by identity.
+    /// In flight, by their jobs.
     private var active: [ObjectIdentifier: CurlTransfer] = [:]
+    private var waiting = WaitingCalls()
+    private var bytes: BytesInFlight
     private var finished: [(Mailbox.Continuation, Result<HTTPResponse, HTTPFailure>)] = []
     /// When libcurl wants to be called whatever happens, in nanoseconds of the monotonic clock.
     private var timer: Int?
@@ -42,15 +30,21 @@ import Synchronization
         self.configuration = configuration
         self.authorities = authorities
         self.mailbox = mailbox
-        self.epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard let multi = unsafe curl_multi_init(), self.epoll >= 0 else {
+        self.bytes = BytesInFlight(limit: configuration.maxBytesInFlight, mailbox)
+        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        self.sockets = WatchedSockets(epoll: epoll)
+        guard let multi = unsafe curl_multi_init(), epoll >= 0 else {
             fatalError("no memory or descriptor left for the HTTP client")
         }
         unsafe self.multi = multi
         unsafe self.share = afterlogin_curl_make_share()
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         unsafe afterlogin_curl_multi_set_callbacks(multi, context, interestCallback, timerCallback)
-        unsafe afterlogin_curl_multi_set_number(multi, CURLMOPT_MAXCONNECTS, Self.maxIdleConnections)
+        // Each call has one connection at most, so none of libcurl's ever waits for this: it closes an idle one instead.
+        let maxConnections = max(1, configuration.maxCalls)
+        unsafe afterlogin_curl_multi_set_number(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, maxConnections)
+        let maxIdle = min(Self.maxIdleConnections, maxConnections)
+        unsafe afterlogin_curl_multi_set_number(multi, CURLMOPT_MAXCONNECTS, maxIdle)
         unsafe afterlogin_curl_multi_set_number(
             multi,
             CURLMOPT_MAX_HOST_CONNECTIONS,
@@ -66,7 +60,7 @@ import Synchronization
             events: EPOLLIN.rawValue | EPOLLET.rawValue,
             data: epoll_data(u64: Self.wakeToken)
         )
-        unsafe epoll_ctl(self.epoll, EPOLL_CTL_ADD, self.mailbox.wakeDescriptor, &event)
+        unsafe epoll_ctl(self.sockets.epoll, EPOLL_CTL_ADD, self.mailbox.wakeDescriptor, &event)
         var commands: [Mailbox.Command] = []
         var events = unsafe [epoll_event](repeating: epoll_event(), count: 256)
         while true {
@@ -76,11 +70,17 @@ import Synchronization
             guard isOpen else { break }
             if let timer = self.timer, timer <= Self.now { self.act(on: CURL_SOCKET_TIMEOUT, 0) }
             self.collectFinished()
-            let timeout = self.timer.map { Int32(clamping: max(0, $0 - Self.now + 999_999) / 1_000_000) } ?? -1
-            let count = unsafe epoll_wait(self.epoll, &events, Int32(events.count), self.mailbox.sleeps() ? timeout : 0)
+            self.letOthersGoOn()
+            let next = [self.timer, self.bytes.nextDeadline].compactMap { $0 }.min()
+            let timeout = next.map { Int32(clamping: max(0, $0 - Self.now + 999_999) / 1_000_000) } ?? -1
+            let sleep = self.mailbox.sleeps() ? timeout : 0
+            let count = unsafe epoll_wait(self.sockets.epoll, &events, Int32(events.count), sleep)
             for index in 0..<Int(max(0, count)) {
                 let event = unsafe events[index]
-                unsafe self.socketReady(token: event.data.u64, events: event.events)
+                guard unsafe event.data.u64 != Self.wakeToken,
+                    let ready = unsafe self.sockets.ready(token: event.data.u64, events: event.events)
+                else { continue }
+                self.act(on: ready.descriptor, ready.bits)
             }
         }
         self.end()
@@ -90,10 +90,16 @@ import Synchronization
         switch command {
         case .start(let job, let continuation): self.start(job, continuation)
         case .cancel(let job):
+            if let continuation = self.waiting.remove(job) {
+                var failure = HTTPFailure.cancelled(sentBytes: false)
+                failure.wasHeldBack = true
+                self.finished.append((continuation, .failure(failure)))
+            }
             // Not found: it has not started yet (and will see the flag), or it has ended.
-            guard let transfer = self.active.values.first(where: { $0.job === job }) else { return }
+            guard let transfer = self.active[ObjectIdentifier(job)] else { return }
             self.finish(transfer, nil)
         case .ping(let answer): answer()
+        case .look: break
         }
     }
 
@@ -102,6 +108,18 @@ import Synchronization
             self.finished.append((continuation, .failure(.cancelled(sentBytes: false))))
             return
         }
+        guard self.waiting.isEmpty, self.mayBegin(job) else {
+            self.waiting.append(job, continuation)
+            return
+        }
+        self.begin(job, continuation)
+    }
+
+    private func mayBegin(_ job: Job) -> Bool {
+        self.active.count < self.configuration.maxCalls && self.bytes.mayBegin(job.request)
+    }
+
+    private func begin(_ job: Job, _ continuation: Mailbox.Continuation) {
         guard
             let transfer = self.idle.popLast()
                 ?? CurlTransfer(loop: self, configuration: self.configuration, authorities: self.authorities)
@@ -119,7 +137,8 @@ import Synchronization
             self.recycle(transfer)
             return
         }
-        self.active[ObjectIdentifier(transfer)] = transfer
+        self.active[ObjectIdentifier(job)] = transfer
+        self.bytes.begins(transfer, job.request)
         unsafe curl_multi_add_handle(self.multi, transfer.easy)
     }
 
@@ -143,13 +162,34 @@ import Synchronization
     /// Takes a transfer off the multi handle; `code` is nil where it is cancelled.
     private func finish(_ transfer: CurlTransfer, _ code: CURLcode?) {
         if let continuation = transfer.continuation {
-            let result = code.map { transfer.result($0) } ?? .failure(.cancelled(sentBytes: transfer.sentBytes))
+            var result = code.map { transfer.result($0) } ?? .failure(self.bytes.cancelled(transfer))
+            self.bytes.ends(transfer, &result)
             self.finished.append((continuation, result))
         }
         unsafe curl_multi_remove_handle(self.multi, transfer.easy)
-        self.active.removeValue(forKey: ObjectIdentifier(transfer))
+        if let job = transfer.job { self.active.removeValue(forKey: ObjectIdentifier(job)) }
         self.recycle(transfer)
     }
+
+    /// Begins what waited, and lets those read on that have room again.
+    private func letOthersGoOn() {
+        let resumed = self.bytes.takeResumable(isAwaited: !self.waiting.isEmpty)
+        for transfer in resumed {
+            unsafe curl_easy_pause(transfer.easy, CURLPAUSE_CONT)
+            // It may have the rest in its own buffers, of which epoll knows nothing.
+            self.timer = Self.now
+        }
+        for transfer in self.bytes.overdue(at: Self.now) { self.finish(transfer, CURLE_OPERATION_TIMEDOUT) }
+        while let job = self.waiting.first, self.mayBegin(job), let call = self.waiting.popFirst() {
+            self.begin(call.job, call.continuation)
+        }
+        if !resumed.isEmpty || !self.finished.isEmpty { self.collectFinished() }
+    }
+
+    /// Whether a transfer may take more of its body now; if not, it has to pause.
+    func bodyArrives(_ transfer: CurlTransfer, _ count: Int) -> Bool { self.bytes.arrives(transfer, count) }
+
+    func headerArrives(_ transfer: CurlTransfer, _ count: Int) { self.bytes.takes(transfer, count) }
 
     private func recycle(_ transfer: CurlTransfer) {
         transfer.clear()
@@ -158,11 +198,12 @@ import Synchronization
 
     private func end() {
         for transfer in Array(self.active.values) { self.finish(transfer, nil) }
+        for continuation in self.waiting.removeAll() { self.finished.append((continuation, .failure(.shutDown))) }
         self.collectFinished()
         self.idle = []
         unsafe curl_multi_cleanup(self.multi)
         unsafe curl_share_cleanup(self.share)
-        close(self.epoll)
+        close(self.sockets.epoll)
         self.mailbox.threadEnded()
     }
 
@@ -174,81 +215,24 @@ import Synchronization
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    private static var now: Int {
+    static var now: Int {
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 
-    // MARK: Sockets
+    // MARK: What libcurl calls
 
-    func socketOpened(_ descriptor: Int32) {
-        self.reserve(descriptor)
-        self.sockets[Int(descriptor)].isConnection = true
-    }
+    func socketOpened(_ descriptor: Int32) { self.sockets.opened(descriptor) }
 
     func socketUnwanted(_ descriptor: Int32) -> Int32 {
-        self.reserve(descriptor)
-        // Closing takes it out of epoll.
-        let generation = self.sockets[Int(descriptor)].generation &+ 1
-        self.sockets[Int(descriptor)] = Socket(generation: generation)
+        self.sockets.closed(descriptor)
         return close(descriptor)
     }
 
     fileprivate func interestChanged(_ descriptor: Int32, _ interest: Int32) {
-        self.reserve(descriptor)
-        let wanted: UInt32 =
-            switch interest {
-            case CURL_POLL_IN: EPOLLIN.rawValue
-            case CURL_POLL_OUT: EPOLLOUT.rawValue
-            case CURL_POLL_INOUT: EPOLLIN.rawValue | EPOLLOUT.rawValue
-            default: 0
-            }
-        self.sockets[Int(descriptor)].wanted = wanted
-        if wanted == 0, self.sockets[Int(descriptor)].isConnection {
-            // Stays for the next request; a readable end of it is taken out when it shows.
-            if self.sockets[Int(descriptor)].registered & EPOLLOUT.rawValue != 0 {
-                self.register(descriptor, EPOLLIN.rawValue)
-            }
-        } else {
-            self.register(descriptor, wanted)
-        }
+        self.sockets.interestChanged(descriptor, interest)
     }
-
-    private func register(_ descriptor: Int32, _ events: UInt32) {
-        let socket = self.sockets[Int(descriptor)]
-        guard socket.registered != events else { return }
-        let token = UInt64(socket.generation) << 32 | UInt64(UInt32(bitPattern: descriptor))
-        var event = unsafe epoll_event(events: events, data: epoll_data(u64: token))
-        let operation = events == 0 ? EPOLL_CTL_DEL : socket.registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
-        unsafe epoll_ctl(self.epoll, operation, descriptor, &event)
-        self.sockets[Int(descriptor)].registered = events
-        // A descriptor that libcurl closes by itself comes back with another file behind it.
-        if events == 0 { self.sockets[Int(descriptor)].generation &+= 1 }
-    }
-
-    private func socketReady(token: UInt64, events: UInt32) {
-        guard token != Self.wakeToken else { return }
-        let descriptor = Int32(truncatingIfNeeded: token)
-        let socket = self.sockets[Int(descriptor)]
-        guard socket.generation == UInt32(token >> 32) else { return }
-        guard socket.wanted != 0 else {
-            // An idle connection that the server closed; libcurl finds out when it looks for one.
-            self.register(descriptor, 0)
-            return
-        }
-        var bits: Int32 = 0
-        if events & (EPOLLIN.rawValue | EPOLLHUP.rawValue) != 0 { bits |= CURL_CSELECT_IN }
-        if events & EPOLLOUT.rawValue != 0 { bits |= CURL_CSELECT_OUT }
-        if events & EPOLLERR.rawValue != 0 { bits |= CURL_CSELECT_ERR }
-        self.act(on: descriptor, bits)
-    }
-
-    private func reserve(_ descriptor: Int32) {
-        while self.sockets.count <= Int(descriptor) { self.sockets.append(Socket()) }
-    }
-
-    // MARK: Time
 
     fileprivate func timerChanged(milliseconds: Int) {
         self.timer = milliseconds < 0 ? nil : Self.now + milliseconds * 1_000_000

@@ -119,6 +119,17 @@ extension CurlTransfer {
         }
     }
 
+    /// Switches libcurl's limit of the whole time off, for somebody who counts it from here on.
+    ///
+    /// - Returns: what is left of it, in nanoseconds.
+    func stopTimer() -> Int? {
+        guard let timeout = self.options.timeout else { return nil }
+        let elapsed = Int(unsafe afterlogin_curl_get_large(self.easy, CURLINFO_TOTAL_TIME_T))
+        unsafe afterlogin_curl_set_number(self.easy, CURLOPT_TIMEOUT_MS, 0)
+        self.options.timeout = nil
+        return max(0, timeout * 1_000_000 - elapsed * 1_000)
+    }
+
     /// Forgets the request, keeps the memory.
     func clear() {
         self.job = nil
@@ -131,6 +142,8 @@ extension CurlTransfer {
         self.headersAreWhole = false
         self.blockIsWhole = false
         self.body = []
+        self.announcedBytes = nil
+        self.localPort = 0
         unsafe self.errorText.pointee = 0
         if case .custom(_, sendsBody: true) = self.options.method { self.forgetBody() }
         if self.options.method == .post { self.forgetBody() }

@@ -7,6 +7,7 @@ import Glibc
 @safe final class CurlTransfer {
     static let maxHeaderBytes = 128 << 10
     static let maxHeaderLines = 1_000
+    static let trustedBytes = 1 << 20
 
     /// Why a callback ended the transfer; libcurl only tells that one did.
     enum Abort {
@@ -43,6 +44,12 @@ import Glibc
     /// The same of the latest header block, which may be one that only announces the response (1xx).
     var blockIsWhole = false
     var body: [UInt8] = []
+    /// What the headers announce; nil where they don't, or where it says nothing about the decoded body.
+    var announcedBytes: Int?
+    /// Its place among all calls of the client.
+    var number = 0
+    /// Of its connection, which knows it by this; 0 before.
+    var localPort = 0
 
     init?(loop: CurlLoop, configuration: HTTPClient.Configuration, authorities: CertificateAuthorities) {
         guard let easy = unsafe curl_easy_init() else { return nil }
@@ -94,6 +101,7 @@ import Glibc
             return false
         }
         guard !self.headersAreWhole else { return true }
+        self.loop.headerArrives(self, line.count)
         if self.blockIsWhole {
             self.headerBytes.removeAll(keepingCapacity: true)
             self.blockIsWhole = false
@@ -110,22 +118,42 @@ import Glibc
         return true
     }
 
-    func bodyArrived(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    enum BodyAction {
+        case take
+        case pause
+        case end
+    }
+
+    func bodyArrived(_ bytes: UnsafeRawBufferPointer) -> BodyAction {
         if self.body.isEmpty {
             let length = unsafe Int(afterlogin_curl_get_large(self.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T))
-            guard length <= self.maxResponseBytes || self.isDecoding else {
+            let isDecoding = self.isDecoding
+            guard length <= self.maxResponseBytes || isDecoding else {
                 self.abort = .responseTooLarge
-                return false
+                return .end
             }
-            // More is announced than came: trusted only so far.
-            if length > bytes.count { self.body.reserveCapacity(min(length, 1 << 20)) }
+            self.announcedBytes = length > bytes.count && !isDecoding ? length : nil
         }
         guard self.body.count + bytes.count <= self.maxResponseBytes else {
             self.abort = .responseTooLarge
-            return false
+            return .end
         }
+        guard self.loop.bodyArrives(self, bytes.count) else { return .pause }
+        self.reserve(bytes.count)
         unsafe self.body.append(contentsOf: bytes)
-        return true
+        return .take
+    }
+
+    /// What is announced is trusted up to a megabyte, and beyond when that has come.
+    ///
+    /// (An array that grows by itself takes up to twice what it holds, and no budget counts that.)
+    private func reserve(_ count: Int) {
+        guard let announced = self.announcedBytes else { return }
+        if self.body.isEmpty {
+            self.body.reserveCapacity(min(announced, Self.trustedBytes))
+        } else if self.body.count + count > self.body.capacity {
+            self.body.reserveCapacity(max(announced, self.body.count + count))
+        }
     }
 
     /// The announced length of an encoded body says nothing about that of the decoded one.
@@ -157,7 +185,8 @@ import Glibc
     }
 
     /// The request is about to be sent, perhaps on a connection that another request opened with more rights.
-    func requestReady(address: UnsafePointer<CChar>) -> Bool {
+    func requestReady(address: UnsafePointer<CChar>, localPort: Int) -> Bool {
+        self.localPort = localPort
         // Another address of the same host may have been refused while this one connected.
         self.abort = nil
         guard !self.allowsSpecialAddresses else { return true }
@@ -192,8 +221,12 @@ private func bodyCallback(
 ) -> Int {
     guard let context = unsafe context else { return 0 }
     let chunk = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
+    switch unsafe transfer(context).bodyArrived(chunk) {
     // An empty write is no end: libcurl makes one for an empty decoded body.
-    return unsafe transfer(context).bodyArrived(chunk) ? chunk.count : chunk.count + 1
+    case .take: return chunk.count
+    case .pause: return Int(CURL_WRITEFUNC_PAUSE)
+    case .end: return chunk.count + 1
+    }
 }
 
 private func socketCallback(
@@ -213,7 +246,8 @@ private func readyCallback(
     localPort: Int32
 ) -> Int32 {
     guard let context = unsafe context, let remoteAddress = unsafe remoteAddress else { return CURL_PREREQFUNC_ABORT }
-    return unsafe transfer(context).requestReady(address: remoteAddress) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+    return unsafe transfer(context).requestReady(address: remoteAddress, localPort: Int(localPort))
+        ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
 }
 
 private func closeCallback(context: UnsafeMutableRawPointer?, descriptor: curl_socket_t) -> Int32 {

@@ -13,6 +13,12 @@ public final class HTTPClient: HTTPSender {
         public var caFile: String?
         /// Further requests to that host wait for one of these.
         public var maxConnectionsPerHost = 256
+        /// Calls under way at a time; others wait for one of these to end.
+        ///
+        /// By default what the limit of descriptors leaves.
+        package var maxCalls = DescriptorPlan.current.calls
+        /// Of all requests and responses in memory together; beyond it calls wait, and reading pauses.
+        package var maxBytesInFlight = 128 << 20
         /// Sent where a request brings none of its own.
         public var userAgent = "afterlogin"
 

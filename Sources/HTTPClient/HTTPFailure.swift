@@ -37,6 +37,8 @@ public struct HTTPFailure: Error, Sendable, Hashable {
     public var port: Int?
     /// Whether any byte of the request was sent: if not, any request may be sent again.
     public var sentBytes: Bool
+    /// Whether it was given up while it waited here: for another call to end, or for memory.
+    package var wasHeldBack = false
 
     /// A failure, also for stand-ins.
     public init(

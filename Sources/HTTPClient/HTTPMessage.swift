@@ -59,6 +59,8 @@ public struct HTTPResponse: Sendable {
     public var headers: [HTTPField]
     /// Decoded where the request asked for that.
     public var body: [UInt8]
+    /// Counts the body until it has been written to whoever asked; nil where nobody counts.
+    package var hold: BodyHold?
 
     /// A response, for tests and stand-ins.
     public init(status: Int, reason: String = "", headers: [HTTPField] = [], body: [UInt8] = []) {

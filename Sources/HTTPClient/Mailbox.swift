@@ -21,6 +21,8 @@ final class Mailbox: Sendable {
         case start(Job, Continuation)
         case cancel(Job)
         case ping(@Sendable () -> Void)
+        /// Bytes were released that somebody waits for.
+        case look
     }
 
     private struct State {
@@ -59,7 +61,7 @@ final class Mailbox: Sendable {
         switch command {
         case .start(_, let continuation): continuation.resume(returning: .failure(.shutDown))
         case .ping(let answer): answer()
-        case .cancel: break
+        case .cancel, .look: break
         }
     }
 

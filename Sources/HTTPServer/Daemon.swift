@@ -34,6 +34,7 @@ final class Daemon: Sendable {
     let handler: @Sendable (HTTPServer.Request) -> HTTPServer.Answer
     private let suspended = Mutex(Suspended())
     private let connections = Mutex<[ObjectIdentifier: ServerConnection]>([:])
+    private let isListening = Atomic(true)
     private let lifecycle = Mutex(Lifecycle.stopped)
     private let sweeper = Mutex<Task<Void, Never>?>(nil)
 
@@ -153,6 +154,18 @@ final class Daemon: Sendable {
 
     // MARK: Stopping
 
+    func stopListening() {
+        self.lifecycle.withLock { lifecycle in
+            if case .running(let handle) = lifecycle { self.stopListening(handle) }
+        }
+    }
+
+    /// Once: asked again, libmicrohttpd gives the same number, which is another's by then.
+    private func stopListening(_ handle: DaemonHandle) {
+        guard self.isListening.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        handle.stopListening()
+    }
+
     /// Ends everything on a thread of its own, since that blocks; `done` is called at the end (also of an earlier stop).
     func stopLater(_ done: (@Sendable () -> Void)? = nil) {
         enum Action {
@@ -180,7 +193,7 @@ final class Daemon: Sendable {
     }
 
     private func stop(_ handle: DaemonHandle) {
-        handle.stopListening()
+        self.stopListening(handle)
         self.sweeper.withLock { $0.take() }?.cancel()
         let exchanges = self.suspended.withLock { suspended in
             suspended.isClosing = true

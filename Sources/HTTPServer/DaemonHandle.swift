@@ -46,7 +46,10 @@ import Threads
     /// Accepts no more connections.
     func stopListening() {
         let descriptor = unsafe MHD_quiesce_daemon(self.pointer)
-        if descriptor >= 0 { close(descriptor) }
+        guard descriptor >= 0 else { return }
+        // The thread may be waiting on it, and keep it listening past its closing.
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        close(descriptor)
     }
 
     /// Ends every connection and the thread, and waits for it; no connection may be suspended.

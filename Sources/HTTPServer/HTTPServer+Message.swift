@@ -35,6 +35,10 @@ extension HTTPServer {
         package var body: [UInt8]
         /// Closes the connection without a reply (a fault of the sandbox).
         package var resets = false
+        /// So many blanks stand behind the body, and take no memory.
+        package var padding = 0
+        /// The whole length is announced, half of it is sent, and the connection ends (a fault of the sandbox).
+        package var isTruncated = false
 
         package init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
             self.status = status

@@ -1,4 +1,5 @@
 import Synchronization
+import Threads
 
 /// An embedded HTTP/1.1 server over libmicrohttpd: async handlers, TLS, bounded bodies.
 ///
@@ -47,11 +48,16 @@ package final class HTTPServer: Sendable {
     /// - Throws: `ListenError`: an address that is none or is taken, a certificate that cannot be read.
     package init(configuration: Configuration, handler: @escaping @Sendable (Request) -> Answer) throws {
         let socket = try ListenSocket(address: configuration.listen)
+        var configuration = configuration
+        configuration.maxConnections = DescriptorPlan.current.accepted(atMost: configuration.maxConnections)
         self.port = socket.port
         self.daemon = try Daemon(configuration: configuration, socket: socket, handler: handler)
     }
 
     deinit { self.daemon.stopLater() }
+
+    /// Gives the port away; connections that are there stay.
+    package func stopListening() { self.daemon.stopListening() }
 
     /// Stops listening and ends every connection; handlers that are still at work are cancelled, and not waited for.
     package func shutdown() async {

@@ -6,7 +6,12 @@ struct ListenSocket {
     let port: Int
 
     /// Binds `host:port`; an IPv6 address stands in brackets, an empty host is every address.
-    init(address: String) throws(HTTPServer.ListenError) {
+    ///
+    /// - Parameters:
+    ///   - address: Of that form; port 0 takes a free one.
+    ///   - backlog: Connections that the kernel keeps until they are accepted.
+    /// - Throws: where the address is not of that form, or is taken.
+    init(address: String, backlog: Int32 = 1_024) throws(HTTPServer.ListenError) {
         guard let colon = address.lastIndex(of: ":"), let number = UInt16(address[address.index(after: colon)...])
         else {
             throw HTTPServer.ListenError(
@@ -38,7 +43,7 @@ struct ListenSocket {
         unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         guard descriptor >= 0,
             unsafe bind(descriptor, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0,
-            listen(descriptor, 1_024) == 0
+            listen(descriptor, backlog) == 0
         else {
             let reason = unsafe String(cString: strerror(errno))
             if descriptor >= 0 { close(descriptor) }

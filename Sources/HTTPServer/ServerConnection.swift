@@ -121,11 +121,21 @@ import Synchronization
             return .NO
         }
         self.exchange.withLock { $0.deadline = .now + self.transferDeadline }
+        let announced = response.body.count + response.padding
+        let sent = response.isTruncated ? announced / 2 : announced
         let reply = unsafe response.body.withUnsafeBytes { bytes in
-            unsafe MHD_create_response_from_buffer(
+            guard sent != bytes.count else {
+                return unsafe MHD_create_response_from_buffer(
+                    bytes.count,
+                    UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+                    .RESPMEM_MUST_COPY
+                )
+            }
+            return unsafe afterlogin_mhd_make_response(
+                bytes.baseAddress,
                 bytes.count,
-                UnsafeMutableRawPointer(mutating: bytes.baseAddress),
-                .RESPMEM_MUST_COPY
+                UInt64(announced),
+                UInt64(sent)
             )
         }
         guard let reply = unsafe reply else { return .NO }

@@ -8,9 +8,12 @@ package struct FaultProblem: Error, CustomStringConvertible {
 /// ```json
 /// {"delay": 100, "error": {"share": 0.1, "status": 503, "retry_after": 2}, "hang": 0.01, "reset": 0.01, "outage": true}
 /// {"delay": {"uniform": [50, 150]}}   {"delay": {"exponential": 100}}   {"delay": {"lognormal": [80, 0.5]}}
+/// {"truncate": 1}   {"size": 10000000}   {"connection": "blackhole"}
+/// {"bucket": {"capacity": 100, "rate": 100, "status": 429, "retry_after": 1}}
 /// ```
 ///
-/// Times in milliseconds; `error` may be a share alone.
+/// Times in milliseconds, but `retry_after` in seconds; `error` may be a share alone. A bucket's `retry_after` is the time
+/// until it lets one through where it is left out, and `false` sends none.
 extension Fault {
     /// Reads the JSON form.
     ///
@@ -24,14 +27,31 @@ extension Fault {
             case "error": try self.setError(value)
             case "hang": self.hangShare = try Self.share(value, name)
             case "reset": self.resetShare = try Self.share(value, name)
+            case "truncate": self.truncateShare = try Self.share(value, name)
+            case "bucket": self.bucket = try Bucket(value)
+            case "size":
+                guard let size = value.int, (0...Self.maxSize).contains(size) else {
+                    throw FaultProblem(description: "size is in bytes, 0 to \(Self.maxSize)")
+                }
+                self.size = size
+            case "connection":
+                guard let connection = value.string.flatMap({ Connection(rawValue: $0) }) else {
+                    let known = Connection.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw FaultProblem(description: "connection is one of \(known)")
+                }
+                self.connection = connection
             case "outage":
                 guard let isOutage = value.bool else { throw FaultProblem(description: "outage is true or false") }
                 self.isOutage = isOutage
             default:
-                throw FaultProblem(description: "unknown fault '\(name)'; known: delay, error, hang, reset, outage")
+                throw FaultProblem(description: "unknown fault '\(name)'; known: \(Self.known)")
             }
         }
     }
+
+    private static let known = "delay, error, hang, reset, truncate, outage, bucket, size, connection, seconds"
+    /// A gigabyte.
+    private static let maxSize = 1 << 30
 
     private mutating func setError(_ value: JSONValue) throws(FaultProblem) {
         guard let object = value.object else {
@@ -43,18 +63,26 @@ extension Fault {
             switch name {
             case "share", "rate": self.errorShare = try Self.share(value, name)
             case "status":
-                guard let status = value.int, (400...599).contains(status) else {
-                    throw FaultProblem(description: "status is 400 to 599")
-                }
-                self.errorStatus = status
+                self.errorStatus = try Self.status(value)
             case "retry_after":
-                guard let seconds = value.int, seconds >= 0 else {
-                    throw FaultProblem(description: "retry_after is in whole seconds")
-                }
-                self.retryAfter = seconds
+                self.retryAfter = try Self.retryAfter(value)
             default: throw FaultProblem(description: "unknown '\(name)' in error; known: share, status, retry_after")
             }
         }
+    }
+
+    fileprivate static func retryAfter(_ value: JSONValue) throws(FaultProblem) -> Int {
+        guard let seconds = value.int, (0...86_400).contains(seconds) else {
+            throw FaultProblem(description: "retry_after is in whole seconds, up to a day")
+        }
+        return seconds
+    }
+
+    fileprivate static func status(_ value: JSONValue) throws(FaultProblem) -> Int {
+        guard let status = value.int, (400...599).contains(status) else {
+            throw FaultProblem(description: "status is 400 to 599")
+        }
+        return status
     }
 
     private static func share(_ value: JSONValue, _ name: String) throws(FaultProblem) -> Double {
@@ -73,7 +101,47 @@ extension Fault {
         }
         if self.hangShare > 0 { value["hang"] = JSONValue(self.hangShare) }
         if self.resetShare > 0 { value["reset"] = JSONValue(self.resetShare) }
+        if self.truncateShare > 0 { value["truncate"] = JSONValue(self.truncateShare) }
         if self.isOutage { value["outage"] = true }
+        value["bucket"] = self.bucket?.json
+        if self.size > 0 { value["size"] = JSONValue(self.size) }
+        value["connection"] = self.connection.map { .string($0.rawValue) }
+        return value
+    }
+}
+
+extension Fault.Bucket {
+    fileprivate init(_ value: JSONValue) throws(FaultProblem) {
+        guard let object = value.object else { throw FaultProblem(description: "bucket is an object") }
+        guard let capacity = value["capacity"]?.int, (1...1_000_000).contains(capacity) else {
+            throw FaultProblem(description: "a bucket has a capacity in requests, 1 to 1000000")
+        }
+        guard let rate = value["rate"]?.double, rate > 0, rate <= 1_000_000 else {
+            throw FaultProblem(description: "a bucket has a rate in requests per second, above 0, up to 1000000")
+        }
+        self.init(capacity: capacity, rate: rate)
+        for (name, value) in object.members {
+            switch name {
+            case "capacity", "rate": break
+            case "status": self.status = try Fault.status(value)
+            case "retry_after": self.hint = value.bool == false ? .none : .seconds(try Fault.retryAfter(value))
+            default:
+                throw FaultProblem(
+                    description: "unknown '\(name)' in bucket; known: capacity, rate, status, retry_after"
+                )
+            }
+        }
+    }
+
+    fileprivate var json: JSONValue {
+        var value: JSONValue = [
+            "capacity": JSONValue(self.capacity), "rate": JSONValue(self.rate), "status": JSONValue(self.status),
+        ]
+        switch self.hint {
+        case .untilRefilled: break
+        case .seconds(let seconds): value["retry_after"] = JSONValue(seconds)
+        case .none: value["retry_after"] = false
+        }
         return value
     }
 }

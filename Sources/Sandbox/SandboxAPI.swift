@@ -26,7 +26,7 @@ final class SandboxAPI: Sendable {
         let counts = CountBoard()
         self.counts = counts
         self.configuration = configuration
-        self.faults = FaultBoard(seed: configuration.seed)
+        self.faults = FaultBoard(seed: configuration.seed, now: configuration.now)
         self.tokens = try AccessTokens(
             issuer: "https://\(configuration.names.first ?? "localhost")/",
             now: configuration.now
@@ -45,6 +45,7 @@ final class SandboxAPI: Sendable {
         let (endpoints, tokens) = self.counts.counts.withLock { ($0.endpoints, $0.tokens) }
         return SandboxStatistics(
             endpoints: endpoints,
+            buckets: self.faults.buckets,
             tokensByAudience: tokens,
             usersWritten: self.users.writtenCount
         )
@@ -56,15 +57,16 @@ final class SandboxAPI: Sendable {
             return .now(.json(404, ["error": "not_found", "path": .string(request.path)]))
         }
         let verdict = self.faults.verdict(on: endpoint)
-        let response = self.response(to: request, endpoint, id, verdict.ending)
-        self.counts.counts.withLock { counts in
-            counts.endpoints[endpoint, default: .init()].received += 1
-            if let response, !response.resets {
-                counts.endpoints[endpoint, default: .init()].answered[response.status, default: 0] += 1
-            }
+        var response = self.response(to: request, endpoint, id, verdict.ending)
+        if var whole = response {
+            whole.isTruncated = verdict.ending == .truncated
+            whole.padding = max(0, verdict.size - whole.body.count)
+            response = whole
         }
-        // A server that stops ends all connections.
-        guard let response else { return .at(.now + .seconds(86_400), .reset) }
+        self.counts.counts.withLock { [response] counts in
+            counts.endpoints[endpoint, default: .init()].add(response)
+        }
+        guard let response else { return .never }
         return verdict.delay > .zero ? .at(.now + verdict.delay, response) : .now(response)
     }
 
@@ -84,7 +86,7 @@ final class SandboxAPI: Sendable {
             var response = HTTPServer.Response.json(status, ["error": "fault"])
             if let retryAfter { response.headers.append(("Retry-After", String(retryAfter))) }
             return response
-        case .answer: break
+        case .answer, .truncated: break
         }
         switch endpoint {
         case .token: return self.tokenEndpoint.answer(request)
@@ -137,6 +139,23 @@ final class SandboxAPI: Sendable {
             return id.isEmpty ? nil : (endpoint, id)
         }
         return nil
+    }
+}
+
+extension SandboxStatistics.Requests {
+    /// Counts what becomes of a request; nil: no answer, ever.
+    fileprivate mutating func add(_ response: HTTPServer.Response?) {
+        self.received += 1
+        guard let response else {
+            self.hung += 1
+            return
+        }
+        guard !response.resets else {
+            self.reset += 1
+            return
+        }
+        self.answered[response.status, default: 0] += 1
+        if response.isTruncated { self.truncated += 1 }
     }
 }
 

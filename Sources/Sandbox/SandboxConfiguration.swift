@@ -16,6 +16,8 @@ package struct SandboxConfiguration: Sendable {
     package var listen = "127.0.0.1:0"
     /// The control API, always plain HTTP.
     package var control = "127.0.0.1:0"
+    /// Endpoints with a port of their own besides, whose connections can fail on their own; each answers everything.
+    package var doors: [Endpoint: String] = [:]
     /// Of the certificate; the first is the issuer's domain.
     package var names = ["localhost", "127.0.0.1"]
     /// Plain HTTP, to measure what TLS costs.
@@ -49,6 +51,8 @@ package struct SandboxAddress: Sendable {
     /// Of the control API.
     package var controlURL: String
     package var caFile: String?
+    /// Of the endpoints with a port of their own.
+    package var doors: [Endpoint: String] = [:]
 
     /// `localhost:PORT`: what a rule knows as `auth0.domain`.
     package var domain: String { String(self.url.drop { $0 != "/" }.dropFirst(2)) }

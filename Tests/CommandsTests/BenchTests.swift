@@ -1,4 +1,7 @@
+import FoundationEssentials
+import Glibc
 import JSON
+import RuleHost
 import Testing
 
 @testable import Commands
@@ -22,10 +25,30 @@ struct BenchTests {
         #expect(ProcessUsage(of: -1) == nil)
     }
 
+    @Test func aTreeOfProcessesCountsTheLivingAndTheDead() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "tree-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
+        // Itself idle: one child has ended, another lives on and has a busy one of its own that ended.
+        let script = "sh -c '\(busy)'; sh -c 'sh -c \"\(busy)\"; echo done; sleep 5'; true"
+        let process = try ChildProgram(["/bin/sh", "-c", script], output: file, errors: "/dev/null")
+        try await BenchPlace.wait("both have been busy") { BenchPlace.text(file) == "done\n" }
+        let seconds = try ProcessTree.processorSeconds(of: process.identifier)
+        process.send(SIGKILL)
+        #expect(seconds.descendants >= 0.04)
+        #expect(seconds.root < seconds.descendants / 2)
+        #expect(throws: CommandFailure.self) { try ProcessTree.processorSeconds(of: -1) }
+    }
+
     @Test(arguments: [
         ["sandbox", "--rate", "5"], ["sandbox", "--fault", "slow"], ["sandbox", "--fault", "nothing={}"],
         ["sandbox", "--distribution", "flat", "--brokers", "b"], ["sandbox", "--client-secret-file", "/no/such"],
-        ["sandbox", "--listen", "nonsense"], ["sandbox", "--listen", "127.0.0.1:70000"],
+        ["sandbox", "--listen", "nonsense"], ["sandbox", "--door", "slow"], ["sandbox", "--door", "main=127.0.0.1:0"],
+        [
+            "sandbox", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--fault",
+            #"slow={"connection":"refused"}"#,
+        ],
+        ["sandbox", "--listen", "127.0.0.1:70000"],
         ["sandbox", "--listen", "127.0.0.1:0", "--control", "256.0.0.1:0"],
         ["bench", "--only", "nothing"], ["bench", "--logins", "1"],
     ])

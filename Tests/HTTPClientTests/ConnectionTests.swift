@@ -1,11 +1,33 @@
 import Glibc
 import HTTPClient
+import HTTPServer
 import TestSupport
 import Testing
 
 /// How connections are opened, kept and shared.
 @Suite(.timeLimit(.minutes(1)))
 struct ConnectionTests {
+    @Test func aConnectionAfterOneThatNeverCameAboutIsLookedAt() async throws {
+        let client = try HTTPClient()
+        let server = try HTTPServer(configuration: .init(listen: "127.0.0.1:0")) { _ in .now(.init(status: 204)) }
+        let hole = try BlackHole(listen: "127.0.0.1:0")
+        // The kernel gives the descriptor of the former to the latter; libcurl has closed it without a word.
+        let failure = await #expect(throws: HTTPFailure.self) {
+            var lost = HTTPRequest("GET", "http://127.0.0.1:\(hole.port)/")
+            lost.allowsSpecialAddresses = true
+            lost.connectTimeout = .milliseconds(50)
+            _ = try await client.send(lost)
+        }
+        #expect(failure?.kind == .connectTimeout)
+        var request = HTTPRequest("GET", "http://127.0.0.1:\(server.port)/")
+        request.allowsSpecialAddresses = true
+        request.timeout = .seconds(3)
+        #expect(try await client.send(request).status == 204)
+        hole.close()
+        await server.shutdown()
+        await client.shutdown()
+    }
+
     private static let okay = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     @Test func requestsInARowShareOneConnection() async throws {

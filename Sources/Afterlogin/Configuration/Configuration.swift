@@ -74,6 +74,8 @@ public struct Configuration: Sendable {
         /// Requests in flight per host and port.
         package var perHost = 256
         package var maxResponseBytes = 10 << 20
+        /// Of all requests and responses in flight together.
+        package var bodyBytes = 128 << 20
     }
     package struct Admitted: Sendable {
         package var logins = 10_000

@@ -193,6 +193,10 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.egress.maxResponseBytes = try Self.size(text, atLeast: 1)
         },
+        .text("egress.bodies", "128MB", "of all requests and responses in flight; beyond it calls wait") {
+            (configuration, text) throws(Refusal) in
+            configuration.egress.bodyBytes = try Self.size(text, atLeast: 1 << 20)
+        },
         .text("concurrency", "256", "logins whose rules work at a time") { (configuration, text) throws(Refusal) in
             configuration.concurrency = try Self.integer(text, 1...100_000)
         },

@@ -28,6 +28,10 @@ package final class WorkerEgress: Egress {
         var client = HTTPClient.Configuration()
         client.caFile = configuration.egress.caFile
         client.maxConnectionsPerHost = configuration.egress.perHost
+        client.maxBytesInFlight = configuration.egress.bodyBytes
+        // Where descriptors are few, one host that hangs must not have them all.
+        var configuration = configuration
+        configuration.egress.perHost = min(configuration.egress.perHost, max(1, client.maxCalls / 2))
         do {
             let client = try HTTPClient(configuration: client)
             try self.init(configuration, client, client, log, metrics, waitsForOutages, ContinuousClock())

@@ -181,6 +181,8 @@ private final class NativeServices: RuleServices {
         switch await send() {
         case .response(let response, let outcome):
             self.calls.finished(rule: 0, outcome)
+            // From here on it is the rule's memory: one that keeps many until the last has come must get the last.
+            response.hold?.release()
             return response
         case .failed(let failure, let outcome):
             self.calls.finished(rule: 0, outcome)

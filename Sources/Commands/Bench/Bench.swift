@@ -7,6 +7,7 @@ import Sandbox
 final class Bench {
     enum Group: String, CaseIterable {
         case backlog
+        case chain
         case delay
         case steady
         case idle
@@ -19,6 +20,8 @@ final class Bench {
         var logins = 20_000
         var users = 5_000
         var concurrency = 256
+        /// Of the rows that two builds are compared by.
+        var chainConcurrency = 100
         /// Whose backlogs are measured.
         var rules = BenchRule.allCases
         var steadySeconds = 20
@@ -54,7 +57,7 @@ final class Bench {
 
     let place: BenchPlace
     let size: Size
-    private let modules: String?
+    let modules: String?
     let report: (BenchFigure) -> Void
 
     init(_ place: BenchPlace, size: Size, modules: String?, report: @escaping (BenchFigure) -> Void) {
@@ -67,6 +70,7 @@ final class Bench {
     func run(_ groups: [Group]) async throws {
         var rates: [BenchRule: Double] = [:]
         if groups.contains(.backlog) || groups.contains(.delay) { rates = try await self.measureBacklogs() }
+        if groups.contains(.chain) { try await self.measureChains() }
         if groups.contains(.delay) { try await self.measureDelays(rates) }
         if groups.contains(.steady) { try await self.measureSteady() }
         if groups.contains(.idle) { try await self.measureIdle() }
@@ -241,7 +245,7 @@ final class Bench {
     ) async throws -> BenchWorker {
         try await BenchWorker(
             self.place,
-            rule,
+            .rule(rule),
             topics,
             sandbox: sandbox,
             modules: self.modules,

@@ -8,27 +8,34 @@ enum BenchCommand: Command {
     static let summary = "measures throughput, latency, processor time and memory on this machine"
     static let example = "KAFKA_HOME=/opt/kafka afterlogin bench --only backlog,steady"
     static let options: [CommandOption] = [
-        .value("only", "GROUP,…", "of backlog, delay, steady, idle, start, host-death (default: all)"),
-        .value("rules", "RULE,…", "whose backlogs are measured, of native, fetch, axios (default: all)"),
+        .value("only", "GROUP,…", "of backlog, chain, delay, steady, idle, start, host-death (default: all)"),
+        .value("rules", "RULE,…", "whose backlogs and chains are measured, of native, fetch, axios (default: all)"),
         .value("brokers", "HOST:PORT,…", "a cluster that runs (default: one is started from KAFKA_HOME)"),
         .value("logins", "N", "of a backlog (default: 20000)"),
         .value("users", "N", "that log in (default: 5000)"),
-        .value("concurrency", "N", "logins whose rules run at a time (default: 256)"),
+        .value("concurrency", "N", "logins whose rules run at a time (default: 256, chain: 100)"),
         .value("seconds", "N", "of the steady load (default: 20)"),
         .value("repeat", "N", "starts and deaths of a host (default: 3)"),
         .value("modules", "FOLDER", "a node_modules with axios (default: AFTERLOGIN_NPM, then Debian's)"),
         .value("format", "FORMAT", "of the figures: text or json"),
-        .hidden("worker", "URL"), .hidden("set", "KEY=VALUE"),
+        .hidden("worker", "URL"), .hidden("chain", "URL"), .hidden("set", "KEY=VALUE"),
     ]
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
-        if let url = arguments.value("worker") { return try await self.runWorker(arguments, url) }
+        try CommandFailure.requireDescriptors()
+        if let url = arguments.value("worker") {
+            return try await self.runWorker(arguments, [NativeBenchRule(api: url)])
+        }
+        if let url = arguments.value("chain") {
+            return try await self.runWorker(arguments, [NativeBenchGuard(), NativeBenchSend(api: url)])
+        }
         let isJSON = try arguments.wantsJSON()
         let groups = try self.list(arguments, "only", of: Bench.Group.self)
         var size = Bench.Size()
         size.logins = try arguments.integer("logins", 100...1_000_000, default: size.logins)
         size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
         size.concurrency = try arguments.integer("concurrency", 1...10_000, default: size.concurrency)
+        if arguments.value("concurrency") != nil { size.chainConcurrency = size.concurrency }
         size.steadySeconds = try arguments.integer("seconds", 1...600, default: size.steadySeconds)
         size.rules = try self.list(arguments, "rules", of: BenchRule.self)
         size.repetitions = try arguments.integer("repeat", 1...100, default: size.repetitions)
@@ -87,9 +94,12 @@ enum BenchCommand: Command {
 
     private static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// The worker of the native rows: `run` with one rule more.
-    private static func runWorker(_ arguments: Arguments, _ url: String) async throws(CommandFailure) -> ExitCode {
+    /// The worker of the native rows: `run` with rules of ours.
+    private static func runWorker(
+        _ arguments: Arguments,
+        _ rules: [any Rule]
+    ) async throws(CommandFailure) -> ExitCode {
         let words = arguments.values("set").flatMap { ["--set", $0] }
-        return try await RunCommand.run(Arguments(words, of: RunCommand.self), rules: [NativeBenchRule(api: url)])
+        return try await RunCommand.run(Arguments(words, of: RunCommand.self), rules: rules)
     }
 }

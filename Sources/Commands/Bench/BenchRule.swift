@@ -20,13 +20,18 @@ enum BenchRule: String, CaseIterable {
         try Data(source.utf8).write(to: URL(filePath: "\(directory)/points.js"))
         let sidecar = #"{ "name": "points", "order": 10, "enabled": true, "stage": "login_success" }"#
         try Data(sidecar.utf8).write(to: URL(filePath: "\(directory)/points.json"))
-        guard self == .axios, let modules else { return directory }
+        if self == .axios { try Self.copyAxios(from: modules, to: directory) }
+        return directory
+    }
+
+    static func copyAxios(from modules: String?, to directory: String) throws {
+        guard let modules else { return }
+        let files = FileManager.default
         try files.createDirectory(atPath: "\(directory)/node_modules", withIntermediateDirectories: true)
         for name in ["axios", "follow-redirects", "debug", "ms", "is-buffer"]
         where files.fileExists(atPath: "\(modules)/\(name)") {
             try files.copyItem(atPath: "\(modules)/\(name)", toPath: "\(directory)/node_modules/\(name)")
         }
-        return directory
     }
 
     private var source: String? {

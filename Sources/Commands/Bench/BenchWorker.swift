@@ -6,6 +6,27 @@ import Sandbox
 
 /// A worker process under measurement.
 final class BenchWorker {
+    /// What it runs.
+    enum Work {
+        case rule(BenchRule)
+        case chain(BenchChain)
+
+        var rule: BenchRule {
+            switch self {
+            case .rule(let rule): rule
+            case .chain(let chain): chain.rule
+            }
+        }
+
+        /// Of `bench`, for a worker with native rules.
+        var option: String {
+            switch self {
+            case .rule: "--worker"
+            case .chain: "--chain"
+            }
+        }
+    }
+
     /// What it and its rule hosts have used, and how many logins they have finished.
     struct Sample {
         var finished = 0
@@ -24,7 +45,7 @@ final class BenchWorker {
     /// Starts it; it is not ready yet.
     init(
         _ place: BenchPlace,
-        _ rule: BenchRule,
+        _ work: Work,
         _ topics: ResultAudit.Topics,
         sandbox: BenchPlace.SandboxProcess,
         modules: String?,
@@ -32,7 +53,6 @@ final class BenchWorker {
     ) async throws {
         let port = try await BenchPlace.freePort()
         self.admin = "http://127.0.0.1:\(port)"
-        let directory = try rule.write(to: place.folder, modules: modules)
         let host = sandbox.url.drop { $0 != "/" }.dropFirst(2)
         var settings =
             [
@@ -40,10 +60,17 @@ final class BenchWorker {
                 "results.updates=\(topics.updates)", "results.failures=\(topics.failures)", "egress.allow=\(host)",
                 "configuration.API=\(sandbox.url)", "admin.listen=127.0.0.1:\(port)", "log.level=info",
             ] + settings
+        let directory: String?
+        switch work {
+        case .rule(let rule): directory = try rule.write(to: place.folder, modules: modules)
+        case .chain(let chain):
+            directory = try chain.write(to: place.folder, modules: modules)
+            settings += chain.settings(sandbox: sandbox.url)
+        }
         if let caFile = sandbox.caFile { settings.append("egress.ca_file=\(caFile)") }
         if let directory { settings.append("rules.directory=\(directory)") }
         var words = ["/proc/self/exe"]
-        words += rule == .native ? ["bench", "--worker", sandbox.url] : ["run"]
+        words += work.rule == .native ? ["bench", work.option, sandbox.url] : ["run"]
         for setting in settings { words += ["--set", setting] }
         self.log = "\(place.folder)/\(topics.updates)-\(UInt32.random(in: .min ... .max)).log"
         self.client = place.client

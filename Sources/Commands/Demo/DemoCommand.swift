@@ -20,6 +20,7 @@ enum DemoCommand: Command {
     private static let clientID = "demo-client"
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
+        try CommandFailure.requireDescriptors()
         let isJSON = try arguments.wantsJSON()
         let size = DemoSize(
             logins: try arguments.integer("logins", 10...1_000_000, default: 5_000),

@@ -38,6 +38,15 @@ struct ConfigurationLoaderTests {
     }
 
     @Test
+    func bodiesInFlightHaveABudgetOfAMegabyteAtLeast() throws {
+        #expect(try Self.load("").loaded?.configuration.egress.bodyBytes == 128 << 20)
+        let (loaded, _) = try Self.load("egress: { bodies: 64MB }")
+        #expect(loaded?.configuration.egress.bodyBytes == 64 << 20)
+        let (_, problems) = try Self.load("egress: { bodies: 500KB }")
+        #expect(problems.count == 1 && problems[0].contains("egress.bodies is at least 1MB"), "\(problems)")
+    }
+
+    @Test
     func allProblemsAreSaidAtOnceWithTheirPlaces() throws {
         let text = """
             kafka:

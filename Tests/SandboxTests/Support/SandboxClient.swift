@@ -32,7 +32,9 @@ final class SandboxClient: Sendable {
         timeout: Duration = .seconds(20)
     ) async throws(HTTPFailure) -> HTTPResponse {
         let base = path.hasPrefix("/control") ? self.address.controlURL : self.address.url
-        var request = HTTPRequest(method, base + path, headers: headers, body: body)
+        // A door has an address of its own.
+        let url = path.hasPrefix("http") ? path : base + path
+        var request = HTTPRequest(method, url, headers: headers, body: body)
         request.allowsSpecialAddresses = true
         request.timeout = timeout
         return try await self.client.send(request)
