@@ -159,7 +159,7 @@ enum DoctorCommand: Command {
         }
         switch await ask("https") {
         case .response(let response, _): return (.fine, "answers (\(response.status))")
-        case .outage(let outage): return (.problem, outage.reason)
+        case .away(let destination): return (.problem, "\(destination) is away")
         case .failed(let failure, _):
             // Inside of a network many speak no TLS.
             if failure.kind == .tls, case .response(let response, _) = await ask("http") {

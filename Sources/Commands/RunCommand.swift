@@ -34,6 +34,8 @@ enum RunCommand: Command {
             configuration: setup.configuration,
             chain: chain,
             chainNames: chain.ruleNames,
+            board: egress.board,
+            waitsForOutages: input == nil,
             log: setup.log,
             metrics: setup.metrics,
             source: ends.source,

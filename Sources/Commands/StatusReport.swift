@@ -28,10 +28,15 @@ struct StatusReport: Sendable {
         return silent.isEmpty ? nil : silent.joined(separator: "; ")
     }
 
-    /// An outage of the token endpoint is no reason to take the worker away: it would wait as well elsewhere.
+    /// An outage of an API is no reason to take the worker away: it would wait as well elsewhere, and is named.
     ///
-    /// It is named where nothing moves.
-    func readiness() -> Readiness { self.worker.readiness() }
+    /// Where no rule host lives, the cause is here.
+    func readiness() -> Readiness {
+        if self.chain.hasScriptedRules, self.chain.hostStatus().isEmpty {
+            return .notReady("no rule host runs; the log says why the last one ended")
+        }
+        return self.worker.readiness()
+    }
 
     func updatedMetrics() -> Metrics {
         self.worker.updateGauges()
@@ -87,7 +92,10 @@ struct StatusReport: Sendable {
     }
 
     private static func outage(_ outage: OutageStatus) -> JSONValue {
-        ["name": .string(outage.name), "reason": .string(outage.reason), "lastsSeconds": Self.seconds(outage.lasts)]
+        [
+            "name": .string(outage.name), "reason": .string(outage.reason), "lastsSeconds": Self.seconds(outage.lasts),
+            "waiting": JSONValue(outage.waiting),
+        ]
     }
 
     private static func token(_ token: TokenStatus) -> JSONValue {

@@ -24,11 +24,6 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func consumerFailed(_ error: KafkaError)
 }
 
-extension KafkaConsumerDelegate {
-    /// For those that count nothing.
-    package func topicReplaced(_ partitions: [TopicPartition]) {}
-}
-
 /// A partition that became ours, and where it starts.
 package struct AssignedPartition: Sendable, Hashable {
     package var topicPartition: TopicPartition

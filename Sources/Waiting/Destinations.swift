@@ -56,6 +56,9 @@ package struct Destinations: Sendable {
 
     package init(_ settings: WaitingSettings) { self.settings = settings }
 
+    /// Whether nobody waits: then there is nobody to release.
+    package var isCalm: Bool { self.active.isEmpty && self.forgivenLogins.isEmpty }
+
     /// How many are remembered.
     package var count: Int { self.places.count }
 

@@ -7,6 +7,11 @@ extension Dispatch {
         self.partitions.isCurrent(login) && self.lanes.lane(of: login)?.isDropped == false
     }
 
+    /// Whether one more may begin: so many may work, and so many be under way.
+    private var hasRoom: Bool {
+        self.lanes.working < self.limits.concurrency && self.lanes.working + self.lanes.idle < self.limits.evaluations
+    }
+
     func mayBegin(_ login: AdmittedLogin) -> Bool {
         !self.drain.isStopping && !self.partitions.isRevoking(login)
     }
@@ -49,11 +54,11 @@ extension Dispatch {
     }
 
     mutating func begin(_ step: inout Step) {
-        guard !self.drain.isStopping, self.lanes.working < self.limits.concurrency else { return }
+        guard !self.drain.isStopping, self.hasRoom else { return }
         let isFull = self.partitions.uncovered >= self.limits.uncommitted
         if isFull, !self.partitions.isCoveredAsFarAsCanBe { return }
         self.lanes.released()
-        while self.lanes.working < self.limits.concurrency {
+        while self.hasRoom {
             let login = self.lanes.next { login in
                 isFull ? self.partitions.holdsTheCommit(login) : self.partitions.hasRoom(for: login)
             }

@@ -8,9 +8,12 @@ struct Dispatch {
     typealias Instant = ContinuousClock.Instant
 
     struct Limits: Equatable {
+        /// Logins whose rules work.
         var concurrency: Int
         var logins: Int
         var bytes: Int
+        /// Logins whose rules have begun, those included that wait without a slot.
+        var evaluations = 2_000
         /// Results handed over that no acknowledged commit covers: what comes twice after a crash.
         var uncommitted = 1_000
         /// Bytes of a partition's completion map; nil where none is kept.

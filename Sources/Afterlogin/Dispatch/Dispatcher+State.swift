@@ -55,14 +55,10 @@ extension Dispatcher {
             return self.dispatch.finished(login, now)
         }
 
-        mutating func heldBack(
-            _ login: AdmittedLogin,
-            for reason: String,
-            until: Dispatch.Instant?,
-            _ now: Dispatch.Instant
-        ) -> Dispatch.Step {
-            if until == nil { self.tally.outages += 1 } else { self.tally.retries += 1 }
-            return self.dispatch.heldBack(login, for: reason, until: until, bytes: 0, now)
+        mutating func heldBack(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
+            let retry = login.retry
+            if case .away = retry.wait { self.tally.outages += 1 } else { self.tally.retries += 1 }
+            return self.dispatch.heldBack(login, for: retry.reason, until: retry.until, bytes: retry.byteCount, now)
         }
 
         mutating func becameStale(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {

@@ -1,5 +1,6 @@
 package import Kafka
 import Synchronization
+import Waiting
 
 /// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.
 ///
@@ -16,6 +17,7 @@ package final class Dispatcher: RecordReceiver {
     private let finished: (updates: MetricSeries, denials: MetricSeries, failures: MetricSeries)
     let clock: any WorkerClock
     private let state: Mutex<State>
+    private let slots = SlotWatch()
 
     package init(
         _ configuration: Configuration,
@@ -45,10 +47,18 @@ package final class Dispatcher: RecordReceiver {
             concurrency: configuration.concurrency,
             logins: configuration.admitted.logins,
             bytes: configuration.admitted.bytes,
+            evaluations: configuration.evaluations,
             uncommitted: configuration.maxUncommitted,
             mapBytes: source.keepsCompletionMap ? CompletionMap.maxBytes : nil
         )
         self.state = Mutex(State(dispatch: Dispatch(limits: limits), lastProgress: clock.now))
+        self.slots.start(
+            sweep: { [weak self] in
+                guard let self else { return }
+                Task { await self.sweepSlots() }
+            },
+            onReturn: { [weak self] login in self?.update { $0.dispatch.slotTaken(login, $1) } }
+        )
     }
 
     /// Returns when the input has ended and all of it is done, or after `stop` when the drain is over.
@@ -81,6 +91,14 @@ package final class Dispatcher: RecordReceiver {
 
     package func partitionsAssigned(_ partitions: [AssignedPartition]) {
         self.update { $0.assigned(partitions, $1) }
+        for partition in partitions where partition.foreignMetadata {
+            self.metrics.add(.foreignMetadata)
+            self.log.log(
+                .warning,
+                "\(partition.topicPartition): the metadata of the committed offset is not ours or damaged, and ignored; "
+                    + "logins beyond the offset may run again"
+            )
+        }
         let names = partitions.map {
             "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
         }
@@ -129,6 +147,10 @@ package final class Dispatcher: RecordReceiver {
         self.update { $0.dispatch.partitionsLost(partitions, $1) }
     }
 
+    package func topicReplaced(_ partitions: [TopicPartition]) {
+        self.metrics.add(.topicsReplaced, Double(partitions.count))
+    }
+
     package func consumerProblemChanged(_ problem: KafkaError?) {
         self.state.withLock { $0.problem = problem }
         if let problem {
@@ -153,23 +175,57 @@ package final class Dispatcher: RecordReceiver {
     /// Runs one login, and gives the one that takes over its slot.
     private func process(_ login: AdmittedLogin) async -> AdmittedLogin? {
         guard let event = login.event else { return nil }
-        switch await self.pipeline.process(login.record, event, login.retry) {
+        let activity = self.slots.began(login)
+        let outcome = await self.pipeline.process(login.record, event, login.retry, LoginIdentity(login), activity)
+        self.slots.ended(login)
+        switch outcome {
         case .result(let result): return self.update(goesOn: true) { $0.finished(login, result, $1) }
         case .stopped: return self.update(goesOn: true) { $0.dispatch.interrupted(login, $1) }
-        case .retry(let retry, let pause, let reason):
+        case .waits(let retry):
             var login = login
             login.retry = retry
-            return self.update(goesOn: true) { $0.heldBack(login, for: reason, until: $1.advanced(by: pause), $1) }
-        case .outage(let outage, let retry):
-            var login = login
-            login.retry = retry
-            let next = self.update(goesOn: true) { $0.heldBack(login, for: outage.reason, until: nil, $1) }
-            Task { [login] in
-                await outage.waitUntilOver()
-                self.update { $0.dispatch.resumed(login, $1) }
-            }
+            let next = self.update(goesOn: true) { $0.heldBack(login, $1) }
+            self.awaits(login)
             return next
         }
+    }
+
+    /// Says to the board what the login waits for, beside the time.
+    private func awaits(_ login: AdmittedLogin) {
+        guard let calls = login.retry.calls, self.isWaiting(login) else { return }
+        switch login.retry.wait {
+        case .away(let destination, _): self.pipeline.board.wait(calls, for: destination) { self.resume(login) }
+        case .kept: self.pipeline.board.keep(calls) { self.resume(login) }
+        case .backOff, .host, nil: break
+        }
+    }
+
+    private func isWaiting(_ login: AdmittedLogin) -> Bool {
+        self.snapshot { state in
+            if case .waiting = state.dispatch.lanes.lane(of: login)?.standing { true } else { false }
+        }
+    }
+
+    /// What it waited for is there.
+    private func resume(_ login: AdmittedLogin) {
+        guard self.isWaiting(login) else {
+            // Revoked or begun meanwhile: it was chosen for nothing.
+            if let calls = login.retry.calls { self.pipeline.board.evaluationEnded(calls) }
+            return
+        }
+        self.update { $0.dispatch.resumed(login, $1) }
+    }
+
+    /// Looks who merely waits for an answer: it gives its slot back.
+    private func sweepSlots() async {
+        repeat {
+            await self.sleep(until: self.clock.now.advanced(by: SlotWatch.interval))
+            for login in self.slots.idle(after: self.pipeline.board.settings.slotIdle) {
+                self.update { $0.dispatch.slotGivenBack(login, $1) }
+                // It may have gone on between the two.
+                if !self.slots.isIdle(login) { self.update { $0.dispatch.slotTaken(login, $1) } }
+            }
+        } while self.slots.goesOn()
     }
 
     /// Hands a result over; false where it must wait.
@@ -266,6 +322,9 @@ package final class Dispatcher: RecordReceiver {
         if !step.commit.isEmpty { self.commit(step.commit) }
         if let instant = step.wakeAt { self.wake(at: instant) }
         if step.resumesIntake { self.source.resumeIntake() }
+        for login in step.drops + step.discards {
+            if let calls = login.retry.calls { self.pipeline.board.left(calls) }
+        }
         for remark in step.remarks { self.log.log(.warning, remark.description) }
         if step.finishesRevocation { self.source.finishRevocation() }
         // What waits there would be a zombie's.

@@ -87,6 +87,7 @@ private final class Relay: KafkaConsumerDelegate {
     }
     func partitionsRevoked(_ partitions: [TopicPartition]) { self.current?.partitionsRevoked(partitions) }
     func partitionsLost(_ partitions: [TopicPartition]) { self.current?.partitionsLost(partitions) }
+    func topicReplaced(_ partitions: [TopicPartition]) { self.current?.topicReplaced(partitions) }
     func consumerProblemChanged(_ problem: KafkaError?) { self.current?.consumerProblemChanged(problem) }
     func consumerFailed(_ error: KafkaError) { self.current?.consumerFailed(error) }
 }

@@ -1,4 +1,5 @@
 package import HTTPClient
+package import Waiting
 
 /// One request of a rule on its way out.
 package struct EgressCall: Sendable {
@@ -6,38 +7,51 @@ package struct EgressCall: Sendable {
     package var request: HTTPRequest
     /// The rule's deadline: the call and its retries end by then.
     package var deadline: ContinuousClock.Instant
+    /// Whose run it belongs to; nil where nobody judges it (`doctor`).
+    package var scope: CallScope?
 
-    package init(rule: String, request: HTTPRequest, deadline: ContinuousClock.Instant) {
+    package init(
+        rule: String,
+        request: HTTPRequest,
+        deadline: ContinuousClock.Instant,
+        scope: CallScope? = nil
+    ) {
         self.rule = rule
         self.request = request
         self.deadline = deadline
+        self.scope = scope
     }
 }
 
 package enum EgressReply: Sendable {
     case response(HTTPResponse, CallOutcome)
     case failed(HTTPFailure, CallOutcome)
-    /// The token endpoint is away: the evaluation is to be cancelled, discarded and run again.
-    case outage(any Outage)
+    /// What it needs is away: the evaluation is to be ended, and its login waits for that.
+    case away(Destination)
 }
 
-/// What the retry policy of rules needs to know of a finished call.
+/// What reports and verdicts need to know of a call that was answered.
 package struct CallOutcome: Sendable {
-    /// The call failed (no response, 429, 5xx) in a way that another attempt may mend.
-    package var failedRetryably = false
-    package var retryAfter: Duration?
+    /// It failed in a way that another run may mend, and was told: the login is judged by who else gets through.
+    package var failedSo = false
+    /// Where it failed, also where that is forgiven.
+    package var failedAt: Destination?
+    /// What it went to; nil where it went nowhere.
+    package var route: Route?
     package var attempts = 1
     /// Method, host, and what happened; redacted; for `rules[].warnings`.
     package var summary = ""
 
     package init(
-        failedRetryably: Bool = false,
-        retryAfter: Duration? = nil,
+        failedSo: Bool = false,
+        failedAt: Destination? = nil,
+        route: Route? = nil,
         attempts: Int = 1,
         summary: String = ""
     ) {
-        self.failedRetryably = failedRetryably
-        self.retryAfter = retryAfter
+        self.failedSo = failedSo
+        self.route = route
+        self.failedAt = failedAt
         self.attempts = attempts
         self.summary = summary
     }
@@ -48,12 +62,12 @@ package protocol Egress: Sendable {
     func send(_ call: EgressCall) async -> EgressReply
     /// The same with a bearer token of `tokens` in the configuration.
     func send(_ call: EgressCall, token name: String) async -> EgressReply
-    /// The Management API token for `auth0.accessToken`, or an outage.
+    /// The Management API token for `auth0.accessToken`, or why there is none.
     func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply
 }
 
 package enum ManagementTokenReply: Sendable {
     case token(String)
-    case outage(any Outage)
+    case away(Destination)
     case refused(String)
 }

@@ -1,102 +1,141 @@
 import HTTPClient
 import Synchronization
+import Waiting
 
-/// Sends a request that may leave as often as it takes: never more to one host than it may have, with a new token where an
-/// old one is refused, and not at all while the host is away.
+/// Sends a request that may leave: when its destination lets it, as often as its pace asks for, again where that is safe, and with a new token where an old one is refused.
 final class RetryingSender: Sendable {
     private let sender: any HTTPSender
     private let tokens: TokenProvider?
+    private let board: DestinationBoard
     private let policy: RetryPolicy
     /// Of one attempt.
     private let timeout: Duration
-    private let perHost: Int
-    private let waitsForOutages: Bool
     private let log: Log
     private let metrics: Metrics
     private let clock: any WorkerClock
-    private let hosts = Mutex<[String: EgressHost]>([:])
+    private let durations = Mutex<[String: CallDurations]>([:])
 
     init(
         _ configuration: Configuration.Egress,
         _ sender: any HTTPSender,
         _ tokens: TokenProvider?,
-        waitsForOutages: Bool,
+        board: DestinationBoard,
         log: Log,
         metrics: Metrics,
         clock: any WorkerClock
     ) {
         self.sender = sender
         self.tokens = tokens
+        self.board = board
         self.policy = RetryPolicy(attempts: configuration.attempts, backoff: Backoff(configuration.backoff))
         self.timeout = configuration.timeout
-        self.perHost = configuration.perHost
-        self.waitsForOutages = waitsForOutages
         self.log = log
         self.metrics = metrics
         self.clock = clock
     }
 
-    /// The hosts that are away now, and since when.
-    var outages: [(name: String, since: ContinuousClock.Instant, reason: String)] {
-        self.hosts.withLock { $0 }.compactMap { name, host in
-            host.outage.map { (name, $0.since, $0.reason) }
+    /// One call on its way, with what it has come to so far.
+    private struct Sending {
+        var request: HTTPRequest
+        let call: EgressCall
+        let address: EgressAddress
+        let route: Route
+        let start: ContinuousClock.Instant
+        var attempts = 0
+        var hasRenewed = false
+    }
+
+    /// What a call that was let through came to.
+    private enum Ending {
+        case result(Result<HTTPResponse, HTTPFailure>, CallEnding)
+        case away(Destination)
+    }
+
+    /// Sends until the reply is final, its destination is away, or the rule's time is over.
+    func send(_ request: HTTPRequest, for call: EgressCall, to address: EgressAddress) async -> EgressReply {
+        let route = Route.call(rule: call.rule, host: address.host, port: address.port)
+        var sending = Sending(request: request, call: call, address: address, route: route, start: self.clock.now)
+        while true {
+            switch await self.board.enter(route, call.scope, deadline: call.deadline) {
+            case .away(let destination): return self.away(destination, sending)
+            case .tellNow(let destination, let result):
+                let failure: CallEnding.Failure = if case .connection = destination { .connection } else { .answer }
+                call.scope?.login.callFailed(at: destination, failure, isForgiven: true, now: self.clock.now)
+                return self.told(result, sending, failedSo: false, failedAt: destination)
+            case .cancelled:
+                if call.scope?.isDiscarded == false { call.scope?.login.callGivenUpUnsent(route.answers) }
+                return self.told(.failure(Self.cancelled), sending, failedSo: false)
+            case .send(let ticket):
+                if let reply = await self.send(&sending, ticket) { return reply }
+            }
         }
     }
 
-    /// Sends until the reply is final, the policy has had enough, or the rule's time is over.
-    func send(_ request: HTTPRequest, for call: EgressCall, to address: EgressAddress) async -> EgressReply {
-        let start = self.clock.now
-        let host = self.host(address)
-        var request = request
-        var attempt = 1
-        var hasRenewed = false
+    /// Nil where the call is to be sent again when its pace allows.
+    private func send(_ sending: inout Sending, _ ticket: CallTicket) async -> EgressReply? {
+        let ending = await self.attempts(&sending)
+        guard case .result(let result, let callEnding) = ending else {
+            guard case .away(let destination) = ending else { return nil }
+            _ = self.board.ended(ticket, .undecided, .failure(Self.cancelled), error: "", sending.call.scope)
+            return self.away(destination, sending)
+        }
+        let end = self.board.ended(
+            ticket,
+            callEnding,
+            result,
+            error: self.summary(result, sending),
+            sending.call.scope
+        )
+        if end.verdict.consequence == .sentAgain {
+            self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
+            return nil
+        }
+        guard let failed = end.failed else { return self.told(result, sending, failedSo: false) }
+        // What is away is told to nobody: the login waits, and its rule host never hears of it.
+        if !end.isForgiven, failed.failure != .application, self.board.isAway(failed.destination) {
+            return self.away(failed.destination, sending)
+        }
+        guard let scope = sending.call.scope, !scope.isDiscarded else {
+            return self.told(result, sending, failedSo: false, failedAt: failed.destination)
+        }
+        scope.login.callFailed(at: failed.destination, failed.failure, isForgiven: end.isForgiven, now: self.clock.now)
+        return self.told(result, sending, failedSo: !end.isForgiven, failedAt: failed.destination)
+    }
+
+    /// The attempts inside of one call: they are no calls of their own.
+    private func attempts(_ sending: inout Sending) async -> Ending {
         while true {
-            if self.waitsForOutages, case .away(let until, let reason) = host.mayCall(self.clock.now) {
-                self.observe(host, start, "outage")
-                return .outage(TimedOutage(reason: "\(address.hostAndPort) \(reason)", until: until, clock: self.clock))
-            }
-            let remaining = call.deadline - self.clock.now
-            guard remaining > .zero else {
-                return self.ended(.failure(Self.timeout(address)), call, host, start, attempt)
-            }
-            request.timeout = min(self.timeout, remaining)
-            request.connectTimeout = min(request.connectTimeout, request.timeout)
-            guard await host.limiter.enter() else {
-                return self.ended(.failure(Self.cancelled), call, host, start, attempt)
-            }
-            let result = await self.once(request)
-            host.limiter.leave()
-            self.note(result, host)
-            if case .success(let response) = result, response.status == 401, !hasRenewed,
-                let token = Self.bearer(request), let tokens = self.tokens
-            {
-                hasRenewed = true
-                switch await tokens.renewed(token) {
-                case .token(let fresh, _) where fresh != token:
-                    request.headers.removeAll { $0.name.lowercased() == "authorization" }
-                    request.headers.append(HTTPField("Authorization", "Bearer \(fresh)"))
-                    continue
-                case .outage(let outage): return .outage(outage)
-                case .token, .refused, nil: break
+            sending.attempts += 1
+            let begun = self.clock.now
+            let remaining = sending.call.deadline - begun
+            guard remaining > .zero else { return .result(.failure(Self.timeout(sending.address)), .undecided) }
+            sending.request.timeout = min(self.timeout, remaining)
+            sending.request.connectTimeout = min(sending.request.connectTimeout, sending.request.timeout)
+            let result = await self.once(sending.request)
+            if let renewal = await self.renewed(result, &sending) {
+                switch renewal {
+                case .token: continue
+                case .away(let destination): return .away(destination)
+                case .refused: break
                 }
             }
+            let ending = self.ending(result, sending, begun: begun)
             let decision = self.policy.decide(
                 result,
-                method: request.method,
-                attempt: attempt,
-                retryAfter: self.retryAfter(result),
-                remaining: call.deadline - self.clock.now,
+                ending,
+                method: sending.request.method,
+                attempt: sending.attempts,
+                remaining: sending.call.deadline - self.clock.now,
                 fraction: Backoff.random()
             )
-            guard case .retry(let pause) = decision, !Task.isCancelled else {
-                return self.ended(result, call, host, start, attempt)
-            }
-            self.metrics.add(.callRetries, 1, address.hostAndPort)
-            attempt += 1
+            guard case .retry(let pause) = decision, !Task.isCancelled,
+                sending.route.destination(failing: ending).map(self.board.isAway) != true
+            else { return .result(result, ending) }
+            self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
             do {
                 try await self.clock.sleep(until: self.clock.now.advanced(by: pause), tolerance: nil)
             } catch {
-                return self.ended(.failure(Self.cancelled), call, host, start, attempt)
+                return .result(.failure(Self.cancelled), self.givenUp(sending, since: begun))
             }
         }
     }
@@ -109,72 +148,102 @@ final class RetryingSender: Sendable {
         }
     }
 
-    private func note(_ result: Result<HTTPResponse, HTTPFailure>, _ host: EgressHost) {
+    /// Which row of the table it is.
+    private func ending(
+        _ result: Result<HTTPResponse, HTTPFailure>,
+        _ sending: Sending,
+        begun: ContinuousClock.Instant
+    ) -> CallEnding {
         switch result {
-        case .success: host.answered(self.clock.now)
+        case .success(let response):
+            let retryAfter =
+                response.status >= 400
+                ? RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock) : nil
+            return .of(status: response.status, retryAfter: retryAfter)
         case .failure(let failure):
             switch failure.kind {
-            case .nameNotFound, .connectionRefused, .connectTimeout:
-                host.unreachable(
-                    self.clock.now,
-                    "can't be reached: \(self.log.redactor.redact(failure.message, limit: 200))"
-                )
-            case .invalidRequest, .addressRefused, .timeout, .connectionReset, .certificate, .tls, .responseTooLarge,
-                .headersTooLarge, .badResponse, .cancelled, .other:
-                break
+            case .cancelled: return self.givenUp(sending, since: begun)
+            // The rule's own time was shorter than that of the attempt: it gave up.
+            case .timeout where sending.request.timeout < self.timeout: return self.givenUp(sending, since: begun)
+            case .nameNotFound, .connectionRefused, .connectTimeout, .timeout, .connectionReset, .certificate, .tls,
+                .responseTooLarge, .headersTooLarge, .badResponse, .addressRefused, .invalidRequest, .other:
+                return .of(CallFailure(failure))
             }
         }
     }
 
-    private func ended(
+    private func givenUp(_ sending: Sending, since begun: ContinuousClock.Instant) -> CallEnding {
+        sending.call.scope?.isDiscarded == true ? .undecided : .givenUpUnanswered(after: self.clock.now - begun)
+    }
+
+    private enum Renewal {
+        case token
+        case away(Destination)
+        case refused
+    }
+
+    /// A 401 to a token of ours: a new one, once in a call; nil where that is not what it is about.
+    private func renewed(_ result: Result<HTTPResponse, HTTPFailure>, _ sending: inout Sending) async -> Renewal? {
+        guard case .success(let response) = result, response.status == 401, !sending.hasRenewed,
+            let token = Self.bearer(sending.request), let tokens = self.tokens
+        else { return nil }
+        sending.hasRenewed = true
+        switch await tokens.renewed(token) {
+        case .token(let fresh, _) where fresh != token:
+            sending.request.headers.removeAll { $0.name.lowercased() == "authorization" }
+            sending.request.headers.append(HTTPField("Authorization", "Bearer \(fresh)"))
+            return .token
+        case .away(let destination): return .away(destination)
+        case .token, .failed, nil: return .refused
+        }
+    }
+
+    // MARK: What the rule hears
+
+    private func away(_ destination: Destination, _ sending: Sending) -> EgressReply {
+        self.observe(sending, "away")
+        return .away(destination)
+    }
+
+    private func told(
         _ result: Result<HTTPResponse, HTTPFailure>,
-        _ call: EgressCall,
-        _ host: EgressHost,
-        _ start: ContinuousClock.Instant,
-        _ attempts: Int
+        _ sending: Sending,
+        failedSo: Bool,
+        failedAt: Destination? = nil
     ) -> EgressReply {
+        // Of a call that never left nothing can be said.
+        let route = sending.attempts > 0 ? sending.route : nil
+        var outcome = CallOutcome(failedSo: failedSo, failedAt: failedAt, route: route, attempts: sending.attempts)
         switch result {
         case .success(let response):
-            self.observe(host, start, EgressHost.outcomes[min(max(response.status / 100, 1), 5) - 1])
-            var outcome = CallOutcome(attempts: attempts)
-            guard response.status >= 400 else { return .response(response, outcome) }
-            outcome.failedRetryably = RetryPolicy.isRetryable(status: response.status)
-            outcome.retryAfter = self.retryAfter(result)
-            outcome.summary = "\(call.request.method) \(host.name): \(response.status)"
+            self.observe(sending, CallDurations.outcomes[min(max(response.status / 100, 1), 5) - 1])
+            if response.status >= 400 { outcome.summary = self.summary(result, sending) }
             return .response(response, outcome)
-        case .failure(let failure):
-            self.observe(host, start, "failed")
-            var failure = failure
+        case .failure(var failure):
+            self.observe(sending, "failed")
             failure.message = self.log.redactor.redact(failure.message, limit: 500)
-            let outcome = CallOutcome(
-                failedRetryably: RetryPolicy.isRetryable(failure),
-                attempts: attempts,
-                summary: "\(call.request.method) \(host.name): \(failure.message)"
-            )
+            outcome.summary = "\(sending.call.request.method) \(sending.address.hostAndPort): \(failure.message)"
             return .failed(failure, outcome)
         }
     }
 
-    private func observe(_ host: EgressHost, _ start: ContinuousClock.Instant, _ outcome: String) {
-        host.duration(outcome, self.metrics).observe((self.clock.now - start).inSeconds)
-    }
-
-    /// What an answer that asks for patience says, in time.
-    private func retryAfter(_ result: Result<HTTPResponse, HTTPFailure>) -> Duration? {
-        guard case .success(let response) = result, response.status >= 400 else { return nil }
-        return RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock)
-    }
-
-    private func host(_ address: EgressAddress) -> EgressHost {
-        self.hosts.withLock { hosts in
-            let name = address.hostAndPort
-            if let host = hosts[name] { return host }
-            // With wildcards a rule can make up hosts; those that are quiet can be made anew.
-            if hosts.count >= 1_000 { hosts = hosts.filter { $0.value.outage != nil } }
-            let host = EgressHost(name: name, limit: self.perHost)
-            hosts[name] = host
-            return host
+    /// For people: method, host, and what happened.
+    private func summary(_ result: Result<HTTPResponse, HTTPFailure>, _ sending: Sending) -> String {
+        let place = "\(sending.call.request.method) \(sending.address.hostAndPort)"
+        switch result {
+        case .success(let response): return "\(place): \(response.status)"
+        case .failure(let failure): return "\(place): \(self.log.redactor.redact(failure.message, limit: 200))"
         }
+    }
+
+    private func observe(_ sending: Sending, _ outcome: String) {
+        let name = sending.address.hostAndPort
+        let series = self.durations.withLock { durations in
+            // With wildcards a rule can make up hosts.
+            if durations.count >= 1_000, durations[name] == nil { durations.removeAll() }
+            return durations[name, default: CallDurations(host: name)].series(outcome, self.metrics)
+        }
+        series.observe((self.clock.now - sending.start).inSeconds)
     }
 
     private static func bearer(_ request: HTTPRequest) -> String? {
@@ -194,4 +263,24 @@ final class RetryingSender: Sendable {
     }
 
     private static let cancelled = HTTPFailure(kind: .cancelled, message: "the call was cancelled", code: "ECONNRESET")
+}
+
+extension CallFailure {
+    /// What libcurl's failure is in the model of waiting.
+    init(_ failure: HTTPFailure) {
+        self =
+            switch failure.kind {
+            case .nameNotFound: .nameNotFound
+            case .connectionRefused: .connectionRefused
+            case .connectTimeout: .connectTimeout
+            case .timeout: .timeout
+            case .connectionReset: .connectionReset
+            case .certificate: .certificate
+            case .tls: .tls
+            case .responseTooLarge, .headersTooLarge: .responseTooLarge
+            case .badResponse: .badResponse
+            case .invalidRequest, .addressRefused, .cancelled: .invalidRequest
+            case .other: failure.sentBytes ? .other : .connectFailed
+            }
+    }
 }

@@ -1,6 +1,7 @@
 package import HTTPClient
 import JSON
 import Synchronization
+package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
 package final class WorkerEgress: Egress {
@@ -11,6 +12,8 @@ package final class WorkerEgress: Egress {
     private let credentials: TokenCredentials?
     private let tokens: TokenProvider?
     private let sender: RetryingSender
+    /// What is away, and who waits for it.
+    package let board: DestinationBoard
     private let log: Log
     private let metrics: Metrics
     private let clock: any WorkerClock
@@ -82,12 +85,19 @@ package final class WorkerEgress: Egress {
         } catch {
             throw EgressProblem(description: "egress.allow or tenant: \(error.message)")
         }
+        let board = DestinationBoard(
+            WaitingSettings(configuration, waitsForOutages: waitsForOutages),
+            log: log,
+            clock: clock
+        )
+        self.board = board
         self.tokens = configuration.tenant.resolvedTokenURL.map { url in
             TokenProvider(
                 endpoint: url,
                 credentials: (try? TokenCredentials(configuration.tenant)) ?? nil,
                 sender: sender,
-                pausesWhenRefused: waitsForOutages,
+                board: board,
+                waitsForOutages: waitsForOutages,
                 timeout: configuration.egress.timeout,
                 log: log,
                 metrics: metrics,
@@ -98,7 +108,7 @@ package final class WorkerEgress: Egress {
             configuration.egress,
             sender,
             self.tokens,
-            waitsForOutages: waitsForOutages,
+            board: board,
             log: log,
             metrics: metrics,
             clock: clock
@@ -150,9 +160,8 @@ package final class WorkerEgress: Egress {
             call.request.headers.removeAll { $0.name.lowercased() == "authorization" }
             call.request.headers.append(HTTPField("Authorization", "Bearer \(token)"))
             return await self.send(call)
-        case .outage(let outage): return .outage(outage)
-        case .refused(let response):
-            return self.failed(call, Self.unknownToken("the token endpoint answers \(response.status)"))
+        case .away(let destination): return .away(destination)
+        case .failed(let result): return self.failed(call, Self.unknownToken(Self.reason(result)))
         }
     }
 
@@ -163,8 +172,8 @@ package final class WorkerEgress: Egress {
         switch await self.ownToken(Configuration.TokenProfile(audience: audience)) {
         case nil: return .refused("tenant.client_id is not set")
         case .token(let token, _): return .token(token)
-        case .outage(let outage): return .outage(outage)
-        case .refused(let response): return .refused("the token endpoint answers \(response.status)")
+        case .away(let destination): return .away(destination)
+        case .failed(let result): return .refused(Self.reason(result))
         }
     }
 
@@ -182,8 +191,8 @@ package final class WorkerEgress: Egress {
         switch await self.ownToken(Configuration.TokenProfile(audience: audience)) {
         case nil: return "tenant.client_id is not set"
         case .token: return nil
-        case .outage(let outage): return outage.reason
-        case .refused(let response): return "the token endpoint answers \(response.status)"
+        case .away(let destination): return self.board.lastFailure(at: destination).map(Self.reason) ?? "it is away"
+        case .failed(let result): return Self.reason(result)
         }
     }
 
@@ -207,8 +216,9 @@ package final class WorkerEgress: Egress {
                 body: JSONValue(members).serialized()
             )
             return .response(response, CallOutcome())
-        case .outage(let outage): return .outage(outage)
-        case .refused(let response): return .response(response, CallOutcome())
+        case .away(let destination): return .away(destination)
+        case .failed(.success(let response)): return .response(response, CallOutcome())
+        case .failed(.failure(let failure)): return self.failed(call, failure)
         }
     }
 
@@ -243,6 +253,13 @@ package final class WorkerEgress: Egress {
         )
     }
 
+    private static func reason(_ result: Result<HTTPResponse, HTTPFailure>) -> String {
+        switch result {
+        case .success(let response): "the token endpoint answers \(response.status)"
+        case .failure(let failure): "the token endpoint can't be reached: \(failure.message)"
+        }
+    }
+
     private static func unknownToken(_ message: String) -> HTTPFailure {
         HTTPFailure(kind: .invalidRequest, message: message, code: "ERR_NO_TOKEN")
     }
@@ -252,16 +269,7 @@ package final class WorkerEgress: Egress {
     package func tokenStatus() -> [TokenStatus] { self.tokens?.statuses() ?? [] }
 
     /// What is away now, and for how long; work that needs it waits.
-    package func outages() -> [OutageStatus] {
-        let now = self.clock.now
-        var outages = self.tokenStatus().compactMap { status in
-            status.awayFor.map {
-                OutageStatus(name: "token endpoint, \(status.audience)", reason: status.lastError ?? "", lasts: $0)
-            }
-        }
-        outages += self.sender.outages.map { OutageStatus(name: $0.name, reason: $0.reason, lasts: now - $0.since) }
-        return outages.sorted { $0.name < $1.name }
-    }
+    package func outages() -> [OutageStatus] { self.board.troubles() }
 }
 
 /// Something that work waits for.
@@ -269,4 +277,26 @@ package struct OutageStatus: Sendable, Hashable {
     package var name: String
     package var reason: String
     package var lasts: Duration
+    /// Logins and calls.
+    package var waiting: Int
+}
+
+extension WaitingSettings {
+    /// The model of waiting with the numbers of the configuration.
+    ///
+    /// Where nobody waits for a repair nothing is ever away: rules are told every failure as it comes.
+    init(_ configuration: Configuration, waitsForOutages: Bool) {
+        self.init()
+        self.perHost = configuration.egress.perHost
+        self.patience = configuration.egress.patience
+        self.namePatience = min(self.namePatience, self.patience)
+        self.optionalHosts = Set(configuration.egress.optional.map { $0.lowercased() })
+        self.evaluations = configuration.evaluations
+        self.attempts = configuration.rules.attempts
+        self.backoffBase = configuration.rules.backoff.base
+        self.backoffCap = configuration.rules.backoff.cap
+        self.maxAge = configuration.rules.maxAge
+        guard !waitsForOutages else { return }
+        (self.connectionRow, self.answerRow, self.windowRow) = (.max, .max, .max)
+    }
 }

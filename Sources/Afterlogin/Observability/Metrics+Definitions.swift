@@ -63,6 +63,16 @@ extension MetricDefinition {
         .counter,
         labels: ["outcome"]
     )
+    package static let topicsReplaced = Self(
+        "afterlogin.input.replaced",
+        "Partitions of the input that were found to be of another topic of the same name, and are read from the beginning.",
+        .counter
+    )
+    package static let foreignMetadata = Self(
+        "afterlogin.commits.foreign_metadata",
+        "Committed offsets whose metadata could not be read.",
+        .counter
+    )
     package static let uncommitted = Self(
         "afterlogin.results.uncommitted",
         "Results that no acknowledged commit covers yet.",

@@ -1,134 +1,286 @@
 import Kafka
-
-/// What a login has been through, for its next attempt.
-package struct RetryState: Sendable {
-    /// The chain as far as it came; nil before the first attempt.
-    ///
-    /// Durable parking (a later issue) writes this.
-    var chain: ChainState?
-    /// Milliseconds since 1970.
-    var firstAttempt: Int64?
-
-    package init() {}
-}
+import Waiting
 
 /// What one attempt of a login came to.
 enum PipelineOutcome: Sendable {
     case result(ResultRecord)
-    /// A rule failed in a way that another attempt may mend.
-    case retry(RetryState, after: Duration, reason: String)
-    /// Something is away; no attempt is counted.
-    case outage(any Outage, RetryState)
+    /// It goes on later, from the state that it carries.
+    case waits(RetryState)
     /// The worker stops; nothing is published.
     case stopped
 }
 
-/// One login from its event to its result: the rules, attempts, limits, and what a verdict becomes.
+/// Whose login it is, and which: what calls and waiting are kept by.
+struct LoginIdentity: Sendable {
+    /// Unique, and in the order of arrival.
+    var number: UInt64
+    var user: LoginUser
+}
+
+/// One login from its event to its result: the rules, what becomes of a failed call, and what a verdict becomes.
 package struct LoginPipeline: Sendable {
     let chain: any ChainEvaluator
     let builder: ResultBuilder
-    let attempts: Int
-    let maxAge: Duration
-    let backoff: Backoff
+    let board: DestinationBoard
+    /// False where nobody waits for a repair: rules are told every failure, every attempt counts.
+    let waitsForOutages: Bool
     let metrics: Metrics
-    var wallClock: @Sendable () -> Int64 = LoginPipeline.milliseconds
+    let clock: any WorkerClock
     var random: @Sendable () -> Double = Backoff.random
 
-    /// A server may ask for hours; the login waits in memory, so it is asked again sooner.
-    static let longestRetryAfter = Duration.seconds(300)
-
-    package init(_ configuration: Configuration, chain: any ChainEvaluator, chainNames: [String], metrics: Metrics) {
+    package init(
+        _ configuration: Configuration,
+        chain: any ChainEvaluator,
+        chainNames: [String],
+        board: DestinationBoard,
+        waitsForOutages: Bool = true,
+        metrics: Metrics,
+        clock: any WorkerClock = ContinuousClock()
+    ) {
         self.chain = chain
         self.builder = ResultBuilder(source: configuration.results.source, chain: chainNames)
-        self.attempts = configuration.rules.attempts
-        self.maxAge = configuration.rules.maxAge
-        self.backoff = Backoff(configuration.rules.backoff)
+        self.board = board
+        self.waitsForOutages = waitsForOutages
         self.metrics = metrics
+        self.clock = clock
     }
 
     func process(
         _ record: KafkaRecord,
         _ event: Result<LoginEvent, DecodingFailure>,
-        _ retry: RetryState
+        _ retry: RetryState,
+        _ identity: LoginIdentity,
+        _ activity: LoginActivity = LoginActivity()
     ) async -> PipelineOutcome {
         switch event {
-        case .success(let event): return await self.process(event, retry)
+        case .success(let event): return await self.process(event, retry, identity, activity)
         case .failure(let failure):
             let description = FailureDescription(reason: "undecodable", message: failure.description)
             return .result(self.builder.failure(record, description))
         }
     }
 
-    private func process(_ event: LoginEvent, _ retry: RetryState) async -> PipelineOutcome {
-        let now = self.wallClock()
-        var retry = retry
-        let first = retry.firstAttempt ?? now
-        retry.firstAttempt = first
-        let start = retry.chain ?? ChainState(user: event.user, context: event.context)
-        let (state, verdict) = await self.chain.evaluate(start, id: event.id, time: event.time)
-        switch verdict {
-        case .completed: return .result(self.builder.update(event, state))
+    private func process(
+        _ event: LoginEvent,
+        _ retry: RetryState,
+        _ identity: LoginIdentity,
+        _ activity: LoginActivity
+    ) async -> PipelineOutcome {
+        let attempt = Attempt(event, retry, identity, self.clock)
+        switch self.resumed(attempt) {
+        case .ended(let outcome): return outcome
+        case .goesOn(let state, let waitedFor):
+            let scope = CallScope(attempt.calls)
+            attempt.calls.runBegan()
+            let login = EvaluatedLogin(
+                id: event.id,
+                time: event.time,
+                scope: scope,
+                waitedFor: waitedFor,
+                avoidsTaint: attempt.avoidsTaint,
+                activity: activity
+            )
+            let (after, verdict) = await self.chain.evaluate(state, for: login)
+            self.board.evaluationEnded(attempt.calls)
+            return self.outcome(verdict, after, attempt)
+        }
+    }
+
+    /// One attempt of one login.
+    struct Attempt {
+        let event: LoginEvent
+        let retry: RetryState
+        let calls: LoginCalls
+        /// Milliseconds since 1970.
+        let first: Int64
+        let last: Int64
+
+        init(_ event: LoginEvent, _ retry: RetryState, _ identity: LoginIdentity, _ clock: any WorkerClock) {
+            self.event = event
+            self.retry = retry
+            self.calls =
+                retry.calls
+                ?? LoginCalls(number: identity.number, user: identity.user, firstAttempt: clock.now)
+            self.last = Int64(clock.wallClock * 1_000)
+            self.first = retry.firstAttempt ?? self.last
+        }
+
+        /// Something that another login left behind stood in its way.
+        var avoidsTaint: Bool { if case .host = self.retry.wait { true } else { false } }
+
+        /// What the next attempt starts from.
+        func next(_ chain: ChainState, _ wait: RetryState.Wait) -> RetryState {
+            RetryState(chain: chain, firstAttempt: self.first, calls: self.calls, wait: wait)
+        }
+    }
+
+    // MARK: Before the rules
+
+    private enum Resumption {
+        case goesOn(ChainState, waitedFor: Destination?)
+        case ended(PipelineOutcome)
+    }
+
+    /// What the end of a login's waiting brings.
+    private func resumed(_ attempt: Attempt) -> Resumption {
+        let retry = attempt.retry
+        let chain = retry.chain ?? ChainState(user: attempt.event.user, context: attempt.event.context)
+        switch retry.wait {
+        case nil: return .goesOn(chain, waitedFor: nil)
+        case .away(let destination, let until):
+            self.board.left(attempt.calls)
+            guard self.clock.now < until else {
+                let failure = RuleFailure(
+                    rule: "",
+                    reason: .ruleError,
+                    message: "waited for \(destination) until rules.max_age was over",
+                    isRetryable: true
+                )
+                return .ended(.result(self.failure(failure, "too-old", chain, attempt)))
+            }
+            return .goesOn(chain, waitedFor: destination)
+        case .host: return .goesOn(chain, waitedFor: nil)
+        case .backOff(let failure, _):
+            return self.judged(self.judgement(attempt), failure, chain, attempt)
+        case .kept(let kept, let until):
+            self.board.left(attempt.calls)
+            return self.decided(kept, until, attempt)
+        }
+    }
+
+    private func judgement(_ attempt: Attempt) -> LoginAttempts.Judgement {
+        self.board.judge { destinations, now in
+            attempt.calls.judged { attempts in
+                // Without a place to be judged by, as with too many of them, every attempt counts.
+                guard !self.waitsForOutages || attempts.failedCalls.isEmpty else {
+                    return attempts.backOffEnded(user: attempt.calls.user, destinations, now: now)
+                }
+                if now - attempts.firstAttempt >= destinations.settings.maxAge { return .tooOld }
+                return attempts.failures >= destinations.settings.attempts ? .exhausted : .again(counted: true)
+            }
+        }
+    }
+
+    private func judged(
+        _ judgement: LoginAttempts.Judgement,
+        _ failure: RuleFailure,
+        _ chain: ChainState,
+        _ attempt: Attempt
+    ) -> Resumption {
+        switch judgement {
+        case .again: return .goesOn(chain, waitedFor: attempt.calls.attempts.failedCalls.first?.destination)
+        case .waits(let destination, _): return .ended(self.waits(for: destination, chain, attempt))
+        case .exhausted: return .ended(.result(self.failure(failure, "attempts-exhausted", chain, attempt)))
+        case .tooOld: return .ended(.result(self.failure(failure, "too-old", chain, attempt)))
+        }
+    }
+
+    /// Whether a verdict that was kept back stands now.
+    private func decided(_ kept: KeptBack, _ until: ContinuousClock.Instant, _ attempt: Attempt) -> Resumption {
+        let verdict = KeptVerdict(user: attempt.calls.user)
+        let decision = self.board.judge { destinations, now in
+            attempt.calls.judged { attempts in
+                now < until
+                    ? verdict.somebodyGotThrough(attempts, destinations, now: now)
+                    : verdict.backOffEnded(&attempts, destinations, now: now)
+            }
+        }
+        switch decision {
+        case .keeps: return .ended(.waits(attempt.next(kept.before, .kept(kept, until: until))))
+        case .stands: return self.standing(kept, attempt)
+        case .discarded(.waits(let destination, _)):
+            return .ended(self.waits(for: destination, kept.before, attempt))
+        case .discarded(.again), .discarded(.exhausted), .discarded(.tooOld):
+            return .goesOn(kept.before, waitedFor: attempt.calls.attempts.failedCalls.first?.destination)
+        }
+    }
+
+    private func standing(_ kept: KeptBack, _ attempt: Attempt) -> Resumption {
+        switch kept.verdict {
+        case .completed: .goesOn(kept.after, waitedFor: nil)
         case .denied(let rule, let message):
-            return .result(self.builder.denial(event, state, rule: rule, message: message))
+            .ended(.result(self.builder.denial(attempt.event, kept.after, rule: rule, message: message)))
         case .failed(let failure):
-            return self.failed(failure, state, event, Attempt(first: first, last: now))
-        case .outage(let outage):
-            retry.chain = state
-            return .outage(outage, retry)
+            .ended(.result(self.failure(failure, failure.reason.rawValue, kept.after, attempt)))
+        }
+    }
+
+    // MARK: After the rules
+
+    private func outcome(_ verdict: ChainVerdict, _ state: ChainState, _ attempt: Attempt) -> PipelineOutcome {
+        if let destination = attempt.calls.unsent, self.waitsForOutages {
+            // A call was given up while it waited for its turn: whatever the rule made of that is not its verdict.
+            let chain = attempt.retry.chain ?? ChainState(user: attempt.event.user, context: attempt.event.context)
+            return self.waits(for: destination, chain, attempt)
+        }
+        switch verdict {
+        case .completed: return .result(self.builder.update(attempt.event, state))
+        case .denied(let rule, let message):
+            return .result(self.builder.denial(attempt.event, state, rule: rule, message: message))
+        case .failed(let failure):
+            guard failure.isRetryable else {
+                return .result(self.failure(failure, failure.reason.rawValue, state, attempt))
+            }
+            return self.runAgain(failure, state, attempt)
+        case .keptBack(let kept): return self.keptBack(kept, attempt)
+        case .away(let destination): return self.waits(for: destination, state, attempt)
+        case .unjudged: return .waits(attempt.next(state, .host(until: self.backOffEnd(attempt))))
         case .stopped: return .stopped
         }
     }
 
-    private struct Attempt {
-        var first: Int64
-        var last: Int64
-    }
-
-    private func failed(
-        _ failure: RuleFailure,
-        _ state: ChainState,
-        _ event: LoginEvent,
-        _ attempt: Attempt
-    ) -> PipelineOutcome {
-        func result(_ reason: String, _ message: String) -> PipelineOutcome {
-            .result(
-                self.builder.failure(
-                    event.record,
-                    FailureDescription(
-                        reason: reason,
-                        message: message,
-                        rule: failure.rule,
-                        attempts: state.attempt,
-                        firstAttempt: attempt.first,
-                        lastAttempt: attempt.last
-                    )
-                )
-            )
-        }
-        guard failure.isRetryable else { return result(failure.reason.rawValue, failure.message) }
-        guard state.attempt < self.attempts else { return result("attempts-exhausted", failure.message) }
-        let pause = max(
-            self.backoff.delay(failures: state.attempt, fraction: self.random()),
-            min(failure.retryAfter ?? .zero, Self.longestRetryAfter)
-        )
-        guard Duration.milliseconds(self.wallClock() - attempt.first) + pause < self.maxAge else {
-            return result("too-old", failure.message)
-        }
+    private func runAgain(_ failure: RuleFailure, _ state: ChainState, _ attempt: Attempt) -> PipelineOutcome {
         self.metrics.add(.retries, 1, failure.rule)
-        var retry = RetryState()
-        retry.firstAttempt = attempt.first
         var state = state
         // The failed attempt leaves nothing behind but its number.
         state.reports.removeLast()
         state.attempt += 1
-        retry.chain = state
-        return .retry(retry, after: pause, reason: "\(failure.rule): \(failure.message)")
+        return .waits(attempt.next(state, .backOff(failure, until: self.backOffEnd(attempt))))
+    }
+
+    private func keptBack(_ kept: KeptBack, _ attempt: Attempt) -> PipelineOutcome {
+        guard self.waitsForOutages else {
+            switch self.standing(kept, attempt) {
+            case .ended(let outcome): return outcome
+            case .goesOn: return .waits(attempt.next(kept.after, .host(until: self.clock.now)))
+            }
+        }
+        var kept = kept
+        kept.before.attempt += 1
+        return .waits(attempt.next(kept.before, .kept(kept, until: self.backOffEnd(attempt))))
+    }
+
+    private func waits(for destination: Destination, _ state: ChainState, _ attempt: Attempt) -> PipelineOutcome {
+        let until = attempt.calls.attempts.firstAttempt.advanced(by: self.board.settings.maxAge)
+        return .waits(attempt.next(state, .away(destination, until: until)))
+    }
+
+    private func backOffEnd(_ attempt: Attempt) -> ContinuousClock.Instant {
+        let pause = attempt.calls.judged { $0.runFailed(fraction: self.random(), self.board.settings) }
+        return self.clock.now.advanced(by: pause)
+    }
+
+    private func failure(
+        _ failure: RuleFailure,
+        _ reason: String,
+        _ state: ChainState,
+        _ attempt: Attempt
+    ) -> ResultRecord {
+        self.builder.failure(
+            attempt.event.record,
+            FailureDescription(
+                reason: reason,
+                message: failure.message,
+                rule: failure.rule.isEmpty ? nil : failure.rule,
+                attempts: state.attempt,
+                firstAttempt: attempt.first,
+                lastAttempt: attempt.last
+            )
+        )
     }
 
     /// A result that its topic does not take becomes a failure.
     func tooLarge(_ record: KafkaRecord, _ message: String) -> ResultRecord {
         self.builder.failure(record, FailureDescription(reason: "result-too-large", message: message))
     }
-
-    @Sendable static func milliseconds() -> Int64 { Int64(ContinuousClock().wallClock) * 1_000 }
 }

@@ -1,4 +1,5 @@
 package import JSON
+package import Waiting
 
 /// The chain as far as one login has come; a retry starts here.
 package struct ChainState: Sendable {
@@ -13,31 +14,11 @@ package struct ChainState: Sendable {
     package var reports: [RuleReport] = []
     /// Login-time effects that can no longer happen: `redirect`, `multifactor`.
     package var unsupported: [String] = []
-    /// The destination that this login waited for: it begins where nothing is kept of its absence.
-    package var waitingFor: String?
-    /// Something that another login left behind stood in its way: it begins where nothing is kept.
-    package var avoidsTaint = false
-    /// Where a rule was told of a call that failed: who discards what came of it goes on from here.
-    package var before: ChainStateBefore?
 
     package init(user: JSONText, context: JSONText) {
         self.user = user
         self.context = context
     }
-}
-
-/// The chain before the first rule that was told of a call that failed in a way that more luck may mend.
-package struct ChainStateBefore: Sendable {
-    /// Index of that rule.
-    package var next: Int
-    /// The number of its attempt, from 1.
-    package var attempt: Int
-    package var user: JSONText
-    package var context: JSONText
-    /// Of the rules before it.
-    package var metadata: MetadataChanges
-    package var reports: [RuleReport]
-    package var unsupported: [String]
 }
 
 /// What one rule did for one login.
@@ -58,10 +39,30 @@ package enum ChainVerdict: Sendable {
     case completed
     case denied(rule: String, message: String)
     case failed(RuleFailure)
-    /// The token endpoint or an API was away: nothing of this run counts; run again when it is back.
-    case outage(any Outage)
+    /// A rule swallowed a call that failed so: the verdict is kept back, and the chain does not go on.
+    case keptBack(KeptBack)
+    /// What a rule needs is away: nothing more of this run counts; the state is where the login goes on when it is back.
+    case away(Destination)
+    /// The rule host had met a failure that this login never called for: run again on another host, without a verdict.
+    case unjudged
     /// The worker is stopping; the login was not finished.
     case stopped
+}
+
+/// A verdict that stands when somebody else's call gets through, or is dropped.
+package struct KeptBack: Sendable {
+    package enum Verdict: Sendable {
+        case completed
+        case denied(rule: String, message: String)
+        case failed(RuleFailure)
+    }
+
+    /// What the rules of this run came to.
+    package var verdict: Verdict
+    /// The chain after them.
+    package var after: ChainState
+    /// The chain before the first rule that met a call that failed so: where a dropped verdict goes on.
+    package var before: ChainState
 }
 
 package struct RuleFailure: Sendable {
@@ -76,18 +77,8 @@ package struct RuleFailure: Sendable {
     package var reason: Reason
     /// Bounded and redacted.
     package var message: String
-    /// A retryable call failed inside: the rule may be run again.
+    /// A call failed so inside, and the rule says that it failed for it: it may be run again.
     package var isRetryable: Bool
-    /// From `Retry-After` of the call that failed, where it had one.
-    package var retryAfter: Duration?
-}
-
-/// Something that work waits for without burning attempts.
-package protocol Outage: Sendable {
-    /// For logs and `/status`: "token endpoint https://… answers 503".
-    var reason: String { get }
-    /// Returns when it is over (or at cancellation).
-    func waitUntilOver() async
 }
 
 /// What the pipeline asks of a chain.
@@ -96,5 +87,37 @@ package protocol ChainEvaluator: Sendable {
     ///
     /// On failure the state returned is the one before the failed rule (late writes of earlier rules included), with the
     /// failed rule's report at its end; whoever retries takes that report off and counts `attempt` up.
-    func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict)
+    func evaluate(_ state: ChainState, for login: EvaluatedLogin) async -> (ChainState, ChainVerdict)
+}
+
+/// One login as the chain knows it, beside its state.
+package struct EvaluatedLogin: Sendable {
+    /// The event's id.
+    package var id: String
+    /// When it happened, RFC 3339.
+    package var time: String
+    /// Whose calls its rules make, and whether anybody still counts them.
+    package var scope: CallScope
+    /// What it waited for: it begins on a rule host that has not met its failures, where there is one.
+    package var waitedFor: Destination?
+    /// Something that another login left behind stood in its way: it begins where nothing is kept.
+    package var avoidsTaint: Bool
+    /// Told of every sign of life, so that a login that merely waits keeps no slot.
+    package var activity: LoginActivity
+
+    package init(
+        id: String,
+        time: String,
+        scope: CallScope,
+        waitedFor: Destination? = nil,
+        avoidsTaint: Bool = false,
+        activity: LoginActivity = LoginActivity()
+    ) {
+        self.id = id
+        self.time = time
+        self.scope = scope
+        self.waitedFor = waitedFor
+        self.avoidsTaint = avoidsTaint
+        self.activity = activity
+    }
 }

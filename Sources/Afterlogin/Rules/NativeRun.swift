@@ -7,24 +7,26 @@ struct NativeRun {
     let chain: RuleChain
     let deadlines: DeadlineSweeper
 
-    func evaluate(_ state: inout ChainState, id: String, time: String) async -> ChainVerdict {
-        var login = Login(
-            id: id,
-            time: time,
+    func evaluate(_ state: inout ChainState, for login: EvaluatedLogin) async -> ChainVerdict {
+        var running = Login(
+            id: login.id,
+            time: login.time,
             user: state.user.value,
             context: state.context.value,
             metadata: state.metadata
         )
-        var verdict = ChainVerdict.completed
         while state.next < self.chain.links.count, case .native(let rule) = self.chain.links[state.next].step {
-            let services = NativeServices(chain: self.chain, rule: rule.name)
+            let services = NativeServices(chain: self.chain, rule: rule.name, login: login)
             let start = ContinuousClock.now
-            let ending = await self.run(rule, login, services)
+            let ending = await self.run(rule, running, services)
+            // Calls that its deadline cut off say what they came to.
+            if case .timedOut = ending { await services.calls.settled() }
             let calls = services.calls.entry(0)
-            // What the rule made of it is dropped; what the rules before it made is kept, for the retry starts behind them.
-            if let outage = services.calls.outage {
-                verdict = .outage(outage)
-                break
+            // What it made of its cancellation is nobody's; earlier rules of the run keep what they wrote.
+            if let away = services.calls.away {
+                login.scope.discard()
+                Self.write(running, to: &state)
+                return .away(away)
             }
             var report = RuleReport(
                 name: rule.name,
@@ -33,53 +35,83 @@ struct NativeRun {
                 calls: calls.calls,
                 attempts: state.attempt
             )
+            let verdict: KeptBack.Verdict
+            var after = running
             switch ending {
-            case .completed(let after):
-                login = after
-            case .denied(let denial, let after):
-                login.metadata = after.metadata
+            case .completed(let result):
+                after = result
+                report.warnings = calls.failures
+                verdict = .completed
+            case .denied(let denial, let result):
+                after.metadata = result.metadata
                 report.outcome = .denied
                 verdict = .denied(rule: rule.name, message: self.chain.presentable(denial.message))
             case .failed(let message):
                 report.outcome = .failed
-                verdict = .failed(self.failure(rule, .ruleError, message, calls, isRetryable: calls.failedRetryably))
+                verdict = .failed(self.failure(rule, .ruleError, message, isRetryable: calls.hasFailed))
             case .timedOut:
                 report.outcome = .failed
-                let message = "the rule took longer than \(self.chain.timeout)"
                 verdict = .failed(
                     self.failure(
                         rule,
                         .ruleTimeout,
-                        message,
-                        calls,
-                        isRetryable: calls.failedRetryably || calls.open > 0
+                        "the rule took longer than \(self.chain.timeout)",
+                        isRetryable: calls.hasFailed
                     )
                 )
             }
+            var before = state
+            if calls.failedSo { Self.write(running, to: &before) }
             state.reports.append(report)
-            guard case .completed = verdict else { break }
-            state.next += 1
-            state.attempt = 1
+            running = after
+            if case .completed = verdict {
+                state.next += 1
+                state.attempt = 1
+            }
+            if let ended = Self.ended(verdict, calls, before, running, &state) { return ended }
         }
+        Self.write(running, to: &state)
+        return .completed
+    }
+
+    /// What ends the run; nil where the next rule begins.
+    private static func ended(
+        _ verdict: KeptBack.Verdict,
+        _ calls: CallLog.Entry,
+        _ before: ChainState,
+        _ login: Login,
+        _ state: inout ChainState
+    ) -> ChainVerdict? {
+        if case .failed(let failure) = verdict {
+            Self.write(login, to: &state)
+            return .failed(failure)
+        }
+        if calls.failedSo {
+            Self.write(login, to: &state)
+            return .keptBack(KeptBack(verdict: verdict, after: state, before: before))
+        }
+        guard case .denied(let rule, let message) = verdict else { return nil }
+        Self.write(login, to: &state)
+        return .denied(rule: rule, message: message)
+    }
+
+    private static func write(_ login: Login, to state: inout ChainState) {
         if login.userIsChanged { state.user = JSONText(login.user) }
         if login.contextIsChanged { state.context = JSONText(login.context) }
         state.metadata = login.metadata
-        return verdict
     }
 
     private func failure(
         _ rule: any Rule,
         _ reason: RuleFailure.Reason,
         _ message: String,
-        _ calls: CallLog.Entry,
         isRetryable: Bool
     ) -> RuleFailure {
         RuleFailure(
             rule: rule.name,
             reason: reason,
             message: self.chain.presentable(message),
-            isRetryable: isRetryable,
-            retryAfter: calls.retryAfter
+            isRetryable: isRetryable
         )
     }
 
@@ -151,12 +183,14 @@ struct NativeRun {
 private final class NativeServices: RuleServices {
     private let chain: RuleChain
     private let rule: String
+    private let login: EvaluatedLogin
     let deadline: ContinuousClock.Instant
     let calls = CallLog()
 
-    init(chain: RuleChain, rule: String) {
+    init(chain: RuleChain, rule: String, login: EvaluatedLogin) {
         self.chain = chain
         self.rule = rule
+        self.login = login
         self.deadline = .now + chain.timeout
     }
 
@@ -173,12 +207,15 @@ private final class NativeServices: RuleServices {
     }
 
     private func call(_ request: HTTPRequest) -> EgressCall {
-        EgressCall(rule: self.rule, request: request, deadline: self.deadline)
+        EgressCall(rule: self.rule, request: request, deadline: self.deadline, scope: self.login.scope)
     }
 
     private func track(_ send: () async -> EgressReply) async throws -> HTTPResponse {
         self.calls.started(rule: 0)
-        switch await send() {
+        self.login.activity.noted()
+        let reply = await send()
+        self.login.activity.noted()
+        switch reply {
         case .response(let response, let outcome):
             self.calls.finished(rule: 0, outcome)
             // From here on it is the rule's memory: one that keeps many until the last has come must get the last.
@@ -187,8 +224,8 @@ private final class NativeServices: RuleServices {
         case .failed(let failure, let outcome):
             self.calls.finished(rule: 0, outcome)
             throw failure
-        case .outage(let outage):
-            _ = self.calls.met(outage)
+        case .away(let destination):
+            _ = self.calls.met(destination)
             throw CancellationError()
         }
     }

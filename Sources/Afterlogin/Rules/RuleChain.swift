@@ -52,16 +52,15 @@ package final class RuleChain: ChainEvaluator {
     /// In order, for `/status` and the header `afterlogin-chain`.
     package var ruleNames: [String] { self.links.map(\.name) }
 
-    package func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
+    package func evaluate(_ state: ChainState, for login: EvaluatedLogin) async -> (ChainState, ChainVerdict) {
         var state = state
-        state.before = nil
         while state.next < self.links.count {
             let before = state.reports.count
             let verdict: ChainVerdict =
                 switch self.links[state.next].step {
                 case .native:
-                    await NativeRun(chain: self, deadlines: self.deadlines).evaluate(&state, id: id, time: time)
-                case .scripted: await self.evaluateScripted(&state)
+                    await NativeRun(chain: self, deadlines: self.deadlines).evaluate(&state, for: login)
+                case .scripted: await self.evaluateScripted(&state, login)
                 }
             self.observe(state.reports[min(before, state.reports.count)...])
             guard case .completed = verdict else { return (state, verdict) }
@@ -69,10 +68,10 @@ package final class RuleChain: ChainEvaluator {
         return (state, .completed)
     }
 
-    private func evaluateScripted(_ state: inout ChainState) async -> ChainVerdict {
+    private func evaluateScripted(_ state: inout ChainState, _ login: EvaluatedLogin) async -> ChainVerdict {
         guard let hosts = self.hosts else { preconditionFailure("a chain with JavaScript rules has rule hosts") }
         return await ScriptedRun(chain: self, hosts: hosts, range: self.scriptedRange(from: state.next))
-            .evaluate(&state)
+            .evaluate(&state, for: login)
     }
 
     /// The run of neighbouring JavaScript rules that begins at `first`.
@@ -89,6 +88,9 @@ package final class RuleChain: ChainEvaluator {
 
     /// What a rule's error message becomes before anyone else sees it.
     func presentable(_ message: String) -> String { self.log.redactor.redact(message, limit: 1_000) }
+
+    /// Whether it needs rule hosts.
+    package var hasScriptedRules: Bool { self.hosts != nil }
 
     package func hostStatus() -> [RuleHostStatus] { self.hosts?.status() ?? [] }
 

@@ -1,6 +1,7 @@
 import HTTPClient
 import RuleHost
 import Synchronization
+import Waiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.
 ///
@@ -10,8 +11,9 @@ final class ScriptedCalls: EvaluationClient {
         var tasks: [UInt32: (rule: Int, bytes: Int, task: Task<Void, Never>)] = [:]
         /// Of the bodies of `tasks`.
         var bytes = 0
-        /// Counts restarts: replies of an earlier life are dropped.
-        var life = 0
+        /// Of the present life: a host that dies takes those of its life along.
+        var calls = CallLog()
+        var scope: CallScope
         var isFinished = false
         /// Outlives restarts: an evaluation whose host died before it could be ended is ended on the next.
         var ending: ScriptedEnding?
@@ -23,35 +25,40 @@ final class ScriptedCalls: EvaluationClient {
     /// How many of them are under way; each may bring a whole response.
     private static let atATime = 16
 
-    let calls = CallLog()
     private let limiter = CallLimiter(atATime)
     private let chain: RuleChain
     private let hosts: RuleHostPool
     private let token: EvaluationToken
     private let names: [Int: String]
-    private let state = Mutex(State())
+    private let activity: LoginActivity
+    private let state: Mutex<State>
 
-    init(chain: RuleChain, hosts: RuleHostPool, token: EvaluationToken, names: [Int: String]) {
+    init(
+        chain: RuleChain,
+        hosts: RuleHostPool,
+        token: EvaluationToken,
+        names: [Int: String],
+        login: EvaluatedLogin
+    ) {
         self.chain = chain
         self.hosts = hosts
         self.token = token
         self.names = names
+        self.activity = login.activity
+        self.state = Mutex(State(scope: login.scope))
     }
 
     /// Why the evaluation is to end; nil where it is not.
     var ending: ScriptedEnding? { self.state.withLock(\.ending) }
+    var calls: CallLog { self.state.withLock(\.calls) }
 
     func requestMade(_ request: HostRequest) {
+        self.activity.noted()
         let headers = request.headers.map { HTTPField($0.name, $0.value) }
         var outgoing = HTTPRequest(request.method, request.url, headers: headers, body: request.body)
         outgoing.decompresses = false
-        let call = EgressCall(
-            rule: self.names[request.rule] ?? "unknown",
-            request: outgoing,
-            deadline: .now + min(request.remaining, self.chain.timeout)
-        )
-        self.calls.started(rule: request.rule)
-        self.hosts.called(self.token, Self.destination(of: call))
+        let rule = self.names[request.rule] ?? "unknown"
+        let deadline = ContinuousClock.now + min(request.remaining, self.chain.timeout)
         let isTooMuch = self.state.withLock { state in
             let bytes = state.bytes + request.body.count
             guard !state.isFinished else { return false }
@@ -59,80 +66,74 @@ final class ScriptedCalls: EvaluationClient {
             else {
                 return true
             }
-            let life = state.life
-            let task = Task { await self.run(call, request, life) }
+            let (calls, scope) = (state.calls, state.scope)
+            let call = EgressCall(rule: rule, request: outgoing, deadline: deadline, scope: scope)
+            calls.started(rule: request.rule)
+            let task = Task { await self.run(call, request, calls) }
             state.tasks[request.number] = (request.rule, request.body.count, task)
             state.bytes = bytes
             return false
         }
         guard isTooMuch else { return }
-        self.calls.finished(rule: request.rule, CallOutcome())
         let limits = "\(Self.maxOpen) calls or \(Self.maxOpenBytes >> 20) MB"
         let message = "more than \(limits) of one login wait for an answer"
         request.reply(.failed(HostFailure(code: "ELIMIT", message: message)))
     }
 
-    private func run(_ call: EgressCall, _ request: HostRequest, _ life: Int) async {
-        guard await self.limiter.enter() else { return }
+    private func run(_ call: EgressCall, _ request: HostRequest, _ calls: CallLog) async {
+        guard await self.limiter.enter() else { return calls.finished(rule: request.rule, CallOutcome()) }
         let reply = await self.chain.egress.send(call)
         self.limiter.leave()
-        let isWanted = self.state.withLock { state in state.life == life && Self.take(request.number, &state) != nil }
-        guard isWanted else { return }
+        self.activity.noted()
+        let isWanted = self.state.withLock { state in
+            state.calls === calls && Self.take(request.number, &state) != nil
+        }
         switch reply {
         case .response(let response, let outcome):
-            self.finished(call, request, outcome)
-            let headers = response.headers.map { (name: $0.name, value: $0.value) }
-            request.reply(
-                .response(
-                    HostResponse(
-                        status: response.status,
-                        reason: response.reason,
-                        headers: headers,
-                        body: response.body,
-                        failedSo: outcome.failedRetryably
-                    )
-                )
-            )
+            self.tell(outcome)
+            if isWanted { request.reply(.response(HostResponse(response, failedSo: outcome.failedSo))) }
+            response.hold?.release()
+            calls.finished(rule: request.rule, outcome)
         case .failed(let failure, let outcome):
-            self.finished(call, request, outcome)
-            request.reply(.failed(HostFailure(failure, failedSo: outcome.failedRetryably)))
-        case .outage(let outage):
-            self.end(ScriptedEnding(outage: outage, destination: Self.destination(of: call)))
+            self.tell(outcome)
+            if isWanted { request.reply(.failed(HostFailure(failure, failedSo: outcome.failedSo))) }
+            calls.finished(rule: request.rule, outcome)
+        case .away(let destination):
+            self.hosts.called(self.token, destination.description)
+            if isWanted { self.end(.away(destination)) }
+            calls.finished(rule: request.rule, CallOutcome())
         }
     }
 
-    private func finished(_ call: EgressCall, _ request: HostRequest, _ outcome: CallOutcome) {
-        self.calls.finished(rule: request.rule, outcome)
-        if outcome.failedRetryably {
-            self.hosts.told(self.token, of: Self.destination(of: call))
-        } else {
-            self.hosts.gotThrough(self.token, to: Self.destination(of: call))
+    /// What the evaluation's host may keep from now on, or no longer keeps.
+    private func tell(_ outcome: CallOutcome) {
+        guard let route = outcome.route else { return }
+        for place in [route.answers, route.connection] {
+            guard let place else { continue }
+            self.hosts.called(self.token, place.description)
+            if outcome.failedAt == nil { self.hosts.gotThrough(self.token, to: place.description) }
         }
+        if outcome.failedSo, let place = outcome.failedAt { self.hosts.told(self.token, of: place.description) }
     }
 
-    /// What a call may wait for: where it goes.
-    private static func destination(of call: EgressCall) -> String {
-        (try? EgressAddress(call.request.url))?.hostAndPort ?? call.request.url
-    }
-
-    /// Ends the evaluation; nothing is told to the rule, since others may wait for what it keeps.
-    ///
-    /// Its other calls go on.
+    /// Nothing is told to the rule: others may wait for what it keeps. Its other calls go on.
     private func end(_ ending: ScriptedEnding) {
         let isFirst = self.state.withLock { state in
             guard state.ending == nil else { return false }
             state.ending = ending
+            state.scope.discard()
             return true
         }
-        if isFirst { self.hosts.end(self.token, for: ending.destination) }
+        if isFirst { self.hosts.end(self.token, for: ending.destination?.description) }
     }
 
-    func waits() { self.end(.kept) }
+    func waits() { self.end(.keptPromise) }
 
+    /// The rule gave it up; what it came to is known when its task has ended.
     func requestCancelled(_ number: UInt32) {
-        guard let (rule, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
+        self.activity.noted()
+        guard let (_, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
         task.cancel()
-        self.calls.abandoned(rule: rule)
     }
 
     private static func take(_ number: UInt32, _ state: inout State) -> (rule: Int, task: Task<Void, Never>)? {
@@ -142,12 +143,30 @@ final class ScriptedCalls: EvaluationClient {
     }
 
     func restarted() {
-        self.cancelAll { state in state.life += 1 }
-        self.calls.reset()
+        self.cancelAll { state in
+            state.scope.discard()
+            state.scope = CallScope(state.scope.login)
+            state.calls = CallLog()
+        }
     }
 
     /// The evaluation is over: calls that still run have nobody to answer to.
-    func finish() { self.cancelAll { state in state.isFinished = true } }
+    ///
+    /// - Returns: What its calls came to, those included that were given up.
+    func finish() async -> CallLog {
+        self.cancelAll { state in state.isFinished = true }
+        let calls = self.calls
+        await calls.settled()
+        return calls
+    }
+
+    /// The same where nobody asks what its calls came to.
+    func drop() {
+        self.cancelAll { state in
+            state.isFinished = true
+            state.scope.discard()
+        }
+    }
 
     private func cancelAll(_ update: (inout State) -> Void) {
         let tasks = self.state.withLock { state in
@@ -171,6 +190,18 @@ final class ScriptedCalls: EvaluationClient {
 
     func warned(_ warning: HostWarning) {
         self.chain.log.log(warning) { self.names[$0] }
+    }
+}
+
+extension HostResponse {
+    fileprivate init(_ response: HTTPResponse, failedSo: Bool) {
+        self.init(
+            status: response.status,
+            reason: response.reason,
+            headers: response.headers.map { (name: $0.name, value: $0.value) },
+            body: response.body,
+            failedSo: failedSo
+        )
     }
 }
 

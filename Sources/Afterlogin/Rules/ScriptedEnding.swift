@@ -1,16 +1,24 @@
+import Waiting
+
 /// Why an evaluation was ended before it was done.
-struct ScriptedEnding {
-    /// What to wait for before it goes on.
-    var outage: any Outage
-    /// The destination that was away; nil where it waited for something that another login left behind in its host.
-    var destination: String?
+enum ScriptedEnding {
+    /// What it asked for is away.
+    case away(Destination)
+    /// It waited for a promise of another login, which was ended and will never settle it.
+    case keptPromise
 
-    /// A promise that another login keeps, and that will never come.
-    static var kept: ScriptedEnding { ScriptedEnding(outage: KeptPromise()) }
+    var destination: Destination? {
+        switch self {
+        case .away(let destination): destination
+        case .keptPromise: nil
+        }
+    }
 
-    private struct KeptPromise: Outage {
-        let reason = "a promise of another login, which was ended, stood in the way"
-        /// Nothing need pass: another host has no such promise.
-        func waitUntilOver() async {}
+    /// What that is for its login.
+    var verdict: ChainVerdict {
+        switch self {
+        case .away(let destination): .away(destination)
+        case .keptPromise: .unjudged
+        }
     }
 }

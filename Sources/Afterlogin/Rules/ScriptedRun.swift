@@ -1,6 +1,7 @@
 import HTTPClient
 import JSON
 import RuleHost
+import Waiting
 
 /// One evaluation of a run of neighbouring JavaScript rules on a rule host.
 struct ScriptedRun {
@@ -9,17 +10,17 @@ struct ScriptedRun {
     /// In the chain; never empty.
     let range: Range<Int>
 
-    func evaluate(_ state: inout ChainState) async -> ChainVerdict {
+    func evaluate(_ state: inout ChainState, for login: EvaluatedLogin) async -> ChainVerdict {
         var accessToken: String?
         if self.needsAccessToken {
             switch await self.chain.egress.managementToken(deadline: .now + self.chain.timeout) {
             case .token(let token): accessToken = token
-            case .outage(let outage): return .outage(outage)
+            case .away(let destination): return .away(destination)
             case .refused(let reason): self.chain.log.log(.warning, "no Management API token for rules: \(reason)")
             }
         }
         let token = EvaluationToken()
-        let client = ScriptedCalls(chain: self.chain, hosts: self.hosts, token: token, names: self.names)
+        let client = ScriptedCalls(chain: self.chain, hosts: self.hosts, token: token, names: self.names, login: login)
         let evaluation = Evaluation(
             rules: self.rules,
             timeout: self.chain.timeout,
@@ -33,29 +34,28 @@ struct ScriptedRun {
             evaluation,
             token: token,
             client: client,
-            waitingFor: state.waitingFor,
-            avoidingTaint: state.avoidsTaint
+            waitingFor: login.waitedFor?.description,
+            avoidingTaint: login.avoidsTaint
         )
+        login.activity.noted()
         switch outcome {
-        case .done(let reply, _):
-            client.finish()
+        case .done(let reply, let condition):
+            let calls = await client.finish()
             // A call of it had no answer: what it made of that does not count.
-            if let ending = client.ending, ending.destination != nil { return self.wait(for: ending, &state) }
-            (state.waitingFor, state.avoidsTaint) = (nil, false)
-            return self.apply(reply, &state, client.calls)
+            if let ending = client.ending { return ending.verdict }
+            return self.apply(reply, condition, &state, calls)
         case .ended(let reply):
             // Its calls go on: other logins may wait for their answers in the host.
             if let reply { self.keepComplete(reply, &state, client.calls) }
-            return self.wait(for: client.ending ?? .kept, &state)
+            return (client.ending ?? .keptPromise).verdict
         case .killed(let kill):
-            client.finish()
-            return self.killed(kill, &state, client.calls)
+            return self.killed(kill, &state, await client.finish())
         case .cancelled:
             // Nobody here does that; and a login that is neither done nor stopped runs again.
-            client.finish()
-            return self.wait(for: client.ending ?? .kept, &state)
+            client.drop()
+            return (client.ending ?? .keptPromise).verdict
         case .stopped:
-            client.finish()
+            client.drop()
             return .stopped
         }
     }
@@ -84,12 +84,6 @@ struct ScriptedRun {
     /// Which rule of the run it is, from 0.
     private func offset(_ rule: Int) -> Int { rule - self.rules.lowerBound }
 
-    private func wait(for ending: ScriptedEnding, _ state: inout ChainState) -> ChainVerdict {
-        state.waitingFor = ending.destination
-        state.avoidsTaint = ending.destination == nil
-        return .outage(ending.outage)
-    }
-
     // MARK: What came of it
 
     /// The rules that were complete when the evaluation was ended stay so.
@@ -102,25 +96,48 @@ struct ScriptedRun {
         state.attempt = complete == 0 ? first : 1
     }
 
-    private func apply(_ reply: EvaluationReply, _ state: inout ChainState, _ calls: CallLog) -> ChainVerdict {
+    private func apply(
+        _ reply: EvaluationReply,
+        _ condition: HostCondition,
+        _ state: inout ChainState,
+        _ calls: CallLog
+    ) -> ChainVerdict {
+        let start = state
+        let before = reply.before.map { self.before($0, reply, start, calls) } ?? start
         let first = state.attempt
-        if let before = reply.before, state.before == nil { state.before = self.before(before, reply, state, calls) }
         self.apply(reply.writes, user: reply.user, context: reply.context, &state)
         let endedBy = reply.rule.map(self.offset)
         self.reportComplete(endedBy ?? self.range.count, reply, &state, calls)
-        guard let endedBy else {
-            state.next = self.range.upperBound
-            state.attempt = 1
-            return .completed
-        }
-        state.next = self.range.lowerBound + endedBy
+        state.next = self.range.lowerBound + (endedBy ?? self.range.count)
         state.attempt = endedBy == 0 ? first : 1
-        let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
-        state.reports.append(self.report(endedBy, outcome, reply, calls, attempts: state.attempt))
-        return self.verdict(reply, self.chain.links[state.next].name, calls.entry(self.rules.lowerBound + endedBy))
+        let verdict: KeptBack.Verdict
+        if let endedBy {
+            let entry = calls.entry(self.rules.lowerBound + endedBy)
+            verdict = self.verdict(reply, self.chain.links[state.next].name, entry)
+            if case .failed = verdict, reply.outcome != .limit, condition.isTainted, entry.calls == 0 {
+                // Something that another login left behind in the host may have failed it.
+                return .unjudged
+            }
+            let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
+            let report = self.report(endedBy, outcome, reply, calls, attempts: state.attempt)
+            if case .failed(let failure) = verdict, failure.isRetryable {
+                if before.next < state.next { state = before }
+                state.reports.append(report)
+                return .failed(failure)
+            }
+            state.reports.append(report)
+        } else {
+            verdict = .completed
+        }
+        if calls.hasFailedSo { return .keptBack(KeptBack(verdict: verdict, after: state, before: before)) }
+        switch verdict {
+        case .completed: return .completed
+        case .denied(let rule, let message): return .denied(rule: rule, message: message)
+        case .failed(let failure): return .failed(failure)
+        }
     }
 
-    private func verdict(_ reply: EvaluationReply, _ rule: String, _ entry: CallLog.Entry) -> ChainVerdict {
+    private func verdict(_ reply: EvaluationReply, _ rule: String, _ entry: CallLog.Entry) -> KeptBack.Verdict {
         let message = self.chain.presentable(reply.error?.presentable ?? "")
         let reason: RuleFailure.Reason
         switch reply.outcome {
@@ -130,40 +147,30 @@ struct ScriptedRun {
         case .timeout: reason = .ruleTimeout
         case .limit: reason = .limit
         }
-        let isRetryable =
-            reason == .ruleError && entry.failedRetryably
-            || reason == .ruleTimeout && (entry.failedRetryably || entry.open > 0)
         return .failed(
             RuleFailure(
                 rule: rule,
                 reason: reason,
                 message: message,
-                isRetryable: isRetryable,
-                retryAfter: entry.retryAfter
+                isRetryable: reason != .limit && entry.hasFailed
             )
         )
     }
 
-    /// The state before the rule that was told of a failure; `state` is that of before the run.
+    /// The chain before the rule that was told of a failure; `state` is that of before the run.
     private func before(
         _ before: EvaluationReply.Before,
         _ reply: EvaluationReply,
         _ state: ChainState,
         _ calls: CallLog
-    ) -> ChainStateBefore {
+    ) -> ChainState {
         var earlier = state
         let complete = self.offset(before.rule)
         self.apply(before.writes, user: before.user, context: before.context, &earlier)
         self.reportComplete(complete, reply, &earlier, calls)
-        return ChainStateBefore(
-            next: self.range.lowerBound + complete,
-            attempt: complete == 0 ? state.attempt : 1,
-            user: earlier.user,
-            context: earlier.context,
-            metadata: earlier.metadata,
-            reports: earlier.reports,
-            unsupported: earlier.unsupported
-        )
+        earlier.next = self.range.lowerBound + complete
+        earlier.attempt = complete == 0 ? state.attempt : 1
+        return earlier
     }
 
     private func apply(_ writes: RuleWrites, user: JSONText?, context: JSONText?, _ state: inout ChainState) {

@@ -10,8 +10,6 @@ struct TokenEntry: Sendable {
         case fetch
         /// Wait for the fetch that is under way.
         case join
-        /// The endpoint is away.
-        case wait(until: ContinuousClock.Instant, reason: String)
     }
 
     /// Nobody gets a token with less than this left: it would end on its way.
@@ -20,11 +18,8 @@ struct TokenEntry: Sendable {
     static let skew = Duration.seconds(60)
     /// A new one is fetched in the background after this share of the life, and up to a tenth of it later.
     static let refreshShare = 0.75
-    /// Attempts while the endpoint is away; the waits of logins end with them.
-    static let backoff = Backoff(base: .milliseconds(200), cap: .seconds(5))
-    /// Between attempts after a refusal: someone has to change something first.
-    static let refusalBackoff = Backoff(base: .seconds(30), cap: .seconds(300))
-    static let longestRetryAfter = Duration.seconds(3_600)
+    /// Between attempts to refresh a token that is still good.
+    static let refreshBackoff = Backoff(base: .seconds(1), cap: .seconds(30))
     /// Between renewals that a 401 forces: an API that refuses whatever token it is shown must not cost one for each call.
     static let renewalBackoff = Backoff(base: .seconds(5), cap: .seconds(600))
 
@@ -36,23 +31,21 @@ struct TokenEntry: Sendable {
     private(set) var fetches = 0
     private(set) var failures = 0
     private(set) var lastError: String?
-    private(set) var awaySince: ContinuousClock.Instant?
-    private(set) var isRefused = false
-    private var nextAttempt: ContinuousClock.Instant?
+    /// The next attempt to refresh a token that is still good.
+    private var nextRefresh: ContinuousClock.Instant?
     /// Renewals that a 401 forced, since a token last came in the ordinary way.
     private var renewals = 0
     private var nextRenewal: ContinuousClock.Instant?
 
     mutating func asked(_ now: ContinuousClock.Instant) -> Decision {
         if let token = self.token, now < self.usableUntil {
-            guard now >= self.refreshes, !self.isFetching, now >= self.nextAttempt ?? now else {
+            guard now >= self.refreshes, !self.isFetching, now >= self.nextRefresh ?? now else {
                 return .use(token, expires: self.expires)
             }
             self.isFetching = true
             return .useAndRefresh(token, expires: self.expires)
         }
         if self.isFetching { return .join }
-        if let next = self.nextAttempt, now < next { return .wait(until: next, reason: self.lastError ?? "") }
         self.isFetching = true
         return .fetch
     }
@@ -66,33 +59,20 @@ struct TokenEntry: Sendable {
         self.refreshes = now + life * (Self.refreshShare + 0.1 * fraction)
         self.isFetching = false
         self.fetches += 1
-        (self.failures, self.lastError, self.awaySince, self.isRefused, self.nextAttempt) = (0, nil, nil, false, nil)
+        (self.failures, self.lastError, self.nextRefresh) = (0, nil, nil)
     }
 
-    /// The endpoint could not be reached, or answered 429 or 5xx.
-    mutating func failed(_ reason: String, retryAfter: Duration?, now: ContinuousClock.Instant, fraction: Double) {
+    /// The endpoint gave no token, for whatever reason.
+    mutating func failed(_ reason: String, now: ContinuousClock.Instant, fraction: Double) {
         self.isFetching = false
         self.failures += 1
         self.lastError = reason
-        self.awaySince = self.awaySince ?? now
-        let pause = max(.milliseconds(50), Self.backoff.delay(failures: self.failures, fraction: fraction))
-        self.nextAttempt = now + max(pause, min(retryAfter ?? .zero, Self.longestRetryAfter))
+        let pause = max(.milliseconds(50), Self.refreshBackoff.delay(failures: self.failures, fraction: fraction))
+        self.nextRefresh = now + pause
     }
 
-    /// The endpoint said no: a configuration error, here or there.
-    ///
-    /// True when this is news.
-    mutating func refused(_ reason: String, waits: Bool, now: ContinuousClock.Instant, fraction: Double) -> Bool {
-        defer { self.isRefused = true }
-        self.isFetching = false
-        self.failures += 1
-        self.lastError = reason
-        if waits {
-            self.awaySince = self.awaySince ?? now
-            self.nextAttempt = now + Self.refusalBackoff.ceiling(failures: self.failures) * (0.5 + fraction / 2)
-        }
-        return !self.isRefused
-    }
+    /// The endpoint is not to be asked now.
+    mutating func postponed() { self.isFetching = false }
 
     /// An API answered 401 to this token.
     ///
@@ -105,7 +85,11 @@ struct TokenEntry: Sendable {
         return true
     }
 
-    var holdsToken: Bool { self.token != nil }
+    /// The token, where it may still be used.
+    func stillGood(_ now: ContinuousClock.Instant) -> (token: String, expires: ContinuousClock.Instant)? {
+        self.token.flatMap { now < self.usableUntil ? ($0, self.expires) : nil }
+    }
+
     func remaining(_ now: ContinuousClock.Instant) -> Duration? {
         self.token == nil ? nil : max(.zero, self.expires - now)
     }

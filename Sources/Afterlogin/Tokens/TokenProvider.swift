@@ -1,14 +1,15 @@
 import HTTPClient
 import JSON
 import Synchronization
+import Waiting
 
 /// A token, or why there is none.
 enum TokenReply: Sendable {
     case token(String, expires: ContinuousClock.Instant)
-    /// The endpoint is away (or refuses, and the policy is to wait).
-    case outage(TimedOutage)
-    /// The endpoint refuses, and the policy is to say so.
-    case refused(HTTPResponse)
+    /// There is none to be had now: the login waits for this.
+    case away(Destination)
+    /// There is none, and the rule is to hear why.
+    case failed(Result<HTTPResponse, HTTPFailure>)
 }
 
 /// Access tokens by client credentials: one fetch at a time for each grant, refreshed ahead, shared by all rules.
@@ -18,6 +19,8 @@ final class TokenProvider: Sendable {
         var waiters: [TokenGrant.Key: [CheckedContinuation<TokenReply, Never>]] = [:]
         /// Which grant a token came from, for 401.
         var origins: [String: TokenGrant] = [:]
+        /// Which grant is asked for to find out whether it can be had again.
+        var places: [Destination: TokenGrant] = [:]
     }
 
     /// Grants that are remembered; a rule could ask for a new one every time.
@@ -27,8 +30,9 @@ final class TokenProvider: Sendable {
     private let sender: any HTTPSender
     private let credentials: TokenCredentials?
     private let endpoint: String
-    /// Whether a refusal makes work wait, as an outage does.
-    private let pausesWhenRefused: Bool
+    private let board: DestinationBoard
+    /// Whether logins wait for a token that is not to be had, or rules hear why.
+    private let waitsForOutages: Bool
     private let timeout: Duration
     private let log: Log
     private let metrics: Metrics
@@ -40,7 +44,8 @@ final class TokenProvider: Sendable {
         endpoint: String,
         credentials: TokenCredentials?,
         sender: any HTTPSender,
-        pausesWhenRefused: Bool,
+        board: DestinationBoard,
+        waitsForOutages: Bool,
         timeout: Duration,
         log: Log,
         metrics: Metrics,
@@ -50,12 +55,17 @@ final class TokenProvider: Sendable {
         self.endpoint = endpoint
         self.credentials = credentials
         self.sender = sender
-        self.pausesWhenRefused = pausesWhenRefused
+        self.board = board
+        self.waitsForOutages = waitsForOutages
         self.timeout = timeout
         self.log = log
         self.metrics = metrics
         self.clock = clock
         self.random = random
+        board.probeTokens { [weak self] destination in
+            guard let self else { return }
+            Task { await self.probe(destination) }
+        }
     }
 
     /// A token for the grant, from the cache or the endpoint; all who ask meanwhile wait for one fetch.
@@ -70,7 +80,6 @@ final class TokenProvider: Sendable {
         case .useAndRefresh(let token, let expires):
             Task { await self.fetch(grant) }
             return .token(token, expires: expires)
-        case .wait(let until, let reason): return .outage(self.outage(until, reason))
         case .fetch:
             // Of its own, so that the caller's cancellation does not take the token from the others.
             return await Task { await self.fetch(grant) }.value
@@ -99,10 +108,21 @@ final class TokenProvider: Sendable {
         return await self.token(for: grant)
     }
 
-    func isOurs(_ token: String) -> Bool { self.state.withLock { $0.origins[token] != nil } }
+    /// Asks again for what logins wait for.
+    private func probe(_ destination: Destination) async {
+        guard let grant = self.state.withLock({ $0.places[destination] }) else { return }
+        _ = await self.token(for: grant)
+    }
 
-    private func outage(_ until: ContinuousClock.Instant, _ reason: String) -> TimedOutage {
-        TimedOutage(reason: "token endpoint \(self.endpoint) \(reason)", until: until, clock: self.clock)
+    /// What waits for a token waits for this; its text names no secret.
+    private func place(_ grant: TokenGrant) -> Destination {
+        let key = grant.key
+        var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
+        if !key.scope.isEmpty { name += ", scope \(key.scope)" }
+        if !key.organization.isEmpty { name += ", organization \(key.organization)" }
+        // Rules may ask for the same with other credentials.
+        name += " (\(String(UInt32(truncatingIfNeeded: key.hashValue), radix: 16)))"
+        return .grant(String(name.prefix(500)))
     }
 
     private func makeRoom(_ state: inout State) {
@@ -124,33 +144,61 @@ final class TokenProvider: Sendable {
         return reply
     }
 
+    /// Asks as often as the endpoint's pace allows at once; a pause makes logins wait as any outage does.
     private func fetchOnce(_ grant: TokenGrant) async -> TokenReply {
+        let place = self.place(grant)
+        self.state.withLock { state in
+            if state.places.count >= Self.maxEntries { state.places.removeAll() }
+            state.places[place] = grant
+        }
+        switch await self.board.enter(.grant(place.description), nil, deadline: self.clock.now) {
+        case .send(let ticket): return await self.ask(grant, ticket)
+        case .away(let destination):
+            self.postponed(grant)
+            return .away(destination)
+        case .tellNow(_, let result):
+            self.postponed(grant)
+            return .failed(result)
+        case .cancelled:
+            self.postponed(grant)
+            return .away(place)
+        }
+    }
+
+    private func postponed(_ grant: TokenGrant) {
+        self.state.withLock { $0.entries[grant.key]?.postponed() }
+    }
+
+    private func ask(_ grant: TokenGrant, _ ticket: CallTicket) async -> TokenReply {
         let response: HTTPResponse
         do {
             response = try await self.sender.send(try self.request(grant))
         } catch let failure as HTTPFailure {
-            return self.failed(grant, "can't be reached: \(failure.message)", nil)
+            return self.failed(grant, ticket, "can't be reached: \(failure.message)", .failure(failure), .tokenRefused)
         } catch {
-            return self.refused(grant, "can't be asked: \(error)", HTTPResponse(status: 400))
+            let failure = HTTPFailure(kind: .invalidRequest, message: "\(error)", code: "ERR_NO_TOKEN")
+            return self.failed(grant, ticket, "can't be asked: \(error)", .failure(failure), .tokenRefused)
         }
         guard (200..<300).contains(response.status) else {
             let reason = "answers \(response.status)\(Self.error(in: response))"
-            guard response.status < 500, response.status != 429, response.status != 408 else {
-                let retryAfter = RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock)
-                return self.failed(grant, reason, retryAfter)
-            }
-            return self.refused(grant, reason, response)
+            let retryAfter = RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock)
+            let ending = CallEnding.of(status: response.status, retryAfter: retryAfter, hasToken: false)
+            // Whatever it is: a rule that is told of it may keep the answer for all logins.
+            if case .pace = ending { return self.failed(grant, ticket, reason, .success(response), ending) }
+            return self.failed(grant, ticket, reason, .success(response), .tokenRefused)
         }
         let body = try? JSONText(validating: response.body)
         guard let token = body?["access_token"]?.string, !token.isEmpty,
             token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         else {
-            return self.failed(grant, "answers without an access_token", nil)
+            return self.failed(grant, ticket, "answers without an access_token", .success(response), .tokenRefused)
         }
         // RFC 6749, 5.1: recommended, not required. A number in a string is seen in the wild.
         let text = body?["expires_in"].map { $0.string ?? String(decoding: $0.bytes, as: UTF8.self) }
         let life = Duration.seconds(min(max(text.flatMap { Double($0) } ?? 300, 1), 31_536_000))
-        return self.fetched(grant, token, life)
+        let reply = self.fetched(grant, token, life)
+        _ = self.board.ended(ticket, .gotThrough, .success(response), error: "", nil)
+        return reply
     }
 
     private func request(_ grant: TokenGrant) throws -> HTTPRequest {
@@ -176,57 +224,38 @@ final class TokenProvider: Sendable {
         let now = self.clock.now
         self.log.redactor.add(token)
         self.metrics.add(.tokensFetched, 1, grant.audience)
-        let wasAway = self.state.withLock { state in
-            let wasAway = state.entries[grant.key]?.awaySince != nil
+        self.state.withLock { state in
             state.entries[grant.key, default: TokenEntry()]
                 .fetched(token, life: life, now: now, fraction: self.random())
             // Of the tokens before, the last one may still be on its way back as a 401.
             let before = state.origins.filter { $0.value.key == grant.key }.map(\.key)
             if before.count > 2 { for token in before { state.origins[token] = nil } }
             state.origins[token] = grant
-            return wasAway
         }
-        if wasAway { self.log.log(.info, "token endpoint \(self.endpoint) answers again") }
         return .token(token, expires: now + life)
     }
 
-    private func failed(_ grant: TokenGrant, _ reason: String, _ retryAfter: Duration?) -> TokenReply {
+    private func failed(
+        _ grant: TokenGrant,
+        _ ticket: CallTicket,
+        _ reason: String,
+        _ result: Result<HTTPResponse, HTTPFailure>,
+        _ ending: CallEnding
+    ) -> TokenReply {
         let now = self.clock.now
-        self.metrics.add(.tokenFailures, 1, "outage")
-        let (isNews, decision) = self.state.withLock { state in
-            var entry = state.entries[grant.key] ?? TokenEntry()
-            let isNews = entry.awaySince == nil
-            entry.failed(reason, retryAfter: retryAfter, now: now, fraction: self.random())
-            state.entries[grant.key] = entry
-            // A token that is still good, if only just, is better than waiting.
-            let decision = state.entries[grant.key]?.asked(now)
-            return (isNews, decision)
+        let isRefusal = if case .success(let response) = result { response.status < 500 } else { false }
+        self.metrics.add(.tokenFailures, 1, isRefusal ? "refused" : "outage")
+        let decision = self.state.withLock { state in
+            state.entries[grant.key, default: TokenEntry()].failed(reason, now: now, fraction: self.random())
+            return state.entries[grant.key]?.stillGood(now)
         }
-        if isNews { self.log.log(.warning, "token endpoint \(self.endpoint) \(reason); logins that need it wait") }
-        switch decision {
-        case .use(let token, let expires), .useAndRefresh(let token, let expires):
-            return .token(token, expires: expires)
-        case .wait(let until, _): return .outage(self.outage(until, reason))
-        case .fetch, .join, nil: return .outage(self.outage(now + .seconds(1), reason))
-        }
-    }
-
-    private func refused(_ grant: TokenGrant, _ reason: String, _ response: HTTPResponse) -> TokenReply {
-        let now = self.clock.now
-        self.metrics.add(.tokenFailures, 1, "refused")
-        let (isNews, decision) = self.state.withLock { state in
-            let isNews = state.entries[grant.key, default: TokenEntry()]
-                .refused(reason, waits: self.pausesWhenRefused, now: now, fraction: self.random())
-            guard self.pausesWhenRefused else { return (isNews, TokenEntry.Decision?.none) }
-            return (isNews, state.entries[grant.key]?.asked(now))
-        }
-        if isNews {
-            let next = self.pausesWhenRefused ? "; logins that need it wait, and it is asked again now and then" : ""
-            self.log.log(.error, "token endpoint \(self.endpoint) \(reason) for \(grant.audience)\(next)")
-        }
-        guard self.pausesWhenRefused else { return .refused(response) }
-        guard case .wait(let until, _) = decision else { return .outage(self.outage(now + .seconds(30), reason)) }
-        return .outage(self.outage(until, reason))
+        let error = self.log.redactor.redact(reason, limit: 300)
+        // Where nobody waits for a repair, pace is kept all the same.
+        let isKept = if case .pace = ending { true } else { self.waitsForOutages }
+        let end = self.board.ended(ticket, isKept ? ending : .undecided, result, error: error, nil)
+        // A token that is still good, if only just, is better than waiting.
+        if let (token, expires) = decision { return .token(token, expires: expires) }
+        return isKept && !end.isForgiven ? .away(ticket.call.route.answers) : .failed(result)
     }
 
     /// `error` and `error_description` of RFC 6749, 5.2.
@@ -247,8 +276,7 @@ final class TokenProvider: Sendable {
                     scope: key.scope,
                     expiresIn: entry.remaining(now),
                     fetches: entry.fetches,
-                    lastError: entry.lastError.map { self.log.redactor.redact($0) },
-                    awayFor: entry.awaySince.map { now - $0 }
+                    lastError: entry.lastError.map { self.log.redactor.redact($0) }
                 )
             }.sorted { ($0.audience, $0.scope) < ($1.audience, $1.scope) }
         }
@@ -262,6 +290,4 @@ package struct TokenStatus: Sendable, Hashable {
     package var expiresIn: Duration?
     package var fetches: Int
     package var lastError: String?
-    /// How long its endpoint has been away for it.
-    package var awayFor: Duration?
 }

@@ -6,6 +6,7 @@ package final class Worker: Sendable {
     private let dispatcher: Dispatcher
     private let source: any RecordSource
     private let publisher: any ResultPublisher
+    private let board: DestinationBoard
     private let log: Log
     private let metrics: Metrics
     private let started = ContinuousClock.now
@@ -14,6 +15,8 @@ package final class Worker: Sendable {
         configuration: Configuration,
         chain: any ChainEvaluator,
         chainNames: [String],
+        board: DestinationBoard,
+        waitsForOutages: Bool = true,
         log: Log,
         metrics: Metrics,
         source: any RecordSource,
@@ -22,11 +25,19 @@ package final class Worker: Sendable {
         self.configuration = configuration
         self.source = source
         self.publisher = publisher
+        self.board = board
         self.log = log
         self.metrics = metrics
         self.dispatcher = Dispatcher(
             configuration,
-            pipeline: LoginPipeline(configuration, chain: chain, chainNames: chainNames, metrics: metrics),
+            pipeline: LoginPipeline(
+                configuration,
+                chain: chain,
+                chainNames: chainNames,
+                board: board,
+                waitsForOutages: waitsForOutages,
+                metrics: metrics
+            ),
             source: source,
             publisher: publisher,
             log: log,
@@ -41,6 +52,8 @@ package final class Worker: Sendable {
     @discardableResult
     package func run() async throws -> Dispatcher.Tally {
         let result: Result<Void, any Error>
+        let watch = Task { await self.watchIntake() }
+        defer { watch.cancel() }
         do {
             try await self.dispatcher.run()
             result = .success(())
@@ -62,9 +75,12 @@ package final class Worker: Sendable {
     package var tally: Dispatcher.Tally { self.dispatcher.snapshot(\.tally) }
 
     /// Whether logins are handled as they should be, and why not.
+    ///
+    /// Where logins wait for what is away the worker is ready: a restart would not help.
     package func readiness() -> Readiness {
         let problem = self.publisher.problem
-        return self.dispatcher.snapshot { state in
+        let degradation = self.degradation()
+        let readiness = self.dispatcher.snapshot { state -> Readiness in
             if state.dispatch.drain.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
             if state.dispatch.drain.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
@@ -72,16 +88,48 @@ package final class Worker: Sendable {
             if !state.dispatch.partitions.isAssigned {
                 return .notReady("no assignment: the worker starts, or its group rebalances")
             }
-            if state.dispatch.intake.admitted > 0 {
-                let still = ContinuousClock.now - state.lastProgress
-                if still > Self.longestStandstill {
-                    let reason =
-                        state.dispatch.lanes.waitingReasons.max { $0.value < $1.value }?.key
-                        ?? "rules are still running"
-                    return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
-                }
+            let still = ContinuousClock.now - state.lastProgress
+            guard state.dispatch.intake.admitted > 0, still > Self.longestStandstill else { return .ready }
+            let reason =
+                state.dispatch.lanes.waitingReasons.max { $0.value < $1.value }?.key ?? "rules are still running"
+            if degradation != nil { return .ready }
+            return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
+        }
+        guard readiness.isReady, let degradation else { return readiness }
+        return Readiness(isReady: true, reason: "ready; degraded: \(degradation)")
+    }
+
+    /// What is away and waited for, for people; nil while nothing is.
+    private func degradation() -> String? {
+        let troubles = self.board.troubles().filter { $0.waiting > 0 }
+        guard !troubles.isEmpty else { return nil }
+        return troubles.prefix(3).map {
+            "\($0.name) is away since \($0.lasts.forPeople) (\($0.reason)), \($0.waiting) logins wait"
+        }.joined(separator: "; ") + (troubles.count > 3 ? "; and \(troubles.count - 3) more" : "")
+    }
+
+    /// Says for whom intake stands, once while it does.
+    private func watchIntake() async {
+        var wasSaid = false
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(2))
+            let (stands, admitted) = self.dispatcher.snapshot { state in
+                let waiting = state.dispatch.lanes.waiting
+                let admitted = state.dispatch.intake.admitted
+                return (state.dispatch.intake.isClosed && waiting * 2 >= admitted && waiting > 0, admitted)
             }
-            return .ready
+            guard stands != wasSaid else { continue }
+            wasSaid = stands
+            if stands {
+                let reasons = self.degradation() ?? "retries are under way"
+                self.log.log(
+                    .error,
+                    "intake stands for all users: \(admitted) logins are admitted (admitted.logins, admitted.bytes); "
+                        + "\(reasons); rules are told after egress.patience, at once for hosts in egress.optional"
+                )
+            } else {
+                self.log.log(.info, "intake goes on")
+            }
         }
     }
 

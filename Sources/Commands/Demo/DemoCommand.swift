@@ -77,6 +77,7 @@ enum DemoCommand: Command {
             configuration: configuration,
             chain: chain,
             chainNames: chain.ruleNames,
+            board: egress.board,
             log: log,
             metrics: metrics,
             source: try KafkaRecordSource(configuration, log: log),
@@ -132,7 +133,7 @@ enum DemoCommand: Command {
         configuration.seed = size.seed
         let sandbox = try SandboxServer(configuration)
         sandbox.faults.set(.slow(.lognormal(median: .milliseconds(25), sigma: 0.6)), on: .profiles)
-        var loyalty = Fault.failing(503, share: 0.03, retryAfter: 1)
+        var loyalty = Fault.failing(503, share: 0.03)
         loyalty.delay = .lognormal(median: .milliseconds(120), sigma: 0.7)
         sandbox.faults.set(loyalty, on: .slow)
         return sandbox

@@ -3,6 +3,7 @@ import Kafka
 import Synchronization
 import TestSupport
 import Testing
+import Waiting
 
 @testable import Afterlogin
 
@@ -18,7 +19,7 @@ struct DispatcherTests {
             if slow.contains(id) { for _ in 0..<20 { await Task.yield() } }
             if failing.contains(id), attempt < 3 {
                 return .failed(
-                    RuleFailure(rule: "r", reason: .ruleError, message: "", isRetryable: true, retryAfter: nil)
+                    RuleFailure(rule: "r", reason: .ruleError, message: "", isRetryable: true)
                 )
             }
             return .completed
@@ -51,7 +52,7 @@ struct DispatcherTests {
             _ in
             id == "0"
                 ? .failed(
-                    RuleFailure(rule: "r", reason: .ruleError, message: "503", isRetryable: true, retryAfter: nil)
+                    RuleFailure(rule: "r", reason: .ruleError, message: "503", isRetryable: true)
                 )
                 : .completed
         }
@@ -70,7 +71,7 @@ struct DispatcherTests {
     @Test
     func aRuleThatGoesOnFailingEndsAsAttemptsExhausted() async throws {
         let bench = DispatchBench(.set(\.rules.attempts, 3)) { _, _ in
-            .failed(RuleFailure(rule: "r", reason: .ruleTimeout, message: "slow", isRetryable: true, retryAfter: nil))
+            .failed(RuleFailure(rule: "r", reason: .ruleTimeout, message: "slow", isRetryable: true))
         }
         let task = await bench.start()
         bench.send([(0, "a")])
@@ -223,7 +224,7 @@ struct DispatcherTests {
             guard isFirst.withLock({ exchange(&$0, with: false) }) else { return .completed }
             await gate.wait()
             return .failed(
-                RuleFailure(rule: "r", reason: .ruleError, message: "503", isRetryable: true, retryAfter: nil)
+                RuleFailure(rule: "r", reason: .ruleError, message: "503", isRetryable: true)
             )
         }
         let task = await bench.start()
@@ -348,6 +349,7 @@ struct DispatcherTests {
             configuration: configuration,
             chain: ScriptedChain { _, _ in .completed },
             chainNames: ["scripted"],
+            board: DestinationBoard(WaitingSettings(configuration, waitsForOutages: true), log: log),
             log: log,
             metrics: Metrics(),
             source: source,
@@ -433,25 +435,22 @@ struct DispatcherTests {
 
     @Test
     func anOutageCountsNoAttemptAndEndsInAnUpdate() async throws {
-        struct Away: Outage {
-            let gate: Gate
-            let reason = "token endpoint is away"
-            func waitUntilOver() async { await self.gate.wait() }
-        }
-        let gate = Gate()
+        let destination = Destination.answers(rule: "r", host: "api.example", port: 443)
         let isFirst = Mutex(true)
         let bench = DispatchBench(.set(\.rules.attempts, 1)) { _, _ in
             isFirst.withLock { isFirst in
                 defer { isFirst = false }
-                return isFirst ? .outage(Away(gate: gate)) : .completed
+                return isFirst ? .away(destination) : .completed
             }
         }
         let task = await bench.start()
+        // Away once and for all: until a call gets through.
+        let (ticket, end) = await bench.goAway(destination)
         bench.send([(0, "a")])
-        await gate.waitForGuest()
-        #expect(bench.worker.status().waiting == ["token endpoint is away": 1])
+        await bench.chain.changed.wait { bench.worker.status().waiting == ["\(destination) is away": 1] }
         #expect(bench.worker.status().running == 0)
-        gate.open()
+        #expect(bench.worker.readiness().reason.hasPrefix("ready; degraded: \(destination) is away since"))
+        end(ticket)
         await bench.waitForCommit(1)
         bench.worker.stop()
         #expect(try await task.value.updates == 1)

@@ -1,6 +1,7 @@
 import HTTPClient
 import JSON
 import Testing
+import Waiting
 
 @testable import Afterlogin
 
@@ -55,12 +56,12 @@ struct WorkerEgressTests {
             return
         }
         #expect(failure.kind == .addressRefused)
-        #expect(!outcome.failedRetryably)
+        #expect(!outcome.failedSo && outcome.failedAt == nil)
         #expect(sender.requests.isEmpty)
     }
 
     @Test(arguments: [
-        ("GET", 503, 3), ("GET", 429, 3), ("GET", 500, 1), ("POST", 503, 1), ("POST", 429, 3), ("GET", 404, 1),
+        ("GET", 503, 3), ("GET", 500, 1), ("POST", 503, 1), ("GET", 404, 1),
     ])
     func whatMayBeRepeatedIsRepeated(method: String, status: Int, attempts: Int) async throws {
         let sender = ScriptedSender { _, _ in .status(status) }
@@ -129,21 +130,59 @@ struct WorkerEgressTests {
     }
 
     @Test
-    func anOutageOfTheTokenEndpointIsAnOutageAndEnds() async throws {
+    func aTokenThatIsNotToBeHadIsWaitedForAndAskedForAgain() async throws {
         let answers = Counter()
         let sender = ScriptedSender { _, _ in
-            answers.next() == 1 ? .status(503) : .status(200, #"{"access_token":"opaque-token-1","expires_in":60}"#)
+            answers.next() == 1 ? .status(500) : .status(200, #"{"access_token":"opaque-token-1","expires_in":60}"#)
         }
         let egress = try Self.egress(sender)
-        guard case .outage(let outage) = await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant)) else {
-            Issue.record("no outage")
+        let reply = await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant))
+        guard case .away(let destination) = reply else {
+            Issue.record("\(reply)")
             return
         }
-        #expect(outage.reason.contains("503"))
-        #expect(egress.outages().count == 1)
-        await outage.waitUntilOver()
+        #expect(destination.description.contains("https://tenant.example/oauth/token for profiles"))
+        #expect(egress.outages().map(\.reason) == ["answers 500"])
+        let login = LoginCalls(number: 1, user: LoginUser(key: 1), firstAttempt: .now)
+        // Nobody asks meanwhile: the worker does.
+        await withCheckedContinuation { continuation in
+            egress.board.wait(login, for: destination) { continuation.resume() }
+        }
         #expect(Self.status(await egress.send(Self.call("POST", Self.tokenURL, body: Self.grant))) == 200)
-        #expect(egress.outages().isEmpty)
+        #expect(egress.outages().isEmpty && answers.count == 2)
+    }
+
+    @Test(arguments: ["GET", "POST"])
+    func whatWasToldToComeLaterIsSentAgainWhenItIsTimeAndNobodyHearsOfIt(method: String) async throws {
+        let sender = ScriptedSender { _, number in
+            number == 1 ? .status(429, "", [HTTPField("Retry-After", "0")]) : .status(201)
+        }
+        let reply = try await Self.egress(sender).send(Self.call(method, "https://api.example/"))
+        #expect(Self.status(reply) == 201)
+        #expect(sender.requests.count == 2)
+    }
+
+    @Test
+    func anAPIThatCannotBeReachedIsAwayAndItsCallsAreToldToNobody() async throws {
+        let refused = HTTPFailure(kind: .connectionRefused, message: "refused", code: "ECONNREFUSED", sentBytes: false)
+        let sender = ScriptedSender { _, _ in .failure(refused) }
+        let egress = try Self.egress(sender)
+        var told = 0
+        for number in 0..<4 {
+            var call = Self.call("POST", "https://api.example/")
+            let user = LoginUser(key: UInt64(number))
+            call.scope = CallScope(LoginCalls(number: UInt64(number), user: user, firstAttempt: .now))
+            switch await egress.send(call) {
+            case .failed(_, let outcome):
+                told += 1
+                #expect(outcome.failedSo)
+            case .away(let destination): #expect(destination == .connection(host: "api.example", port: 443))
+            case .response(let response, _): Issue.record("\(response)")
+            }
+        }
+        // The third in a row says that it is away, and is not told either.
+        #expect(told == 2)
+        #expect(egress.outages().map(\.name) == ["api.example:443"])
     }
 
     @Test

@@ -1,33 +1,47 @@
+import HTTPClient
 import JSON
 import Kafka
 import Synchronization
 import Testing
+import Waiting
 
 @testable import Afterlogin
 
-@Suite("What an attempt of a login comes to")
+@Suite("What an attempt of a login comes to", .timeLimit(.minutes(1)))
 struct LoginPipelineTests {
-    /// One verdict for each attempt, the last one for all further ones.
+    /// One verdict for each attempt, the last one for all further ones; each failed so at one API.
     private final class Chain: ChainEvaluator {
         private let verdicts: [ChainVerdict]
+        private let failsAt: Destination?
+        private let clock: ManualClock
         private let seen = Mutex<[Int]>([])
         var attempts: [Int] { self.seen.withLock { $0 } }
 
-        init(_ verdicts: [ChainVerdict]) { self.verdicts = verdicts }
+        init(_ verdicts: [ChainVerdict], failsAt: Destination? = nil, clock: ManualClock = ManualClock()) {
+            self.verdicts = verdicts
+            self.failsAt = failsAt
+            self.clock = clock
+        }
 
-        func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
+        func evaluate(_ state: ChainState, for login: EvaluatedLogin) async -> (ChainState, ChainVerdict) {
             var state = state
             let count = self.seen.withLock { seen in
                 seen.append(state.attempt)
                 return seen.count
             }
             let verdict = self.verdicts[min(count, self.verdicts.count) - 1]
+            if let failsAt, case .failed = verdict { self.callFailed(login, at: failsAt) }
+            if let failsAt, case .keptBack = verdict { self.callFailed(login, at: failsAt) }
             if case .failed(let failure) = verdict {
                 state.reports.append(
                     RuleReport(name: failure.rule, outcome: .failed, milliseconds: 1, calls: 1, attempts: state.attempt)
                 )
             }
             return (state, verdict)
+        }
+
+        private func callFailed(_ login: EvaluatedLogin, at destination: Destination) {
+            login.scope.login.callFailed(at: destination, .answer, isForgiven: false, now: self.clock.now)
         }
     }
 
@@ -41,27 +55,51 @@ struct LoginPipelineTests {
     )
     private static var event: Result<LoginEvent, DecodingFailure> { NativeEventDecoder().decode(self.record) }
 
-    private static func failure(
-        _ reason: RuleFailure.Reason = .ruleError,
-        retryable: Bool = true,
-        after: Duration? = nil
-    ) -> ChainVerdict {
-        .failed(RuleFailure(rule: "r", reason: reason, message: "m", isRetryable: retryable, retryAfter: after))
+    private static let route = Route.call(rule: "r", host: "api.example", port: 443)
+    private static let me = LoginIdentity(number: 7, user: LoginUser(key: 7))
+
+    private static func failure(_ reason: RuleFailure.Reason = .ruleError, retryable: Bool = true) -> ChainVerdict {
+        .failed(RuleFailure(rule: "r", reason: reason, message: "m", isRetryable: retryable))
     }
 
     private func pipeline(
         _ chain: Chain,
         attempts: Int = 3,
-        wallClock: @escaping @Sendable () -> Int64 = { 5_000 }
+        waits: Bool = true,
+        clock: ManualClock = ManualClock()
     ) -> LoginPipeline {
         var configuration = Configuration()
         configuration.rules.attempts = attempts
         configuration.rules.maxAge = .seconds(3_600)
         configuration.rules.backoff = .init(base: .seconds(1), cap: .seconds(4))
-        var pipeline = LoginPipeline(configuration, chain: chain, chainNames: ["r"], metrics: Metrics())
-        pipeline.wallClock = wallClock
+        var pipeline = LoginPipeline(
+            configuration,
+            chain: chain,
+            chainNames: ["r"],
+            board: DestinationBoard(
+                WaitingSettings(configuration, waitsForOutages: waits),
+                log: .silent,
+                clock: clock
+            ),
+            waitsForOutages: waits,
+            metrics: Metrics(),
+            clock: clock
+        )
         pipeline.random = { 0.5 }
         return pipeline
+    }
+
+    /// Another user's call to the same API gets through.
+    private func somebodyElseGetsThrough(_ pipeline: LoginPipeline) async {
+        let scope = CallScope(
+            LoginCalls(number: 8, user: LoginUser(key: 8), firstAttempt: pipeline.clock.now)
+        )
+        let entry = await pipeline.board.enter(Self.route, scope, deadline: pipeline.clock.now + .seconds(20))
+        guard case .send(let ticket) = entry else {
+            Issue.record("\(entry)")
+            return
+        }
+        _ = pipeline.board.ended(ticket, .gotThrough, .success(HTTPResponse(status: 200)), error: "", scope)
     }
 
     private static func header(_ result: ResultRecord, _ name: String) -> String? {
@@ -69,14 +107,14 @@ struct LoginPipelineTests {
     }
 
     @Test func aCompletedChainIsAnUpdateAndADeniedOneADenial() async throws {
-        let update = await self.pipeline(Chain([.completed])).process(Self.record, Self.event, RetryState())
+        let update = await self.pipeline(Chain([.completed])).process(Self.record, Self.event, RetryState(), Self.me)
         guard case .result(let result) = update else {
             Issue.record("\(update)")
             return
         }
         #expect(result.kind == .update && result.key == Array("auth0|1".utf8) && result.reason == nil)
         let denial = await self.pipeline(Chain([.denied(rule: "r", message: "no")]))
-            .process(Self.record, Self.event, RetryState())
+            .process(Self.record, Self.event, RetryState(), Self.me)
         guard case .result(let denied) = denial else {
             Issue.record("\(denial)")
             return
@@ -92,7 +130,7 @@ struct LoginPipelineTests {
     ])
     func whatNoAttemptCanMendFailsAtOnce(reason: RuleFailure.Reason, name: String) async {
         let chain = Chain([Self.failure(reason, retryable: false)])
-        let outcome = await self.pipeline(chain).process(Self.record, Self.event, RetryState())
+        let outcome = await self.pipeline(chain).process(Self.record, Self.event, RetryState(), Self.me)
         guard case .result(let result) = outcome else {
             Issue.record("\(outcome)")
             return
@@ -101,78 +139,158 @@ struct LoginPipelineTests {
         #expect(result.key == [1])
         #expect(Self.header(result, "attempts") == "1" && Self.header(result, "rule") == "r")
         #expect(Self.header(result, "offset") == "42" && Self.header(result, "partition") == "3")
-        #expect(Self.header(result, "first-attempt") == "1970-01-01T00:00:05.000Z")
+        #expect(Self.header(result, "first-attempt") == "2027-01-15T08:00:00.000Z")
     }
 
-    @Test func attemptsAreCountedAndTheirPausesGrow() async {
-        let chain = Chain([Self.failure()])
-        let pipeline = self.pipeline(chain)
+    /// What a login is after another attempt, which is made when its back-off is over.
+    private func next(_ pipeline: LoginPipeline, _ clock: ManualClock, _ retry: RetryState) async -> PipelineOutcome {
+        if let until = retry.until, until > clock.now { clock.advance(by: until - clock.now) }
+        return await pipeline.process(Self.record, Self.event, retry, Self.me)
+    }
+
+    @Test func attemptsCountWhereSomebodyElseGotThroughAndTheirPausesGrow() async {
+        let clock = ManualClock()
+        let chain = Chain([Self.failure()], failsAt: Self.route.answers, clock: clock)
+        let pipeline = self.pipeline(chain, clock: clock)
         var retry = RetryState()
         var pauses: [Duration] = []
-        for _ in 0..<2 {
-            guard case .retry(let next, let pause, let reason) = await pipeline.process(Self.record, Self.event, retry)
-            else {
-                Issue.record("no retry")
+        for _ in 0..<3 {
+            guard case .waits(let next) = await self.next(pipeline, clock, retry) else {
+                Issue.record("it does not wait")
                 return
             }
-            #expect(reason == "r: m")
-            // What a failed attempt did is forgotten.
-            #expect(next.chain?.reports.isEmpty == true && next.firstAttempt == 5_000)
+            #expect(next.reason == "r: m" && next.chain?.reports.isEmpty == true)
+            pauses.append((next.until ?? clock.now) - clock.now)
+            clock.advance(by: .milliseconds(1))
+            await self.somebodyElseGetsThrough(pipeline)
             retry = next
-            pauses.append(pause)
         }
-        #expect(pauses == [.milliseconds(500), .seconds(1)])
-        guard case .result(let result) = await pipeline.process(Self.record, Self.event, retry) else {
+        #expect(pauses == [.milliseconds(750), .milliseconds(1_500), .seconds(3)])
+        guard case .result(let result) = await self.next(pipeline, clock, retry) else {
             Issue.record("no end")
             return
         }
-        #expect(result.reason == "attempts-exhausted" && Self.header(result, "attempts") == "3")
+        #expect(result.reason == "attempts-exhausted" && Self.header(result, "rule") == "r")
         #expect(chain.attempts == [1, 2, 3])
     }
 
-    @Test(arguments: [(30, 30), (100_000, 300), (0, 0)])
-    func aServerMayAskForPatienceWithinLimits(seconds: Int, waits: Int) async {
-        let chain = Chain([Self.failure(after: .seconds(seconds))])
-        guard case .retry(_, let pause, _) = await self.pipeline(chain).process(Self.record, Self.event, RetryState())
-        else {
-            Issue.record("no retry")
-            return
+    @Test func anOutageFailsNobodyHoweverOftenItsLoginsRunAgain() async {
+        let clock = ManualClock()
+        let chain = Chain([Self.failure()], failsAt: Self.route.answers, clock: clock)
+        let pipeline = self.pipeline(chain, clock: clock)
+        var retry = RetryState()
+        for _ in 0..<50 {
+            guard case .waits(let next) = await self.next(pipeline, clock, retry) else {
+                Issue.record("an outage ended the login")
+                return
+            }
+            retry = next
         }
-        #expect(pause == max(.milliseconds(500), .seconds(waits)))
+        #expect(chain.attempts.count == 50)
     }
 
-    @Test func aLoginThatIsTooOldFailsInsteadOfWaiting() async {
-        let chain = Chain([Self.failure()])
+    @Test func withoutAnybodyWhoWaitsForARepairEveryAttemptCounts() async {
+        let clock = ManualClock()
+        let chain = Chain([Self.failure()], failsAt: Self.route.answers, clock: clock)
+        let pipeline = self.pipeline(chain, waits: false, clock: clock)
         var retry = RetryState()
-        retry.firstAttempt = 5_000 - 3_600_000
-        let outcome = await self.pipeline(chain).process(Self.record, Self.event, retry)
-        guard case .result(let result) = outcome else {
-            Issue.record("\(outcome)")
+        for _ in 0..<3 {
+            guard case .waits(let next) = await self.next(pipeline, clock, retry) else {
+                Issue.record("it does not wait")
+                return
+            }
+            retry = next
+        }
+        guard case .result(let result) = await self.next(pipeline, clock, retry) else {
+            Issue.record("no end")
+            return
+        }
+        #expect(result.reason == "attempts-exhausted" && chain.attempts == [1, 2, 3])
+    }
+
+    @Test func aLoginThatWaitedForTooLongFailsAsTooOld() async {
+        let clock = ManualClock()
+        let pipeline = self.pipeline(Chain([.away(Self.route.answers)]), clock: clock)
+        guard case .waits(let retry) = await self.next(pipeline, clock, RetryState()) else {
+            Issue.record("it does not wait")
+            return
+        }
+        #expect(retry.until == clock.now + .seconds(3_600))
+        guard case .result(let result) = await self.next(pipeline, clock, retry) else {
+            Issue.record("no end")
             return
         }
         #expect(result.reason == "too-old")
     }
 
-    @Test func anOutageCostsNoAttempt() async {
-        let chain = Chain([.outage(BriefOutage()), .outage(BriefOutage()), .completed])
-        let pipeline = self.pipeline(chain)
+    @Test func whatIsAwayCostsNoAttempt() async {
+        let clock = ManualClock()
+        let chain = Chain([.away(Self.route.answers), .away(Self.route.answers), .completed])
+        let pipeline = self.pipeline(chain, clock: clock)
         var retry = RetryState()
         for _ in 0..<2 {
-            guard case .outage(_, let next) = await pipeline.process(Self.record, Self.event, retry) else {
-                Issue.record("no outage")
+            guard case .waits(let next) = await pipeline.process(Self.record, Self.event, retry, Self.me) else {
+                Issue.record("it does not wait")
                 return
             }
+            #expect(next.reason == "api.example:443 (rule r) is away")
             retry = next
         }
-        guard case .result(let result) = await pipeline.process(Self.record, Self.event, retry) else {
+        guard case .result(let result) = await pipeline.process(Self.record, Self.event, retry, Self.me) else {
             Issue.record("no result")
             return
         }
         #expect(result.kind == .update && chain.attempts == [1, 1, 1])
     }
 
+    private static var kept: ChainVerdict {
+        let state = ChainState(user: JSONText(["user_id": "auth0|1"]), context: JSONText([:]))
+        return .keptBack(KeptBack(verdict: .completed, after: state, before: state))
+    }
+
+    @Test func aSwallowedFailureOfAnOutageRunsAgainUntilItIsOver() async {
+        let clock = ManualClock()
+        let chain = Chain([Self.kept, Self.kept, Self.kept, .completed], failsAt: Self.route.answers, clock: clock)
+        let pipeline = self.pipeline(chain, clock: clock)
+        var retry = RetryState()
+        for _ in 0..<3 {
+            guard case .waits(let next) = await self.next(pipeline, clock, retry) else {
+                Issue.record("a poorer update was published")
+                return
+            }
+            retry = next
+        }
+        guard case .result(let result) = await self.next(pipeline, clock, retry) else {
+            Issue.record("no end")
+            return
+        }
+        #expect(result.kind == .update && chain.attempts.count == 4)
+    }
+
+    @Test func aSwallowedFailureStandsWhereOthersGetThroughAgainAndAgain() async {
+        let clock = ManualClock()
+        let chain = Chain([Self.kept, Self.kept, .completed], failsAt: Self.route.answers, clock: clock)
+        let pipeline = self.pipeline(chain, clock: clock)
+        var retry = RetryState()
+        for _ in 0..<2 {
+            guard case .waits(let next) = await self.next(pipeline, clock, retry) else {
+                Issue.record("it stands too early")
+                return
+            }
+            clock.advance(by: .milliseconds(1))
+            await self.somebodyElseGetsThrough(pipeline)
+            retry = next
+        }
+        // The kept verdict, and then the rest of the chain.
+        guard case .result(let result) = await pipeline.process(Self.record, Self.event, retry, Self.me) else {
+            Issue.record("it does not stand")
+            return
+        }
+        #expect(result.kind == .update && chain.attempts.count == 3)
+    }
+
     @Test func aWorkerThatStopsPublishesNothing() async {
-        let outcome = await self.pipeline(Chain([.stopped])).process(Self.record, Self.event, RetryState())
+        let outcome = await self.pipeline(Chain([.stopped])).process(Self.record, Self.event, RetryState(), Self.me)
         guard case .stopped = outcome else {
             Issue.record("\(outcome)")
             return
@@ -182,7 +300,7 @@ struct LoginPipelineTests {
     @Test func whatCannotBeDecodedRunsNoRule() async {
         let chain = Chain([.completed])
         let failure = DecodingFailure(description: "no JSON")
-        let outcome = await self.pipeline(chain).process(Self.record, .failure(failure), RetryState())
+        let outcome = await self.pipeline(chain).process(Self.record, .failure(failure), RetryState(), Self.me)
         guard case .result(let result) = outcome else {
             Issue.record("\(outcome)")
             return

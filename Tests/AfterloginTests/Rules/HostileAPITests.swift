@@ -82,7 +82,7 @@ struct HostileAPITests {
             user: JSONText(validating: writer.bytes),
             context: JSONText(validating: Array("{}".utf8))
         )
-        let (after, _) = await chain.evaluate(state, id: "evt-1", time: "2026-11-24T00:00:00Z")
+        let (after, _) = await chain.evaluate(state, for: .test(id: "evt-1"))
         await chain.shutdown()
         return (after.user["got"]?.string, after.user["failure"]?.string)
     }

@@ -3,6 +3,7 @@ import HTTPClient
 import JSON
 import Synchronization
 import Testing
+import Waiting
 
 /// A rule made of a closure.
 private struct ClosureRule: Rule {
@@ -60,7 +61,7 @@ struct NativeRuleTests {
             },
             ClosureRule("first", order: 1) { login, _ in login.user["seen"] = 1 },
         ])
-        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "2026-11-24T00:00:00Z")
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "2026-11-24T00:00:00Z"))
         guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.user["seen"]?.value == 1)
         #expect(after.metadata.app.set.map(\.name) == ["plan"])
@@ -78,7 +79,7 @@ struct NativeRuleTests {
             },
             ClosureRule("never", order: 3) { _, _ in Issue.record("ran after a denial") },
         ])
-        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
         guard case .denied("denies", "not today") = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.user["dropped"] == nil)
         #expect(after.metadata.user.set.map(\.name) == ["seen"])
@@ -91,7 +92,10 @@ struct NativeRuleTests {
         let egress = ScriptedEgress { _ in
             .response(
                 HTTPResponse(status: retryable ? 503 : 404),
-                CallOutcome(failedRetryably: retryable, retryAfter: .seconds(7))
+                CallOutcome(
+                    failedSo: retryable,
+                    failedAt: retryable ? .answers(rule: "calls", host: "api.example.com", port: 443) : nil
+                )
             )
         }
         let chain = try await self.chain(
@@ -105,11 +109,10 @@ struct NativeRuleTests {
             ],
             egress: egress
         )
-        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
         guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(failure.rule == "calls" && failure.reason == .ruleError)
         #expect(failure.isRetryable == retryable)
-        #expect(failure.retryAfter == (retryable ? .seconds(7) : nil))
         // A retry starts at the failed rule, from the state before it.
         #expect(after.next == 1)
         #expect(after.user["kept"] != nil && after.user["dropped"] == nil)
@@ -123,11 +126,10 @@ struct NativeRuleTests {
                     _ = try? await services.send(HTTPRequest("GET", "https://api.example.com/"), token: "profiles")
                 }
             ],
-            egress: ScriptedEgress { _ in .outage(BriefOutage()) }
+            egress: ScriptedEgress { _ in .away(.grant("for profiles")) }
         )
-        let (after, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
-        guard case .outage(let outage) = verdict else { return #expect(Bool(false), "\(verdict)") }
-        #expect(outage.reason == "the token endpoint is away")
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        guard case .away(.grant("for profiles")) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.next == 0)
     }
 
@@ -148,15 +150,15 @@ struct NativeRuleTests {
             ],
             egress: ScriptedEgress { _ in
                 isAway.withLock { exchange(&$0, with: false) }
-                    ? .outage(BriefOutage()) : .response(HTTPResponse(status: 200), CallOutcome())
+                    ? .away(.grant("for profiles")) : .response(HTTPResponse(status: 200), CallOutcome())
             }
         )
-        let (between, first) = await chain.evaluate(try self.state(), id: "evt", time: "t")
-        guard case .outage = first else { return #expect(Bool(false), "\(first)") }
+        let (between, first) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        guard case .away = first else { return #expect(Bool(false), "\(first)") }
         #expect(between.next == 1 && between.reports.map(\.name) == ["writes"])
         #expect(between.user["kept"] != nil && between.context["plan"]?.string == "gold")
         #expect(between.user["dropped"] == nil, "of the rule that runs again")
-        let (after, second) = await chain.evaluate(between, id: "evt", time: "t")
+        let (after, second) = await chain.evaluate(between, for: .test(id: "evt", time: "t"))
         guard case .completed = second else { return #expect(Bool(false), "\(second)") }
         #expect(after.user["kept"] != nil && after.context["plan"]?.string == "gold")
         #expect(after.metadata.app.set.map(\.name) == ["seen"])
@@ -176,7 +178,7 @@ struct NativeRuleTests {
             ],
             timeout: .milliseconds(50)
         )
-        let (_, verdict) = await chain.evaluate(try self.state(), id: "evt", time: "t")
+        let (_, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
         guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(failure.reason == .ruleTimeout)
         #expect(!failure.isRetryable)

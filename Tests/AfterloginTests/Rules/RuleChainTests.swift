@@ -3,6 +3,7 @@ import HTTPClient
 import JSON
 import RuleHost
 import Testing
+import Waiting
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))
@@ -47,7 +48,7 @@ struct RuleChainTests {
             user: JSONText(validating: Array(user.utf8)),
             context: JSONText(validating: Array(#"{"clientID":"c1"}"#.utf8))
         )
-        return await chain.evaluate(state, id: "evt-1", time: "2026-11-24T00:00:00Z")
+        return await chain.evaluate(state, for: .test(id: "evt-1", time: "2026-11-24T00:00:00Z"))
     }
 
     private struct NativeRule: Rule {
@@ -126,7 +127,7 @@ struct RuleChainTests {
         )
         let egress = ScriptedEgress { call in
             call.request.headers.contains { $0.name.lowercased() == "x-one" && $0.value == "two" }
-                ? .response(HTTPResponse(status: 503), CallOutcome(failedRetryably: true, summary: "503"))
+                ? .response(HTTPResponse(status: 503), CallOutcome(failedSo: true, failedAt: .answers(rule: "calls", host: "api.example.com", port: 443), summary: "503"))
                 : .response(HTTPResponse(status: 400), CallOutcome())
         }
         try await self.withChain(folder, egress: egress) { chain in
@@ -151,14 +152,14 @@ struct RuleChainTests {
             }
             """
         )
-        try await self.withChain(folder, egress: ScriptedEgress { _ in .outage(BriefOutage()) }) { chain in
+        try await self.withChain(folder, egress: ScriptedEgress { _ in .away(.grant("for profiles")) }) { chain in
             let (after, verdict) = try await self.evaluate(chain)
-            guard case .outage = verdict else { return #expect(Bool(false), "\(verdict)") }
+            guard case .away(.grant("for profiles")) = verdict else { return #expect(Bool(false), "\(verdict)") }
             #expect(after.next == 0)
         }
     }
 
-    @Test func workAfterTheCallbackIsWaitedForAndItsFailureIsAWarning() async throws {
+    @Test func workAfterTheCallbackIsWaitedForAndAFailureThatItSwallowsKeepsTheVerdictBack() async throws {
         let folder = try RuleFolder()
         try folder.add(
             "late",
@@ -182,14 +183,17 @@ struct RuleChainTests {
                 code: "ECONNREFUSED",
                 sentBytes: false
             )
-            return .failed(failure, CallOutcome(failedRetryably: true, summary: "GET api.example.com: ECONNREFUSED"))
+            return .failed(failure, CallOutcome(failedSo: true, failedAt: .connection(host: "api.example.com", port: 443), summary: "GET api.example.com: ECONNREFUSED"))
         }
         try await self.withChain(folder, egress: egress) { chain in
-            let (after, verdict) = try await self.evaluate(chain)
-            guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
-            #expect(after.metadata.app.set.first?.value.string == "gold")
-            #expect(after.reports.first?.calls == 2)
-            #expect(after.reports.first?.warnings == ["GET api.example.com: ECONNREFUSED"])
+            let (_, verdict) = try await self.evaluate(chain)
+            guard case .keptBack(let kept) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            guard case .completed = kept.verdict else { return #expect(Bool(false), "\(kept.verdict)") }
+            #expect(kept.after.metadata.app.set.first?.value.string == "gold")
+            #expect(kept.after.reports.first?.calls == 2)
+            #expect(kept.after.reports.first?.warnings == ["GET api.example.com: ECONNREFUSED"])
+            // Dropped, it goes on from before the rule that swallowed the failure.
+            #expect(kept.before.next == 0 && kept.before.metadata.app.set.isEmpty && kept.before.reports.isEmpty)
         }
     }
 

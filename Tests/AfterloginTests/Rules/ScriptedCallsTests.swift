@@ -43,7 +43,7 @@ struct ScriptedCallsTests {
             metrics: Metrics(),
             hosts: hosts
         )
-        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"])
+        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"], login: .test())
     }
 
     private func request(
@@ -89,7 +89,7 @@ struct ScriptedCallsTests {
         gate.opener.finish()
         for await _ in answers.prefix(1_000) {}
         #expect(egress.calls.count == 1_000)
-        calls.finish()
+        calls.drop()
     }
 
     @Test func theBytesThatAreSentAreBounded() {
@@ -110,6 +110,6 @@ struct ScriptedCallsTests {
         #expect(refusals.withLock { $0 } == [4])
         make(6)
         #expect(refusals.withLock { $0 } == [4, 6])
-        calls.finish()
+        calls.drop()
     }
 }

@@ -1,7 +1,9 @@
+import HTTPClient
 import JSON
 import Kafka
 import Synchronization
 import Testing
+import Waiting
 
 @testable import Afterlogin
 
@@ -17,14 +19,14 @@ final class ScriptedChain: ChainEvaluator {
     var mostRunning: Int { self.state.withLock { $0.most } }
     var order: [String] { self.state.withLock { $0.order } }
 
-    func evaluate(_ state: ChainState, id: String, time: String) async -> (ChainState, ChainVerdict) {
+    func evaluate(_ state: ChainState, for login: EvaluatedLogin) async -> (ChainState, ChainVerdict) {
         self.state.withLock { state in
             state.running += 1
             state.most = max(state.most, state.running)
-            state.order.append(id)
+            state.order.append(login.id)
         }
         self.changed.send()
-        let verdict = await self.script(id, state.attempt)
+        let verdict = await self.script(login.id, state.attempt)
         self.state.withLock { $0.running -= 1 }
         var state = state
         if case .failed(let failure) = verdict {
@@ -55,6 +57,7 @@ struct DispatchBench {
     let publisher = MemoryPublisher()
     let chain: ScriptedChain
     let worker: Worker
+    let board: DestinationBoard
     let metrics = Metrics()
     private let log = LogLines()
     var lines: String { self.log.text }
@@ -64,10 +67,12 @@ struct DispatchBench {
         configuration.rules.backoff = .init(base: .milliseconds(1), cap: .milliseconds(5))
         change.apply(&configuration)
         self.chain = ScriptedChain(script)
+        self.board = DestinationBoard(WaitingSettings(configuration, waitsForOutages: true), log: .silent)
         self.worker = Worker(
             configuration: configuration,
             chain: self.chain,
             chainNames: ["scripted"],
+            board: self.board,
             log: Log(level: .warning, redactor: Redactor(), format: .json, write: self.log.append),
             metrics: self.metrics,
             source: self.source,
@@ -154,5 +159,29 @@ final class Gate: Sendable {
             return state.guests
         }
         for guest in guests { guest.resume() }
+    }
+}
+
+extension DispatchBench {
+    /// Makes a destination away by three users' calls that hang; the ticket of a probe, and what lets it get through.
+    func goAway(_ destination: Destination) async -> (CallTicket, @Sendable (CallTicket) -> Void) {
+        let route = Route.call(rule: "r", host: "api.example", port: 443)
+        let failure = HTTPFailure(kind: .connectionReset, message: "reset", code: "ECONNRESET")
+        func enter(_ number: UInt64) async -> CallTicket? {
+            let scope = CallScope(LoginCalls(number: number, user: LoginUser(key: number), firstAttempt: .now))
+            while true {
+                let entry = await self.board.enter(route, scope, deadline: .now + .seconds(20))
+                if case .send(let ticket) = entry { return ticket }
+                await Task.yield()
+            }
+        }
+        for number: UInt64 in 1_000_001...1_000_003 {
+            guard let ticket = await enter(number) else { continue }
+            let ending = CallEnding.failedToAnswer(.connectionReset)
+            _ = self.board.ended(ticket, ending, .failure(failure), error: "reset", nil)
+        }
+        guard let probe = await enter(1_000_004) else { preconditionFailure("no probe") }
+        let board = self.board
+        return (probe, { _ = board.ended($0, .gotThrough, .success(HTTPResponse(status: 200)), error: "", nil) })
     }
 }

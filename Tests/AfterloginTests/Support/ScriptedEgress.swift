@@ -1,6 +1,7 @@
-import Afterlogin
+@testable import Afterlogin
 import HTTPClient
 import Synchronization
+import Waiting
 
 /// An egress path that answers what it was told to, and remembers what it was asked.
 final class ScriptedEgress: Egress {
@@ -34,8 +35,10 @@ final class ScriptedEgress: Egress {
     func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply { self.managementReply }
 }
 
-/// An outage that is over at once.
-struct BriefOutage: Outage {
-    let reason = "the token endpoint is away"
-    func waitUntilOver() async {}
+extension EvaluatedLogin {
+    /// A login of a test's, whose calls nobody judges.
+    static func test(id: String = "evt", time: String = "2026-11-24T00:00:00Z") -> EvaluatedLogin {
+        let calls = LoginCalls(number: 1, user: LoginUser(key: 1), firstAttempt: .now)
+        return EvaluatedLogin(id: id, time: time, scope: CallScope(calls))
+    }
 }

@@ -21,8 +21,8 @@ final class ScriptedSender: HTTPSender {
 }
 
 extension Result<HTTPResponse, HTTPFailure> {
-    static func status(_ status: Int, _ body: String = "") -> Self {
-        .success(HTTPResponse(status: status, body: Array(body.utf8)))
+    static func status(_ status: Int, _ body: String = "", _ headers: [HTTPField] = []) -> Self {
+        .success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8)))
     }
 }
 

@@ -69,17 +69,22 @@ struct TokenEntryTests {
     }
 
     @Test
-    func anOutageWaitsForRetryAfterAndIsOverWithATokenInHand() {
+    func aRefreshThatFailsIsTriedAgainAfterAWhileAndATokenInHandIsUsed() {
         let start = ContinuousClock.now
         var entry = TokenEntry()
         _ = entry.asked(start)
-        entry.failed("answers 429", retryAfter: .seconds(30), now: start, fraction: 0.5)
-        let decision10 = entry.asked(start + .seconds(29))
-        #expect(decision10 == .wait(until: start + .seconds(30), reason: "answers 429"))
-        let decision11 = entry.asked(start + .seconds(30))
-        #expect(decision11 == .fetch)
-        entry.fetched("one", life: .seconds(1_000), now: start + .seconds(31), fraction: 0)
-        #expect(entry.awaySince == nil)
+        entry.fetched("one", life: .seconds(1_000), now: start, fraction: 0)
+        let due = start + .seconds(800)
+        let expires = start + .seconds(1_000)
+        let decision10 = entry.asked(due)
+        #expect(decision10 == .useAndRefresh("one", expires: expires))
+        entry.failed("answers 503", now: due, fraction: 0.5)
+        #expect(entry.lastError == "answers 503")
+        let decision11 = entry.asked(due + .milliseconds(100))
+        #expect(decision11 == .use("one", expires: expires))
+        let decision12 = entry.asked(due + .seconds(2))
+        #expect(decision12 == .useAndRefresh("one", expires: expires))
+        entry.fetched("two", life: .seconds(1_000), now: due + .seconds(3), fraction: 0)
         #expect(entry.lastError == nil)
     }
 
@@ -89,9 +94,9 @@ struct TokenEntryTests {
         var entry = TokenEntry()
         _ = entry.asked(start)
         entry.fetched("one", life: .seconds(8), now: start, fraction: 0)
-        let decision12 = entry.asked(start + .seconds(5))
-        #expect(decision12 == .use("one", expires: start + .seconds(8)))
-        let decision13 = entry.asked(start + .seconds(6))
-        #expect(decision13 == .fetch)
+        let decision13 = entry.asked(start + .seconds(5))
+        #expect(decision13 == .use("one", expires: start + .seconds(8)))
+        let decision14 = entry.asked(start + .seconds(6))
+        #expect(decision14 == .fetch)
     }
 }

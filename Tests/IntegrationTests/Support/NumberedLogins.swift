@@ -127,8 +127,9 @@ final class ReadingMember: KafkaConsumerDelegate {
 
     func partitionsAssigned(_ partitions: [AssignedPartition]) { self.state.withLock { $0.assigned += partitions } }
 
-    func recordsReceived(_ records: [KafkaRecord]) -> Bool {
+    func batchReceived(_ records: [KafkaRecord], ends: [TopicPartition: Int64]) -> Bool {
         self.state.withLock { state in
+            if let end = ends.values.first { state.end = end }
             for record in records {
                 if let number = record.value.flatMap({ Int(String(decoding: $0, as: UTF8.self)) }) {
                     state.values.insert(number)
@@ -142,7 +143,6 @@ final class ReadingMember: KafkaConsumerDelegate {
         return true
     }
 
-    func endsReached(_ ends: [TopicPartition: Int64]) { self.state.withLock { $0.end = ends.values.first } }
     func partitionsRevoked(_ partitions: [TopicPartition]) { self.consumer.withLock { $0 }?.finishRevocation() }
     func partitionsLost(_ partitions: [TopicPartition]) {}
     func topicReplaced(_ partitions: [TopicPartition]) { self.state.withLock { $0.replaced += partitions.count } }
