@@ -80,7 +80,7 @@ test('a request whose agent finds no socket does not either', limit, async (cont
             user.error = error.message;
             callback(null, user, context);
         });
-    }`], { load: { limits: { drain: 300 } } });
+    }`], { load: { limits: { quiet: 300 } } });
     const done = await worker.evaluate({ user_id: 'a' }, {});
     assert.equal(done.user.error, 'no socket');
     assert.deepEqual(done.rules[0].late, []);
@@ -145,7 +145,7 @@ test('an async rule is at work until its promise is settled, whoever it waits fo
 test('a promise that is never settled is waited for once', limit, async (context) => {
     const worker = await host(context, [
         'function (user, context, callback) { return new Promise(() => { setImmediate(callback, null, user, context); }); }',
-    ], { load: { limits: { drain: 300 } } });
+    ], { load: { limits: { quiet: 300 } } });
     const first = await worker.evaluate({ user_id: 'a' }, {});
     assert.match(first.rules[0].late[0], /the promise that it returned was still pending/);
     const second = await worker.evaluate({ user_id: 'b' }, {});

@@ -13,7 +13,7 @@ const limit = { timeout: 60_000 };
 async function run(context, body, answer) {
     const worker = await host(context, [
         `function (user, context, callback) { const done = (error) => callback(error, user, context); ${body} }`,
-    ], { answer, load: { limits: { drain: 3000 } } });
+    ], { answer, load: { limits: { quiet: 3000 } } });
     return { worker, done: await worker.evaluate({ user_id: 'a' }, {}) };
 }
 

@@ -24,6 +24,8 @@ public struct Configuration: Sendable {
         package var directory: String? = nil
         package var timeout: Duration = .seconds(20)
         package var attempts = 5
+        /// After a rule's last activity, for work after its callback that shows no sign of an end.
+        package var quiet: Duration = .seconds(5)
         package var maxAge: Duration = .seconds(86_400)
         /// Between attempts of a rule.
         package var backoff = Backoff()

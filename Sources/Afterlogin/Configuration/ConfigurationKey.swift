@@ -99,6 +99,10 @@ package struct ConfigurationKey: Sendable {
         .text("rules.attempts", "5", "of a rule whose retryable call failed") { (configuration, text) throws(Refusal) in
             configuration.rules.attempts = try Self.integer(text, 1...1_000)
         },
+        .text("rules.quiet", "5s", "after its last activity, for late work that shows no sign of an end") {
+            (configuration, text) throws(Refusal) in
+            configuration.rules.quiet = try Self.duration(text)
+        },
         .text("rules.max_age", "24h", "since a login's first attempt; then it fails as too-old") {
             (configuration, text) throws(Refusal) in
             configuration.rules.maxAge = try Self.duration(text)

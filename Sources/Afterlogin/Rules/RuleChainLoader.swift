@@ -119,6 +119,7 @@ package struct RuleChainLoader: Sendable {
         for (name, value) in self.configuration.configuration { load.configuration[name] = .string(value) }
         load.rules = entries.map { LoadMessage.Rule(name: $0.name, file: $0.file, source: $0.source) }
         load.tenantDomain = self.configuration.tenant.domain ?? ""
+        load.quiet = self.configuration.rules.quiet
         load.maxBodyBytes = self.configuration.egress.maxResponseBytes
         return load
     }

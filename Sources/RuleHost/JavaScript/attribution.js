@@ -3,8 +3,9 @@
 // Whose work is running? The run of a rule is carried through callbacks, timers and promises.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
+const { promiseHooks } = require('node:v8');
 
-/** @type {AsyncLocalStorage<import('./evaluation').RuleRun>} */
+/** @type {AsyncLocalStorage<import('./rulerun').RuleRun>} */
 const storage = new AsyncLocalStorage();
 const getStore = storage.getStore.bind(storage);
 const run = storage.run.bind(storage);
@@ -23,8 +24,32 @@ function tracked(task) {
     };
 }
 
+/** Where a promise says whose it is. Node has it there itself, but from 24 on. */
+const ownerKey = storage.kResourceStore ?? Symbol('owner');
+const isOurs = storage.kResourceStore === undefined;
+let isHooking = false;
+
+/**
+ * Watches for code of one rule that is to go on when a promise is settled that another rule's run made.
+ * @param {(run: import('./rulerun').RuleRun, promise: Promise, owner: import('./rulerun').RuleRun) => void} found
+ */
+function watchPromises(found) {
+    promiseHooks.onInit((promise, parent) => {
+        if (isOurs) promise[ownerKey] = getStore();
+        if (parent === undefined) return;
+        const owner = parent[ownerKey];
+        if (owner === undefined || isHooking) return;
+        const present = getStore();
+        if (present === undefined || present === owner) return;
+        isHooking = true;
+        found(present, parent, owner);
+        isHooking = false;
+    });
+}
+
 module.exports = {
     tracked,
+    watchPromises,
     /** The run of the rule that the present code belongs to, or undefined. */
     current: getStore,
     /** `within(run, function, ...arguments)`: calls a function as part of a rule's run. */

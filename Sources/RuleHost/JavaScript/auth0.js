@@ -8,6 +8,7 @@ const { current } = require('./attribution');
 const { refusal } = require('./errors');
 const { fetch } = require('./fetch');
 const { MetadataWrites } = require('./metadata');
+const { activities } = require('./rulework');
 
 const fields = { user: 'user_metadata', app: 'app_metadata' };
 
@@ -17,6 +18,7 @@ const fields = { user: 'user_metadata', app: 'app_metadata' };
  */
 function collect(run, kind, patch) {
     const { user } = run.evaluation;
+    run.stirred(activities.metadata);
     if (run.writes === null) run.writes = new MetadataWrites();
     const written = run.writes.write(kind, patch);
     const field = fields[kind];

@@ -57,7 +57,7 @@ const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
  * Sends a request to the worker.
- * @param {import('./evaluation').RuleRun} run whose request it is
+ * @param {import('./rulerun').RuleRun} run whose request it is
  * @param {string} method
  * @param {string} url
  * @param {[string, string][]} headers

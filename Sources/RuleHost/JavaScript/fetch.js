@@ -8,6 +8,7 @@ const { Promise } = require('./intrinsics');
 const { current, within } = require('./attribution');
 const { networkError, refusal } = require('./errors');
 const { readRequest } = require('./fetchrequest');
+const { activities } = require('./rulework');
 const exchanges = require('./exchanges');
 
 const maxRedirects = 20;
@@ -167,9 +168,9 @@ function begin(run, request, resolve, reject) {
         call.send();
         return;
     }
-    run?.workBegan();
+    run?.workBegan(activities.request);
     const read = (send) => {
-        run?.workEnded();
+        run?.workEnded(activities.request);
         send();
     };
     request.readBody().then(() => read(() => call.send()), (error) => read(() => call.failed(error)));

@@ -36,6 +36,7 @@ function withOwnMethods(derived, base) {
 
 const PrivateMap = withOwnMethods(class PrivateMap extends Map {}, Map);
 const PrivateSet = withOwnMethods(class PrivateSet extends Set {}, Set);
+const PrivateWeakSet = withOwnMethods(class PrivateWeakSet extends WeakSet {}, WeakSet);
 
 /** Says something on descriptor 4, whatever becomes of this process next. */
 function lastWords(text) {
@@ -49,6 +50,7 @@ function lastWords(text) {
 module.exports = {
     PrivateMap,
     PrivateSet,
+    PrivateWeakSet,
     die,
     lastWords,
     /** Ends this process at once: to exit it would wait for the threads of its pool. */

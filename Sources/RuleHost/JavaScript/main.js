@@ -10,7 +10,10 @@ const { FrameSocket, kinds } = require('./frames');
 const pulse = require('./pulse');
 const turns = require('./turns');
 const exchanges = require('./exchanges');
-const evaluation = require('./evaluation');
+const evaluations = require('./evaluations');
+const { keepIntact } = require('./repair');
+const { shared } = require('./shared');
+const { watchPromises } = require('./attribution');
 const integrity = require('./integrity');
 const poolwork = require('./poolwork');
 
@@ -26,19 +29,22 @@ function load(frame) {
         die(`the rules cannot be read: ${error.message}`);
     }
     const { limits } = payload;
-    evaluation.host.socket = socket;
-    evaluation.host.drain = limits.drain;
-    evaluation.host.consoleBytes = limits.consoleBytes;
+    shared.socket = socket;
+    shared.quiet = limits.quiet;
+    shared.consoleBytes = limits.consoleBytes;
     exchanges.configure(limits);
     pulse.watch(limits, () => {
-        evaluation.keepIntact(true);
-        evaluation.keepDeadlines();
+        keepIntact(true);
+        evaluations.keepDeadlines();
         poolwork.keepFree();
     });
     // From here on the world is that of rules.
     require('./console').install(socket);
     require('./timers').install();
+    watchPromises((run, promise, owner) => run.waitsFor(promise, owner));
     poolwork.install(limits.turn);
+    require('./files').install();
+    require('./messages').install();
     require('./network').install();
     require('./fetch').install();
     const { Loader } = require('./loader');
@@ -49,19 +55,19 @@ function load(frame) {
         socket.send(kinds.refused, 0, stringify({ problems: loader.problems }));
         return;
     }
-    evaluation.host.rules = rules;
+    shared.rules = rules;
     integrity.take();
-    if (rules.some(({ mayReplace }) => mayReplace)) turns.onPass(() => evaluation.keepIntact(false));
+    if (rules.some(({ mayReplace }) => mayReplace)) turns.onPass(() => keepIntact(false));
     socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes }));
 }
 
 function handle(frame) {
     switch (frame.kind) {
     case kinds.evaluate:
-        evaluation.evaluate(frame, false);
+        evaluations.evaluate(frame, false);
         break;
     case kinds.evaluateAlone:
-        evaluation.evaluate(frame, true);
+        evaluations.evaluate(frame, true);
         break;
     case kinds.response:
         exchanges.answered(frame);
@@ -70,7 +76,7 @@ function handle(frame) {
         exchanges.failed(frame);
         break;
     case kinds.cancel:
-        evaluation.cancel(frame);
+        evaluations.cancel(frame);
         break;
     case kinds.ping:
         socket.send(kinds.pong, 0, '');

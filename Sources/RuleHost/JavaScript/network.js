@@ -12,6 +12,7 @@ const { errorMonitor } = require('node:events');
 const { apply, setTimeout } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
+const { activities } = require('./rulework');
 const { HostSocket, HostTLSSocket } = require('./sockets');
 const { onlyHTTP } = require('./requestparser');
 
@@ -87,14 +88,14 @@ const isServed = Symbol('isServed');
 function wait(request) {
     const run = current();
     if (run === undefined || run.evaluation.isOver) return;
-    run.workBegan();
+    run.workBegan(activities.request);
     request[waiting] = run;
 }
 
 function served(request) {
     const run = request[waiting];
     request[waiting] = undefined;
-    if (run !== undefined) run.workEnded();
+    if (run !== undefined) run.workEnded(activities.request);
 }
 
 function countWaiting() {

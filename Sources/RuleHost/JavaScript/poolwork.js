@@ -3,12 +3,13 @@
 // Work that Node hands to its thread pool: as long as it is under way, the rule is not complete. A response that is
 // being decompressed, or a password that is being hashed, is about to go on with the rule.
 
+const { Blob } = require('node:buffer');
 const crypto = require('node:crypto');
 const zlib = require('node:zlib');
-const { promisify } = require('node:util');
 const { apply, lastWords, killSelf } = require('./intrinsics');
 const { current } = require('./attribution');
-const { countPromise } = require('./timers');
+const { countCallback, countPromise } = require('./counting');
+const { activities } = require('./rulework');
 const { beatInterval } = require('./pulse');
 
 /** Its callback comes when a thread of the pool, which all logins of this host share, has had a moment for it. */
@@ -38,38 +39,6 @@ function keepFree() {
     }
 }
 
-/** Wraps a function whose last argument is the callback of something asynchronous. */
-function countCallback(original) {
-    function counted(...parameters) {
-        const run = current();
-        const callback = parameters[parameters.length - 1];
-        if (run === undefined || run.evaluation.isOver || typeof callback !== 'function') {
-            return apply(original, this, parameters);
-        }
-        let isUnderWay = true;
-        parameters[parameters.length - 1] = function ended(...results) {
-            if (isUnderWay) {
-                isUnderWay = false;
-                run.markTurn();
-                run.workEnded();
-            }
-            return apply(callback, this, results);
-        };
-        run.workBegan();
-        try {
-            return apply(original, this, parameters);
-        } catch (error) {
-            if (isUnderWay) {
-                isUnderWay = false;
-                run.workEnded();
-            }
-            throw error;
-        }
-    }
-    if (original[promisify.custom]) counted[promisify.custom] = original[promisify.custom];
-    return counted;
-}
-
 /** Names of functions of `crypto` that use the thread pool when they are given a callback. */
 const cryptoNames = [
     'pbkdf2', 'scrypt', 'hkdf', 'randomBytes', 'randomFill', 'randomInt', 'generateKey', 'generateKeyPair', 'sign',
@@ -82,16 +51,14 @@ function install(turn) {
     for (const name of cryptoNames) {
         const original = crypto[name];
         if (typeof original !== 'function') continue;
-        const wrapped = countCallback(original);
-        for (const key of Reflect.ownKeys(original)) {
-            if (typeof key === 'symbol') wrapped[key] = original[key];
-        }
-        crypto[name] = wrapped;
+        crypto[name] = countCallback(original);
     }
     const subtle = Object.getPrototypeOf(crypto.webcrypto.subtle);
     for (const name of Object.getOwnPropertyNames(subtle)) {
         if (name !== 'constructor' && typeof subtle[name] === 'function') subtle[name] = countPromise(subtle[name]);
     }
+    for (const name of ['arrayBuffer', 'text']) Blob.prototype[name] = countPromise(Blob.prototype[name]);
+    for (const name of ['compile', 'instantiate']) WebAssembly[name] = countPromise(WebAssembly[name]);
     countCompression();
 }
 
@@ -107,12 +74,12 @@ function countCompression() {
         stream[worker] = undefined;
         if (run === undefined) return;
         run.mark();
-        run.workEnded();
+        run.workEnded(activities.pool);
     };
     prototype._transform = function transformChunk(chunk, encoding, callback) {
         const run = current();
-        if (run === undefined || run.evaluation.isOver) return apply(transform, this, [chunk, encoding, callback]);
-        run.workBegan();
+        if (run === undefined || !run.takesWork()) return apply(transform, this, [chunk, encoding, callback]);
+        run.workBegan(activities.pool);
         this[worker] = run;
         return apply(transform, this, [chunk, encoding, (...results) => {
             ended(this);

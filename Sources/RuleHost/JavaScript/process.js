@@ -14,7 +14,7 @@ const { isIP } = require('node:net');
 const { nextTick, apply } = require('./intrinsics');
 const { current, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
-const { warn } = require('./evaluation');
+const { warn } = require('./warnings');
 
 /** Functions of `process` that end it. A rule fails even where it catches the error: it meant to end the process of others. */
 const deadly = ['exit', 'reallyExit', 'abort', 'kill', '_kill'];

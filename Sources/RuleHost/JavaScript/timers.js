@@ -7,6 +7,8 @@ const nodeTimers = require('node:timers');
 const timersPromises = require('node:timers/promises');
 const { promisify } = require('node:util');
 const { current, tracked } = require('./attribution');
+const { activities } = require('./rulework');
+const { countPromise, countSteps } = require('./counting');
 const intrinsics = require('./intrinsics');
 
 /** The count of a timer hangs on the timer itself. */
@@ -14,37 +16,60 @@ const counted = Symbol('counted');
 /** Timers that somebody holds by their number. */
 const byNumber = new intrinsics.PrivateMap();
 
+/** What Node takes for a millisecond. */
+const longestDelay = 2 ** 31 - 1;
+
 /** A timer of a rule that is under way. */
 class CountedTimer {
-    constructor(run, timer, clear) {
+    /** @param {boolean} isEndless an interval, or what fires only when the rule's time is over */
+    constructor(run, timer, clear, isEndless) {
         this.run = run;
         this.timer = timer;
         this.clear = clear;
+        this.isEndless = isEndless;
+        this.isCounted = false;
+        this.isUnreferenced = false;
+        timer[counted] = this;
+        this.began();
+    }
+
+    /** It was set, or set again. */
+    began() {
+        const { run } = this;
+        if (this.isCounted || this.isUnreferenced || !run.takesWork()) return;
         this.isCounted = true;
-        run.workBegan();
+        if (this.isEndless) run.endlessBegan(activities.timer);
+        else run.workBegan(activities.timer);
         if (run.timers === null) run.timers = new intrinsics.PrivateSet();
         run.timers.add(this);
-        timer[counted] = this;
     }
 
     /** It fired for the last time, was cleared, or is not to be waited for. */
     ended() {
         if (!this.isCounted) return;
         this.isCounted = false;
-        if (this.run.timers !== null) this.run.timers.delete(this);
-        this.run.workEnded();
+        const { run } = this;
+        if (run.timers !== null) run.timers.delete(this);
+        if (this.isEndless) run.endlessEnded(activities.timer);
+        else run.workEnded(activities.timer);
     }
 
     /** The rule is over. */
     stop() {
         this.isCounted = false;
         this.run.pending -= 1;
+        if (this.isEndless) this.run.endless -= 1;
         this.clear(this.timer);
     }
 }
 
 function startable(run) {
-    return run !== undefined && !run.evaluation.isOver;
+    return run !== undefined && run.takesWork();
+}
+
+/** Whether a timer fires when its rule's time is over at the earliest. */
+function isBeyond(run, delay) {
+    return delay >= run.evaluation.timeout && delay <= longestDelay;
 }
 
 function setTimeout(callback, delay, ...parameters) {
@@ -57,7 +82,7 @@ function setTimeout(callback, delay, ...parameters) {
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     }, delay);
-    const entry = new CountedTimer(run, timer, intrinsics.clearTimeout);
+    const entry = new CountedTimer(run, timer, intrinsics.clearTimeout, isBeyond(run, delay));
     return timer;
 }
 
@@ -70,7 +95,7 @@ function setInterval(callback, delay, ...parameters) {
         run.markTurn();
         intrinsics.apply(callback, timer, parameters);
     }, delay);
-    new CountedTimer(run, timer, intrinsics.clearInterval);
+    new CountedTimer(run, timer, intrinsics.clearInterval, true);
     return timer;
 }
 
@@ -82,7 +107,7 @@ function setImmediate(callback, ...parameters) {
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     });
-    const entry = new CountedTimer(run, timer, nodeTimers.clearImmediate);
+    const entry = new CountedTimer(run, timer, nodeTimers.clearImmediate, false);
     return timer;
 }
 
@@ -106,15 +131,31 @@ function patchTimerObjects() {
     const timer = intrinsics.setTimeout(() => {}, 1);
     intrinsics.clearTimeout(timer);
     const prototype = Object.getPrototypeOf(timer);
-    const { close, unref } = prototype;
+    const { close, ref, unref, refresh } = prototype;
     const toPrimitive = prototype[Symbol.toPrimitive];
     prototype.close = function closeTimer() {
         uncount(this);
         return close.call(this);
     };
     prototype.unref = function unrefTimer() {
+        const entry = this[counted];
+        if (entry !== undefined) entry.isUnreferenced = true;
         uncount(this);
         return unref.call(this);
+    };
+    prototype.ref = function refTimer() {
+        const entry = this[counted];
+        if (entry?.isUnreferenced) {
+            entry.isUnreferenced = false;
+            if (!this._destroyed) entry.began();
+        }
+        return ref.call(this);
+    };
+    prototype.refresh = function refreshTimer() {
+        const result = refresh.call(this);
+        // One that was cleared is not set again by this.
+        if (this._idleTimeout > 0) this[counted]?.began();
+        return result;
     };
     prototype[Symbol.toPrimitive] = function numberOfTimer() {
         const number = toPrimitive.call(this);
@@ -123,27 +164,14 @@ function patchTimerObjects() {
     };
 }
 
-/** A function whose promise is waited for. */
-function countPromise(original) {
-    return function countedPromise(...parameters) {
-        const promise = intrinsics.apply(original, this, parameters);
-        const run = current();
-        if (!startable(run)) return promise;
-        run.workBegan();
-        const ended = () => {
-            run.markTurn();
-            run.workEnded();
-        };
-        intrinsics.apply(intrinsics.promiseThen, promise, [ended, ended]);
-        return promise;
-    };
-}
-
 /** Replaces Node's timers, wherever rules and their packages find them. */
 function install() {
     patchTimerObjects();
-    timersPromises.setTimeout = countPromise(timersPromises.setTimeout);
-    timersPromises.setImmediate = countPromise(timersPromises.setImmediate);
+    const { scheduler } = timersPromises;
+    for (const [owner, names] of [[timersPromises, ['setTimeout', 'setImmediate']], [scheduler, ['wait', 'yield']]]) {
+        for (const name of names) owner[name] = countPromise(owner[name].bind(owner), activities.timer);
+    }
+    timersPromises.setInterval = countSteps(timersPromises.setInterval, activities.timer);
     setTimeout[promisify.custom] = timersPromises.setTimeout;
     setImmediate[promisify.custom] = timersPromises.setImmediate;
     const replaced = {
@@ -161,4 +189,4 @@ function install() {
     globalThis.queueMicrotask = (task) => queueMicrotask(typeof task === 'function' ? tracked(task) : task);
 }
 
-module.exports = { install, countPromise };
+module.exports = { install };

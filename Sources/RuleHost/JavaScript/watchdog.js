@@ -11,6 +11,8 @@ const { shared, cells, turn: turnLimit, memory: memoryLimit } = workerData;
 const patience = 10;
 /** Milliseconds between two looks. */
 const lookInterval = 20;
+/** Milliseconds between two looks for which the main thread ran, where it is not idle: it may have to share its core with many. */
+const busyTime = lookInterval / 20;
 /** Looks without an evaluation in flight before the thread sleeps until it is woken. */
 const idleLooks = 50;
 const pageBytes = 4096;
@@ -51,7 +53,7 @@ function look() {
         Atomics.wait(shared, cells.asleep, 0, lookInterval);
         const now = performance.now();
         const time = processorTime();
-        const isBusy = time - lastTime > lookInterval / 2;
+        const isBusy = time - lastTime > busyTime;
         lastTime = time;
         const present = Atomics.load(shared, cells.turn);
         if (present !== turn) {

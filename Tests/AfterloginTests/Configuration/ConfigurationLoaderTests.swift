@@ -22,7 +22,7 @@ struct ConfigurationLoaderTests {
 
     @Test
     func flagsBeatTheEnvironmentWhichBeatsTheFile() throws {
-        let text = "kafka: { brokers: 'file:1', group: file, input: [a, b] }\nrules: { timeout: 250ms }"
+        let text = "kafka: { brokers: 'file:1', group: file, input: [a, b] }\nrules: { timeout: 250ms, quiet: 2s }"
         let (loaded, problems) = try Self.load(
             text,
             environment: ["AFTERLOGIN_KAFKA_BROKERS": "environment:1", "AFTERLOGIN_KAFKA_GROUP": "environment"],
@@ -34,6 +34,7 @@ struct ConfigurationLoaderTests {
         #expect(configuration.kafka.group == "environment")
         #expect(configuration.kafka.input == ["a", "b"])
         #expect(configuration.rules.timeout == .milliseconds(250))
+        #expect(configuration.rules.quiet == .seconds(2))
     }
 
     @Test

@@ -99,7 +99,7 @@ class Worker {
             insecure: false,
             ...overrides,
             limits: {
-                turn: 1000, memory: 300 << 20, consoleBytes: 8192, maxBodyBytes: 10 << 20, drain: 5000, ...overrides.limits,
+                turn: 1000, memory: 300 << 20, consoleBytes: 8192, maxBodyBytes: 10 << 20, quiet: 5000, ...overrides.limits,
             },
             rules: rules.map((rule, index) => (typeof rule === 'string'
                 ? { name: `rule${index}`, file: `/rules/rule${index}.js`, source: rule } : rule)),

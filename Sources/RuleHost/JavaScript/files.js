@@ -1,0 +1,48 @@
+'use strict';
+
+// Work with files, which Node hands to its thread pool too.
+
+const fs = require('node:fs');
+const { apply } = require('./intrinsics');
+const { countCallback, countPromise, countSteps } = require('./counting');
+
+/** Methods of a class that take a callback or return a promise. */
+function countMethods(prototype, names) {
+    for (const name of names) {
+        const { value } = Object.getOwnPropertyDescriptor(prototype, name);
+        if (typeof value === 'function' && name !== 'constructor') prototype[name] = countPromise(countCallback(value));
+    }
+}
+
+/** The class of file handles is had from one of them only, and each has its own `close`. */
+function countHandles() {
+    const { open } = fs.promises;
+    let isCounted = false;
+    return countPromise(async (...parameters) => {
+        const handle = await apply(open, fs.promises, parameters);
+        handle.close = countPromise(handle.close);
+        if (isCounted) return handle;
+        isCounted = true;
+        const prototype = Object.getPrototypeOf(handle);
+        countMethods(prototype, Object.getOwnPropertyNames(prototype));
+        return handle;
+    });
+}
+
+/** Counts the functions of `fs` that have a twin which waits, its promises, file handles and folders. */
+function install() {
+    for (const name of Object.keys(fs)) {
+        if (typeof fs[name] === 'function' && typeof fs[`${name}Sync`] === 'function') fs[name] = countCallback(fs[name]);
+    }
+    const open = countHandles();
+    for (const name of Object.keys(fs.promises)) {
+        if (typeof fs.promises[name] === 'function' && name !== 'watch') fs.promises[name] = countPromise(fs.promises[name]);
+    }
+    fs.promises.open = open;
+    const { prototype: folder } = fs.Dir;
+    countMethods(folder, ['read', 'close']);
+    folder.entries = countSteps(folder.entries);
+    folder[Symbol.asyncIterator] = folder.entries;
+}
+
+module.exports = { install };

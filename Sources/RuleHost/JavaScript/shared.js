@@ -1,0 +1,18 @@
+'use strict';
+
+// What all evaluations of this host share; set once, with the frame `load`.
+
+const shared = {
+    /** @type {import('./frames').FrameSocket} */
+    socket: null,
+    /**
+     * `leavesPromise`: the last one was never settled; `mayReplace`: see integrity.js.
+     * @type {{name: string, call: Function, leavesPromise: boolean, mayReplace: boolean}[]}
+     */
+    rules: [],
+    /** Milliseconds after its last activity that a rule is given for what shows no sign of an end. */
+    quiet: 5000,
+    consoleBytes: 8192,
+};
+
+module.exports = { shared };
