@@ -13,7 +13,7 @@ package struct HostRequest: Sendable {
     package let url: String
     package let headers: [HostHeader]
     /// Until the rule's own deadline: nobody waits for an answer that comes later.
-    package let remaining: Duration
+    package var remaining: Duration
     package let body: [UInt8]
     /// Answers it; to be called once; does nothing when the host is gone, or the evaluation was cancelled or has started again.
     package let reply: @Sendable (HostReply) -> Void

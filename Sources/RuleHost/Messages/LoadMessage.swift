@@ -23,7 +23,7 @@ package struct LoadMessage: Sendable {
     /// What the rules of one login may print.
     package var maxConsoleBytes = 8_192
     /// Work after the callback that shows no sign of an end is waited for this long.
-    package var quiet: Duration = .seconds(1)
+    package var quiet: Duration = .seconds(5)
     package var maxBodyBytes = 10 << 20
 
     package init() {}

@@ -1,13 +1,17 @@
 import Afterlogin
+import Glibc
 import HTTPClient
 import JSON
 import RuleHost
+import Synchronization
 import Testing
 import Waiting
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))
 struct RuleChainTests {
+    private static let api = Destination.connection(host: "api.example.com", port: 443)
+
     private func withChain(
         _ folder: RuleFolder,
         native: [any Rule] = [],
@@ -156,6 +160,98 @@ struct RuleChainTests {
             let (after, verdict) = try await self.evaluate(chain)
             guard case .away(.grant("for profiles")) = verdict else { return #expect(Bool(false), "\(verdict)") }
             #expect(after.next == 0)
+        }
+    }
+
+    private static let twoRules = (
+        first: """
+        async function (user, context, callback) {
+          user.count = (user.count || 0) + 1;
+          await auth0.users.updateAppMetadata(user.user_id, { first: true });
+          callback(null, user, context);
+        }
+        """,
+        second: """
+        async function (user, context, callback) {
+          user.begun = true;
+          await auth0.users.updateAppMetadata(user.user_id, { second: true });
+          const response = await fetch('https://api.example.com/profiles/1').catch(() => null);
+          if (response && response.ok) user.plan = 'gold';
+          callback(null, user, context);
+        }
+        """
+    )
+
+    private func twoRules() throws -> RuleFolder {
+        let folder = try RuleFolder()
+        try folder.add("first", order: 1, Self.twoRules.first)
+        try folder.add("second", order: 2, Self.twoRules.second)
+        return folder
+    }
+
+    @Test func whatWasCompleteWhenALoginMetAnOutageIsKept() async throws {
+        let isAway = Mutex(true)
+        let egress = ScriptedEgress { _ in
+            isAway.withLock { $0 } ? .away(Self.api) : .response(HTTPResponse(status: 200), CallOutcome())
+        }
+        try await self.withChain(try self.twoRules(), egress: egress) { chain in
+            let (waiting, verdict) = try await self.evaluate(chain)
+            guard case .away(Self.api) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(waiting.next == 1 && waiting.attempt == 1)
+            #expect(waiting.reports.map(\.name) == ["first"])
+            #expect(waiting.user["begun"] == nil)
+            #expect(waiting.metadata.app.set.map(\.name) == ["first"])
+            isAway.withLock { $0 = false }
+            let (after, end) = await chain.evaluate(waiting, for: .test(id: "evt-1", time: "2026-11-24T00:00:00Z"))
+            guard case .completed = end else { return #expect(Bool(false), "\(end)") }
+            #expect(after.user["count"]?.int == 1 && after.user["plan"]?.string == "gold")
+            #expect(after.metadata.app.set.map(\.name) == ["first", "second"])
+            #expect(after.reports.map(\.name) == ["first", "second"])
+        }
+    }
+
+    /// A login that is neither done nor stopped must not vanish, or its partition's commit stands (A9).
+    @Test func aLoginWhoseHostDiesAsItMeetsAnOutageWaits() async throws {
+        let process = Mutex<Int32>(0)
+        let egress = ScriptedEgress { _ in
+            kill(process.withLock { $0 }, SIGKILL)
+            return .away(Self.api)
+        }
+        try await self.withChain(try self.twoRules(), egress: egress) { chain in
+            for _ in 0..<10 {
+                // A fresh host is in the status within a second.
+                while true {
+                    guard
+                        let host = chain.hostStatus().first(where: {
+                            !$0.nodeVersion.isEmpty && kill($0.process, 0) == 0
+                        })
+                    else {
+                        await Task.yield()
+                        continue
+                    }
+                    process.withLock { $0 = host.process }
+                    break
+                }
+                let (_, verdict) = try await self.evaluate(chain)
+                guard case .away(Self.api) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            }
+        }
+    }
+
+    /// A rule that swallows a failure is not done: who discards its verdict goes on from before it.
+    @Test func theStateBeforeARuleThatSwallowedAFailureIsKept() async throws {
+        let egress = ScriptedEgress { _ in
+            .response(HTTPResponse(status: 503), CallOutcome(failedSo: true, failedAt: Self.api, summary: "503"))
+        }
+        try await self.withChain(try self.twoRules(), egress: egress) { chain in
+            let (_, verdict) = try await self.evaluate(chain)
+            guard case .keptBack(let kept) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(kept.after.user["begun"]?.bool == true)
+            let before = kept.before
+            #expect(before.next == 1 && before.attempt == 1)
+            #expect(before.user["count"]?.int == 1 && before.user["begun"] == nil)
+            #expect(before.metadata.app.set.map(\.name) == ["first"])
+            #expect(before.reports.map(\.name) == ["first"])
         }
     }
 

@@ -92,6 +92,49 @@ struct ScriptedCallsTests {
         calls.drop()
     }
 
+    /// Nobody waits for an answer that comes after the rule's own deadline.
+    @Test func whatRemainsOfTheRulesTimeIsTheCallsDeadline() async {
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        let egress = ScriptedEgress()
+        let calls = self.makeCalls(egress)
+        var request = self.request(1) { _ in answer.yield() }
+        request.remaining = .seconds(3)
+        let before = ContinuousClock.now
+        calls.requestMade(request)
+        for await _ in answers.prefix(1) {}
+        let deadline = egress.calls.first?.deadline ?? before
+        #expect(deadline >= before + .seconds(3) && deadline <= .now + .seconds(3))
+    }
+
+    /// The host dies between the outage and its end: the login waits all the same, and does not vanish (A9).
+    @Test func theOutageThatAnEvaluationMetOutlivesItsHost() async {
+        let calls = self.makeCalls(ScriptedEgress { _ in .outage(BriefOutage()) })
+        calls.requestMade(self.request(1) { _ in Issue.record("an outage is not told to the rule") })
+        while calls.ending == nil { await Task.yield() }
+        calls.restarted()
+        #expect(calls.ending?.destination == "api.example:443")
+        #expect(calls.ending?.outage.reason == BriefOutage().reason)
+    }
+
+    /// Other logins may wait for its answer.
+    @Test func anotherCallOfAnEndedEvaluationIsStillAnswered() async {
+        let gate = Gate()
+        let egress = ScriptedEgress { call in
+            if call.request.body.isEmpty { return .outage(BriefOutage()) }
+            await gate.pass()
+            return .response(HTTPResponse(status: 200), CallOutcome())
+        }
+        let calls = self.makeCalls(egress)
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        calls.requestMade(self.request(1, body: [1]) { _ in answer.yield() })
+        for await _ in gate.arrivals.prefix(1) {}
+        calls.requestMade(self.request(2) { _ in Issue.record("an outage is not told to the rule") })
+        while calls.ending == nil { await Task.yield() }
+        gate.opener.finish()
+        for await _ in answers.prefix(1) {}
+        #expect(egress.calls.count == 2)
+    }
+
     @Test func theBytesThatAreSentAreBounded() {
         let egress = ScriptedEgress { _ in
             await Gate().pass()
