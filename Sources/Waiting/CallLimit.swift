@@ -79,12 +79,15 @@ package struct CallLimit: Sendable {
     ///
     /// Answers to calls that were sent before the pause lengthen it at most: they all say the same.
     ///
-    /// `begun` is when the call was sent, `cap` the longest `Retry-After` that is kept.
+    /// `begun` is when the call was sent, `cap` the longest `Retry-After` that is kept; `fraction` is random, even in
+    /// `0..<1`, and spreads what several workers do: a pause without `Retry-After` is between half and all of 1 s,
+    /// 2 s, 4 s, 8 s.
     package mutating func paced(
         begun: ContinuousClock.Instant,
         now: ContinuousClock.Instant,
         retryAfter: Duration?,
         cap: Duration,
+        fraction: @autoclosure () -> Double,
         _ settings: WaitingSettings
     ) -> ContinuousClock.Instant? {
         let wait: Duration
@@ -98,6 +101,7 @@ package struct CallLimit: Sendable {
             wait =
                 retryAfter.map { min($0, cap) }
                 ?? min(settings.pauseCap, settings.pauseBase * (1 << min(self.pauses, 9)))
+                * (0.5 + min(max(fraction(), 0), 1) / 2)
             self.pauses += 1
             self.latestPause = now
         }

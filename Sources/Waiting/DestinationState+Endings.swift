@@ -157,7 +157,14 @@ extension DestinationState {
             let wait = retryAfter.map { min($0, cap) }
             return self.noSuccess(call, isAway: true, retryAfter: wait, now: now, fraction: fraction(), settings)
         }
-        let end = self.limit.paced(begun: call.begun, now: now, retryAfter: retryAfter, cap: cap, settings)
+        let end = self.limit.paced(
+            begun: call.begun,
+            now: now,
+            retryAfter: retryAfter,
+            cap: cap,
+            fraction: fraction(),
+            settings
+        )
         return end.map { [.paused(self.destination, until: $0)] } ?? []
     }
 }

@@ -44,6 +44,11 @@ extension Destinations {
         fraction: @autoclosure () -> Double
     ) -> CallEnd {
         let route = ticket.call.route
+        var ending = ending
+        if case .givenUpUnanswered = ending, ending.failure == nil, ticket.hasWaited {
+            // It waited here until its rule had less than a second left: nothing was learned, and nobody is to blame.
+            ending = .givenUpUnsent
+        }
         let failedAt = route.destination(failing: ending)
         let failing = failedAt == route.connection ? ticket.connection?.slot : ticket.answers.slot
         let isForgiven = self.isForgiven(failing ?? ticket.answers.slot, now: now)
@@ -151,7 +156,14 @@ extension Destinations {
     ) -> CallAnswer {
         let answersShare = self.began(call, answers, now)
         let connectionShare = connection.map { self.began(call, $0, now) }
-        return .send(CallTicket(call: call, begun: now, answers: answersShare, connection: connectionShare))
+        let ticket = CallTicket(
+            call: call,
+            begun: now,
+            hasWaited: self.slots[answers].calls.contains(call.id),
+            answers: answersShare,
+            connection: connectionShare
+        )
+        return .send(ticket)
     }
 
     private mutating func began(_ call: WaitingCall, _ slot: Int, _ now: ContinuousClock.Instant) -> CallTicket.Share {

@@ -190,15 +190,14 @@ extension Destinations {
     }
 
     private mutating func releaseProbe(_ slot: Int, _ releases: inout Releases, now: ContinuousClock.Instant) {
-        let state = self.slots[slot].state
-        guard state.probeIsDue(now: now, self.settings) else { return }
-        if case .grant = state.destination {
-            guard self.slots[slot].hasWaiting else { return }
+        guard self.slots[slot].state.probeIsDue(now: now, self.settings) else { return }
+        if case .grant = self.slots[slot].state.destination {
             self.slots[slot].state.away?.probes.loginBegan(0, user: nil, now: now)
-            releases.tokens.append(state.destination)
+            releases.tokens.append(self.slots[slot].state.destination)
             return
         }
-        guard let login = self.slots[slot].room.takeOldest(otherThan: state.away?.probes.lastUser) else { return }
+        let lastUser = self.slots[slot].state.away?.probes.lastUser
+        guard let login = self.slots[slot].room.takeOldest(otherThan: lastUser) else { return }
         self.waiting[login.id] = nil
         self.begun[login.id] = Begun(slot: slot, isProbe: true)
         self.slots[slot].state.away?.probes.loginBegan(login.id, user: login.user, now: now)
@@ -207,12 +206,12 @@ extension Destinations {
 
     /// Whether one more waiting login may begin: as many as calls may be sent.
     private func hasRoomForLogin(_ slot: Int, now: ContinuousClock.Instant) -> Bool {
-        let entry = self.slots[slot]
-        guard entry.holders.count + entry.onTheWay < max(1, self.settings.evaluations / 2) else { return false }
-        for place in [slot, entry.connection ?? slot] {
+        let onTheWay = self.slots[slot].onTheWay
+        guard self.slots[slot].holders.count + onTheWay < max(1, self.settings.evaluations / 2) else { return false }
+        for place in [slot, self.slots[slot].connection ?? slot] {
             let limit = self.slots[place].state.limit
             guard self.slots[place].state.away == nil, limit.pauseEnd(now: now) == nil else { return false }
-            guard limit.inFlight + entry.onTheWay < min(limit.limit, self.cap(place)) else { return false }
+            guard limit.inFlight + onTheWay < min(limit.limit, self.cap(place)) else { return false }
         }
         return true
     }
@@ -233,10 +232,10 @@ extension Destinations {
     }
 
     private func wake(_ slot: Int, now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
-        let state = self.slots[slot].state
-        var wake = state.away?.probes.next(self.settings) ?? state.limit.pauseEnd(now: now)
+        var wake =
+            self.slots[slot].state.away?.probes.next(self.settings) ?? self.slots[slot].state.limit.pauseEnd(now: now)
         if let asked = self.slots[slot].tokenAsked, wake == nil { wake = asked + self.settings.probePatience }
-        let patience = state.patienceEnd(othersGotThrough: self.namesGotThrough, self.settings)
+        let patience = self.slots[slot].state.patienceEnd(othersGotThrough: self.namesGotThrough, self.settings)
         if let patience, patience > now { wake = min(wake ?? patience, patience) }
         return wake.map { max($0, now) }
     }

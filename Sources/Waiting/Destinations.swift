@@ -82,9 +82,9 @@ package struct Destinations: Sendable {
 
     /// Whether failures there are told and verdicts stand.
     func isForgiven(_ slot: Int, now: ContinuousClock.Instant) -> Bool {
-        let state = self.slots[slot].state
-        if state.isOptional(self.settings) { return true }
-        let end = state.patienceEnd(othersGotThrough: self.namesGotThrough, self.settings)
+        if self.slots[slot].state.isOptional(self.settings) { return true }
+        guard self.slots[slot].state.failingSince != nil else { return false }
+        let end = self.slots[slot].state.patienceEnd(othersGotThrough: self.namesGotThrough, self.settings)
         return end.map { now >= $0 } ?? false
     }
 

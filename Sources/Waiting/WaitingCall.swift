@@ -55,6 +55,9 @@ package struct CallTicket: Sendable {
         var isProbe: Bool
     }
 
+    /// Whether it waited for limit or pause before it was sent, and so had less than its rule's time.
+    package let hasWaited: Bool
+
     let answers: Share
     let connection: Share?
 }

@@ -46,8 +46,8 @@ package struct WaitingSettings: Sendable {
 
     /// The first pause without `Retry-After`; doubles up to `pauseCap` while nothing gets through.
     package var pauseBase: Duration = .seconds(1)
-    /// The longest pause without `Retry-After`.
-    package var pauseCap: Duration = .seconds(30)
+    /// The longest pause without `Retry-After`; more would let logins wait for longer than 10 s after its end.
+    package var pauseCap: Duration = .seconds(8)
     /// The longest `Retry-After` that is kept.
     package var retryAfterCap: Duration = .seconds(5 * 60)
     /// The same of a token endpoint: Auth0's can be hours.
