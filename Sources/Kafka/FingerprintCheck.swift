@@ -234,9 +234,8 @@ extension FingerprintCheck.Partition {
         case .missing(isCompacted: false): return .another(.noRecord)
         case .missing(isCompacted: nil) where !isKnown: return .none("nobody says whether the topic is compacted")
         case .removed, .missing:
-            let gone = self.current
-            if self.latest == gone { self.latest = nil }
-            self.current = successor == gone ? self.latest : successor
+            // Where nothing was taken since, it still tells: in the same log it stays away, in another one something else is there, or the end.
+            self.current = successor
             return .removed
         case .unreadable(let reason): return .none(reason)
         }

@@ -127,11 +127,24 @@ struct FingerprintCheckTests {
         _ = self.due(&check, 10)
         #expect(self.answer(&check, 1, finding, 10).isEmpty)
         #expect(self.committed(check) == self.print(8))
+        // Nothing was taken since: it stays, and tells by being away.
+        for round in 2...5 {
+            let time = Double(round) * 10
+            #expect(self.due(&check, time) == self.print(8))
+            #expect(self.answer(&check, UInt(round), finding, time).isEmpty)
+        }
+        self.taken(&check, 9, at: 51)
+        #expect(self.due(&check, 60) == self.print(8))
+        #expect(self.answer(&check, 6, finding, 60).isEmpty)
+        #expect(self.due(&check, 70) == self.print(9))
+    }
+
+    @Test func aLogThatHasAgainWhatRetentionTookIsAnotherTopic() {
+        var check = self.started()
+        _ = self.due(&check, 10)
+        #expect(self.answer(&check, 1, .removed, 10).isEmpty)
         _ = self.due(&check, 20)
-        #expect(self.answer(&check, 2, finding, 20).isEmpty)
-        #expect(self.committed(check) == nil)
-        self.taken(&check, 9, at: 21)
-        #expect(self.committed(check) == self.print(9))
+        #expect(self.answer(&check, 2, .record(self.print(5, 2)), 20) == [.another(self.partition, .otherRecord)])
     }
 
     @Test func aGapInALogThatIsNotCompactedIsAnotherTopic() {
