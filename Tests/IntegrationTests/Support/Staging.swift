@@ -39,10 +39,10 @@ final class Staging {
         }
         """
 
-    init(_ broker: KafkaBroker, delayMilliseconds: Int = 0) async throws {
+    init(_ broker: KafkaBroker, delayMilliseconds: Int = 0, rule: String = Staging.rule) async throws {
         self.broker = broker
         self.folder = try TemporaryFolder()
-        try self.folder.write(Self.rule, to: "rules/enrich.js")
+        try self.folder.write(rule, to: "rules/enrich.js")
         try self.folder.write(#"{"order": 10, "enabled": true, "stage": "login_success"}"#, to: "rules/enrich.json")
         let sandbox = try ChildProcess(
             Executables.afterlogin,
@@ -85,8 +85,13 @@ final class Staging {
     }
 
     /// Writes logins, and returns when the broker has them.
-    func produce(_ count: Int, users: Int = 5_000, seed: UInt64 = 1) async throws {
-        let generator = LoginGenerator(seed: seed, users: users, distribution: .zipfMandelbrot, unverifiedShare: 0)
+    func produce(
+        _ count: Int,
+        users: Int = 5_000,
+        seed: UInt64 = 1,
+        distribution: LoginGenerator.Distribution = .zipfMandelbrot
+    ) async throws {
+        let generator = LoginGenerator(seed: seed, users: users, distribution: distribution, unverifiedShare: 0)
         let feed = try LoginFeed(
             brokers: self.broker.bootstrapServers,
             topic: self.topics.logins[0],
