@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Threads
 
 /// A program that a test starts; its standard output is read here, and the end of its standard input tells it to go.
@@ -8,6 +9,8 @@ final class ChildProgram: Sendable {
     private let identifier: pid_t
     /// Its standard input and output.
     private let socket: Int32
+    /// Whether its identifier may be another process's by now.
+    private let isGone = Mutex(false)
 
     init(_ words: [String]) throws {
         var sockets: [Int32] = [0, 0]
@@ -37,13 +40,23 @@ final class ChildProgram: Sendable {
         return Array(buffer.prefix(max(0, count)))
     }
 
-    func kill() { Glibc.kill(self.identifier, SIGKILL) }
+    func kill() {
+        self.isGone.withLock { isGone in
+            if !isGone { Glibc.kill(self.identifier, SIGKILL) }
+        }
+    }
 
     /// Blocks until it has ended; its status is 0 for success.
     func waitForEnd() -> Int32 {
-        var status: Int32 = 0
-        while waitpid(self.identifier, &status, 0) < 0, errno == EINTR {}
-        return status
+        // The end is seen first, and the identifier given back under the lock: `kill` never meets one that is.
+        var end = siginfo_t()
+        while waitid(P_PID, id_t(self.identifier), &end, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        return self.isGone.withLock { isGone in
+            isGone = true
+            var status: Int32 = 0
+            while waitpid(self.identifier, &status, 0) < 0, errno == EINTR {}
+            return status
+        }
     }
 
     /// What a program prints until it ends.
