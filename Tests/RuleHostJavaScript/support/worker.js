@@ -59,8 +59,7 @@ class Worker {
         await new Promise((resolve) => (near.connecting ? near.once('connect', resolve) : resolve()));
         this.process = spawn(this.options.node ?? process.execPath, [...(this.options.flags ?? []), main], {
             stdio: ['ignore', 'pipe', 'pipe', near._handle, 'pipe'],
-            // A Node that is unpacked beside the installed one finds its libraries by this.
-            env: { TZ: 'UTC', LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH ?? '' },
+            env: { TZ: 'UTC' },
         });
         near.destroy();
         server.close();
