@@ -24,6 +24,11 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func consumerFailed(_ error: KafkaError)
 }
 
+extension KafkaConsumerDelegate {
+    /// For those that count nothing; whoever passes calls on must pass this on, too.
+    package func topicReplaced(_ partitions: [TopicPartition]) {}
+}
+
 /// A partition that became ours, and where it starts.
 package struct AssignedPartition: Sendable, Hashable {
     package var topicPartition: TopicPartition

@@ -1,7 +1,7 @@
 package import HTTPClient
 import JSON
 import Synchronization
-package import Waiting
+import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
 package final class WorkerEgress: Egress {

@@ -120,7 +120,6 @@ package struct RuleChainLoader: Sendable {
         load.rules = entries.map { LoadMessage.Rule(name: $0.name, file: $0.file, source: $0.source) }
         load.quiet = self.configuration.rules.quiet
         load.tenantDomain = self.configuration.tenant.domain ?? ""
-        load.quiet = self.configuration.rules.quiet
         load.maxBodyBytes = self.configuration.egress.maxResponseBytes
         return load
     }

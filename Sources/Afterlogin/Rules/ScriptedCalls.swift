@@ -146,6 +146,7 @@ final class ScriptedCalls: EvaluationClient {
         self.cancelAll { state in
             state.scope.discard()
             state.scope = CallScope(state.scope.login)
+            if state.ending != nil { state.scope.discard() }
             state.calls = CallLog()
         }
     }

@@ -1,12 +1,15 @@
 import HTTPClient
 import Synchronization
 import Testing
+import Waiting
 
 @testable import Afterlogin
 @testable import RuleHost
 
 @Suite("What the rules of one login may ask for at a time", .timeLimit(.minutes(1)))
 struct ScriptedCallsTests {
+    private static let api = Destination.connection(host: "api.example", port: 443)
+
     private final class Silent: RuleHostPoolDelegate {
         func hostStarted(_ host: RuleHostStatus) {}
         func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {}
@@ -108,19 +111,18 @@ struct ScriptedCallsTests {
 
     /// The host dies between the outage and its end: the login waits all the same, and does not vanish (A9).
     @Test func theOutageThatAnEvaluationMetOutlivesItsHost() async {
-        let calls = self.makeCalls(ScriptedEgress { _ in .outage(BriefOutage()) })
+        let calls = self.makeCalls(ScriptedEgress { _ in .away(Self.api) })
         calls.requestMade(self.request(1) { _ in Issue.record("an outage is not told to the rule") })
         while calls.ending == nil { await Task.yield() }
         calls.restarted()
-        #expect(calls.ending?.destination == "api.example:443")
-        #expect(calls.ending?.outage.reason == BriefOutage().reason)
+        #expect(calls.ending?.destination == Self.api)
     }
 
     /// Other logins may wait for its answer.
     @Test func anotherCallOfAnEndedEvaluationIsStillAnswered() async {
         let gate = Gate()
         let egress = ScriptedEgress { call in
-            if call.request.body.isEmpty { return .outage(BriefOutage()) }
+            if call.request.body.isEmpty { return .away(Self.api) }
             await gate.pass()
             return .response(HTTPResponse(status: 200), CallOutcome())
         }

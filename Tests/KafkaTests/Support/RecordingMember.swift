@@ -128,7 +128,6 @@ final class RecordingMember: KafkaConsumerDelegate {
         }
     }
 
-    func topicReplaced(_ partitions: [TopicPartition]) {}
     func consumerProblemChanged(_ problem: KafkaError?) { self.happened { $0.problems.append(problem) } }
 
     func consumerFailed(_ error: KafkaError) { self.happened { $0.failures.append(error) } }
