@@ -70,8 +70,7 @@ package struct SlotKeeper: Sendable {
                 self.working -= 1
                 idle.append(check.id)
             } else {
-                // Entries stay in order: no check is further away than a whole idle time from now.
-                self.checks.append((check.id, check.number, max(end, self.checks.last?.at ?? end)))
+                self.checkAgain(check.id, check.number, at: end)
             }
         }
         if self.nextCheck > 1_024, self.nextCheck * 2 > self.checks.count {
@@ -79,6 +78,13 @@ package struct SlotKeeper: Sendable {
             self.nextCheck = 0
         }
         return idle
+    }
+
+    /// Once a second for each that works, so that a frame costs no more than a new time.
+    private mutating func checkAgain(_ id: UInt64, _ number: UInt64, at end: ContinuousClock.Instant) {
+        var place = self.checks.count
+        while place > self.nextCheck, self.checks[place - 1].at > end { place -= 1 }
+        self.checks.insert((id, number, end), at: place)
     }
 
     /// When an evaluation may give its slot back.
