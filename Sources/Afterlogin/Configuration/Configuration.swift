@@ -85,6 +85,7 @@ public struct Configuration: Sendable {
     package var egress = Egress()
     package var concurrency = 256
     package var admitted = Admitted()
+    /// Results that no acknowledged commit covers.
     package var maxUncommitted = 1_000
     package var drain: Duration = .seconds(5)
     package var admin = Admin()

@@ -62,7 +62,8 @@ extension Dispatcher {
             _ now: Dispatch.Instant
         ) -> Dispatch.Step {
             if until == nil { self.tally.outages += 1 } else { self.tally.retries += 1 }
-            return self.dispatch.heldBack(login, for: reason, until: until, bytes: 0, now)
+            let bytes = login.retry.chain.map { $0.user.bytes.count + $0.context.bytes.count } ?? 0
+            return self.dispatch.heldBack(login, for: reason, until: until, bytes: bytes, now)
         }
 
         mutating func becameStale(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
