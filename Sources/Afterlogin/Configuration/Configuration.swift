@@ -98,6 +98,7 @@ public struct Configuration: Sendable {
     /// Evaluations that have begun, those that wait for an answer included.
     package var evaluations = 2_000
     package var admitted = Admitted()
+    /// Results that no acknowledged commit covers.
     package var maxUncommitted = 1_000
     package var drain: Duration = .seconds(5)
     package var admin = Admin()

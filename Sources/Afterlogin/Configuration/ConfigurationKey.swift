@@ -211,7 +211,8 @@ package struct ConfigurationKey: Sendable {
         .text("admitted.bytes", "64MB", "of their records") { (configuration, text) throws(Refusal) in
             configuration.admitted.bytes = try Self.size(text, atLeast: 1 << 10)
         },
-        .text("max_uncommitted", "1000", "a commit starts at a quarter of it") {
+        .text("max_uncommitted", "1000", "results that no commit covers yet; as many at most come twice after a crash")
+        {
             (configuration, text) throws(Refusal) in
             configuration.maxUncommitted = try Self.integer(text, 1...1_000_000)
         },

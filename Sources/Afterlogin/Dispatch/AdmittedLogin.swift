@@ -72,7 +72,9 @@ struct AdmittedLogin: Sendable {
     var byteCount: Int { Self.byteCount(of: self.content.record) }
 
     static func byteCount(of record: KafkaRecord) -> Int {
-        256 + (record.key?.count ?? 0) + (record.value?.count ?? 0)
+        record.headers.reduce(256 + (record.key?.count ?? 0) + (record.value?.count ?? 0)) { sum, header in
+            sum + 32 + header.name.utf8.count + (header.value?.count ?? 0)
+        }
     }
 
     var lane: LaneKey {

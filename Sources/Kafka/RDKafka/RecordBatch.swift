@@ -36,6 +36,13 @@ struct RecordBatch: ~Copyable {
         var ends: [TopicPartition: Int64] = [:]
         /// Partition -1: the whole topic.
         var failed: [(partition: TopicPartition, error: KafkaError)] = []
+
+        /// What came of it before belongs to a partition that is gone, its end too.
+        mutating func restarted(_ partition: TopicPartition, at offset: Int64, _ records: inout [KafkaRecord]) {
+            self.restarted[partition] = offset
+            self.ends[partition] = nil
+            records.removeAll { $0.topicPartition == partition }
+        }
     }
 
     /// The records of the batch that are to be delivered, and what else it says; ends the messages.
@@ -60,10 +67,7 @@ struct RecordBatch: ~Copyable {
                 switch message.error {
                 case RD_KAFKA_RESP_ERR_NO_ERROR:
                     if let last = run?.last, message.offset <= last {
-                        news.restarted[value] = message.offset
-                        records.removeAll { $0.topicPartition == value }
-                        // It was the end of what was read before.
-                        news.ends[value] = nil
+                        news.restarted(value, at: message.offset, &records)
                     }
                     run?.last = message.offset
                     records.append(message.record(of: value))

@@ -102,4 +102,30 @@ struct CompletionMapTests {
         }
         #expect((1...63).allSatisfy { CompletionMap.byteCount(gap: $0, run: 1) <= 3 }, "what `hasRoom` counts with")
     }
+
+    /// Logins under way that end in any order, in one partition: one letter for each that another has overtaken, and less.
+    @Test(arguments: [256, 2_000])
+    func aLoginUnderWayCostsLessThanALetter(count: Int) {
+        var random = SeededGenerator(seed: 7)
+        var ledger = OffsetLedger()
+        var underWay: [Int64] = []
+        var most = 0
+        for offset: Int64 in 0..<Int64(20 * count) {
+            _ = ledger.received(offset)
+            underWay.append(offset)
+            guard underWay.count == count else { continue }
+            let index = Int.random(in: 0..<count, using: &random)
+            underWay.swapAt(index, count - 1)
+            ledger.resolved(underWay.removeLast())
+            guard offset % 50 == 0 else { continue }
+            let text = CompletionMap.encode(
+                ledger.complete(),
+                from: ledger.position ?? 0,
+                limit: CompletionMap.maxBytes
+            )
+            #expect(text.end == .max)
+            most = max(most, text.bytes.count)
+        }
+        #expect(most < count && most > count / 2, "\(most) bytes with \(count) under way")
+    }
 }

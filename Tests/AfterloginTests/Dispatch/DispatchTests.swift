@@ -46,6 +46,8 @@ struct DispatchTests {
         #expect(script.dispatch.lanes.waitingReasons == ["API": 1])
         let bytes = logins.reduce(500) { $0 + $1.byteCount }
         #expect(script.dispatch.intake.admittedBytes == bytes)
+        let room = 1_000_000 - bytes
+        #expect(script.dispatch.intake.hasRoom(forBytes: room) && !script.dispatch.intake.hasRoom(forBytes: room + 1))
         _ = script.dispatch.resumed(logins[0], script.now)
         // Before 3, though 3 has waited for longer for a slot; 2 stays behind its user's first.
         _ = script.dispatch.finished(logins[1], script.now)

@@ -5,26 +5,26 @@ import TestSupport
 
 /// The group, the rules, the publisher and the clock around one `Dispatch`.
 struct DispatchPlayer {
-    private let world: DispatchModelTests.World
-    private var random: SeededGenerator
-    private var script: DispatchScript
-    private var model = DispatchModel()
-    private let partitions = [DispatchScript.zero, DispatchScript.one, TopicPartition(topic: "logins", partition: 2)]
-    private var owned: Set<TopicPartition> = []
+    let world: DispatchModelTests.World
+    var random: SeededGenerator
+    var script: DispatchScript
+    var model = DispatchModel()
+    let partitions = [DispatchScript.zero, DispatchScript.one, TopicPartition(topic: "logins", partition: 2)]
+    var owned: Set<TopicPartition> = []
     /// The next offset of each, in this assignment; beyond what exists nothing is read.
-    private var position: [TopicPartition: Int64] = [:]
-    private var revocation: (partitions: Set<TopicPartition>, deadline: Dispatch.Instant)?
-    private var working: [AdmittedLogin] = []
-    private var idle: [AdmittedLogin] = []
-    private var waiting: [AdmittedLogin] = []
-    private var toHandOver: [AdmittedLogin] = []
-    private var unacknowledged: [AdmittedLogin] = []
-    private var commit: [(OffsetCommit, epoch: Int?)] = []
-    private var isCommitting = false
-    private var wasCut = false
-    private var isOver = false
-    private(set) var acknowledgedCount = 0
-    private var complaints: [String] = []
+    var position: [TopicPartition: Int64] = [:]
+    var revocation: (partitions: Set<TopicPartition>, deadline: Dispatch.Instant)?
+    var working: [AdmittedLogin] = []
+    var idle: [AdmittedLogin] = []
+    var waiting: [AdmittedLogin] = []
+    var toHandOver: [AdmittedLogin] = []
+    var unacknowledged: [AdmittedLogin] = []
+    var commit: [(OffsetCommit, epoch: Int?)] = []
+    var isCommitting = false
+    var wasCut = false
+    var isOver = false
+    var acknowledgedCount = 0
+    var complaints: [String] = []
     var problems: [String] { self.model.problems + self.complaints }
 
     init(_ world: DispatchModelTests.World) {
@@ -38,8 +38,8 @@ struct DispatchPlayer {
         )
     }
 
-    private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self.random) < percent }
-    private mutating func take(_ list: WritableKeyPath<DispatchPlayer, [AdmittedLogin]>) -> AdmittedLogin? {
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self.random) < percent }
+    mutating func take(_ list: WritableKeyPath<DispatchPlayer, [AdmittedLogin]>) -> AdmittedLogin? {
         guard let index = self[keyPath: list].indices.randomElement(using: &self.random) else { return nil }
         return self[keyPath: list].remove(at: index)
     }
@@ -67,7 +67,7 @@ struct DispatchPlayer {
 
     // MARK: The group
 
-    private mutating func assign() {
+    mutating func assign() {
         guard self.revocation == nil else { return }
         let new = self.partitions.filter { !self.owned.contains($0) }
         self.owned.formUnion(new)
@@ -87,7 +87,7 @@ struct DispatchPlayer {
         for partition in new { self.position[partition] = self.model.stored[partition]?.offset ?? 0 }
     }
 
-    private mutating func read() {
+    mutating func read() {
         guard let partition = self.owned.sorted(by: { $0.partition < $1.partition }).randomElement(using: &self.random),
             !self.script.dispatch.intake.isClosed
         else { return }
@@ -118,7 +118,7 @@ struct DispatchPlayer {
         _ = self.script.dispatch.inboxTaken()
     }
 
-    private mutating func revoke() {
+    mutating func revoke() {
         guard self.revocation == nil, !self.owned.isEmpty else { return }
         let revoked = self.owned.filter { _ in self.chance(70) }
         guard !revoked.isEmpty else { return }
@@ -128,7 +128,7 @@ struct DispatchPlayer {
         self.apply { $0.partitionsRevoked(Array(revoked), deadline: deadline, $1) }
     }
 
-    private mutating func lose() {
+    mutating func lose() {
         let lost = self.owned.filter { _ in self.chance(50) }
         guard !lost.isEmpty else { return }
         for (commit, epoch) in self.commit where lost.contains(commit.topicPartition) && self.chance(50) {
@@ -145,14 +145,14 @@ struct DispatchPlayer {
         }
     }
 
-    private mutating func gone(_ partitions: Set<TopicPartition>) {
+    mutating func gone(_ partitions: Set<TopicPartition>) {
         self.owned.subtract(partitions)
         self.model.gone { partitions.contains($0) }
         self.waiting.removeAll { partitions.contains($0.topicPartition) }
     }
 
     /// A `kill -9`: what was handed over may have been written; another process goes on from what the broker holds.
-    private mutating func crash() {
+    mutating func crash() {
         if !self.wasCut, self.model.uncovered.count > self.world.uncommitted {
             self.complaints.append("\(self.model.uncovered.count) results come twice")
         }
@@ -169,98 +169,10 @@ struct DispatchPlayer {
         self.assign()
     }
 
-    // MARK: A login
-
-    private mutating func finish(_ login: AdmittedLogin) { self.apply { $0.finished(login, $1) } }
-
-    private mutating func holdBack(_ login: AdmittedLogin) {
-        let until = self.chance(50) ? self.script.now + .seconds(1) : nil
-        self.pause(login)
-        self.apply { $0.heldBack(login, for: "it", until: until, bytes: 77, $1) }
-    }
-
-    private mutating func interrupt(_ login: AdmittedLogin) {
-        self.pause(login)
-        self.apply { $0.interrupted(login, $1) }
-    }
-
-    private mutating func pause(_ login: AdmittedLogin) {
-        self.model.paused(login)
-        self.waiting.append(login)
-    }
-
-    private mutating func lendSlot() {
-        if self.chance(50), let login = self.take(\.working) {
-            self.idle.append(login)
-            self.apply { $0.slotGivenBack(login, $1) }
-        } else if let login = self.idle.filter({ self.script.dispatch.counts($0) }).randomElement(using: &self.random) {
-            self.idle.removeAll { $0 == login }
-            self.working.append(login)
-            self.apply { $0.slotTaken(login, $1) }
-        }
-    }
-
-    private mutating func handOver() {
-        guard let login = self.take(\.toHandOver) else { return }
-        guard self.script.dispatch.partitions.isCurrent(login) else {
-            self.apply { $0.becameStale(login, $1) }
-            return
-        }
-        self.unacknowledged.append(login)
-        self.model.ended(login)
-        self.apply { $0.published([login], $1) }
-    }
-
-    private mutating func acknowledge() {
-        guard let login = self.take(\.unacknowledged) else { return }
-        if self.script.dispatch.partitions.isCurrent(login) || self.chance(80) {
-            self.acknowledgedCount += 1
-            self.model.acknowledged(login)
-            self.apply { $0.acknowledged(login, $1) }
-        } else {
-            self.apply { $0.dropped(login, $1) }
-        }
-    }
-
-    private mutating func answerCommit(luck: Int? = nil) {
-        guard self.isCommitting else { return }
-        self.isCommitting = false
-        let commit = self.commit
-        self.commit = []
-        func store(_ isStored: (TopicPartition) -> Bool) {
-            for (commit, epoch) in commit where isStored(commit.topicPartition) {
-                self.model.wasStored(commit, epoch: epoch)
-            }
-        }
-        switch luck ?? Int.random(in: 0..<20, using: &self.random) {
-        case 0:
-            let some = Set(commit.map(\.0.topicPartition).filter { _ in self.chance(50) })
-            store { some.contains($0) }
-            self.apply { $0.commitAnswered(.refused([]), $1) }
-        case 1:
-            let failed = commit.map(\.0.topicPartition).filter { _ in self.chance(50) }
-            store { !failed.contains($0) }
-            self.apply { $0.commitAnswered(failed.isEmpty ? .stored : .refused(failed), $1) }
-        case 2 where self.world.mapBytes == 200 && self.chance(10):
-            self.wasCut = true
-            let some = Set(commit.map(\.0.topicPartition).filter { _ in self.chance(50) })
-            store { some.contains($0) }
-            self.apply { $0.commitAnswered(.mapTooLong, $1) }
-        case _:
-            store { _ in true }
-            self.apply { $0.commitAnswered(.stored, $1) }
-        }
-    }
-
-    private mutating func tick(_ duration: Duration) {
-        self.script.now += duration
-        self.apply { $0.clockTicked($1) }
-    }
-
     // MARK: What follows
 
     @discardableResult
-    private mutating func apply(
+    mutating func apply(
         _ event: (inout Dispatch, Dispatch.Instant) -> Dispatch.Step
     ) -> Dispatch.Step {
         let step = event(&self.script.dispatch, self.script.now)
