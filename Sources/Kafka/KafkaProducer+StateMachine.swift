@@ -45,6 +45,8 @@ extension KafkaProducer {
 
         static let firstBackoff = Duration.milliseconds(100)
         static let longestBackoff = Duration.seconds(2)
+        /// Room comes with delivery reports, which wake the thread anyway.
+        static let fullQueueBackoff = Duration.milliseconds(10)
 
         /// Nothing goes into librdkafka's queue: its client has ended, and another one takes over.
         var isSuspended = false
@@ -75,10 +77,13 @@ extension KafkaProducer {
         }
 
         /// librdkafka's queue is full; the message goes in when there is room.
-        mutating func queueWasFull(_ send: Send) {
+        ///
+        /// A held one has its time behind it, and the thread would ask for room without a pause.
+        mutating func queueWasFull(_ send: Send, now: BootTime) {
             if let key = self.keysUnderWay.removeValue(forKey: send.sequence) {
                 self.held[key]?.underWay = nil
                 self.held[key]?.waiting.insert(send, at: 0)
+                self.held[key]?.notBefore = now.advanced(by: Self.fullQueueBackoff)
             } else {
                 self.overflow.append(send)
             }

@@ -206,10 +206,10 @@ package final class KafkaProducer: Sendable {
             state.underWay += 1
             return false
         case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-            state.machine.queueWasFull(send)
+            state.machine.queueWasFull(send, now: .now)
             return false
         case RD_KAFKA_RESP_ERR__FATAL:
-            state.machine.queueWasFull(send)
+            state.machine.queueWasFull(send, now: .now)
             self.renewWhenFatal(&state)
             return true
         default:

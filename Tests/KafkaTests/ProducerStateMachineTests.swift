@@ -57,13 +57,26 @@ struct ProducerStateMachineTests {
     @Test func aFullQueueKeepsTheOrder() {
         var machine = Machine()
         check(machine.submitted(1, self.send(1, "a").message) == .send)
-        machine.queueWasFull(self.send(1, "a"))
+        machine.queueWasFull(self.send(1, "a"), now: self.zero)
         check(machine.submitted(2, self.send(2, "b").message) == .hold)
         check(machine.firstOverflow()?.sequence == 1)
         machine.firstOverflowSent()
         check(machine.firstOverflow()?.sequence == 2)
         machine.firstOverflowSent()
         check(machine.firstOverflow() == nil && machine.submitted(3, self.send(3, "a").message) == .send)
+    }
+
+    /// Or the thread would poll without a pause as long as the queue is full.
+    @Test func aFullQueueIsAskedAgainLaterForWhatIsSentAgain() {
+        var machine = Machine()
+        _ = machine.submitted(1, self.send(1, "a").message)
+        _ = machine.failed(self.send(1, "a"), .transient, now: self.zero)
+        let due = self.zero.advanced(by: Machine.firstBackoff)
+        check(machine.due(due) == [self.send(1, "a")])
+        machine.queueWasFull(self.send(1, "a"), now: due)
+        let again = due.advanced(by: Machine.fullQueueBackoff)
+        check(machine.nextDue == again && machine.due(due) == [])
+        check(machine.due(again) == [self.send(1, "a")])
     }
 
     @Test func nothingGoesToAClientThatHasEnded() {
@@ -142,7 +155,7 @@ struct ProducerStateMachineTests {
                 last += 1
                 let send = self.send(last, "k\(Int.random(in: 0..<5, using: &random))")
                 guard machine.submitted(last, send.message) == .send else { break }
-                if inFlight.count >= 20 { machine.queueWasFull(send) } else { inFlight.append(send) }
+                if inFlight.count >= 20 { machine.queueWasFull(send, now: now) } else { inFlight.append(send) }
             case 4..<8: answer()
             case 8: turn()
             default:
