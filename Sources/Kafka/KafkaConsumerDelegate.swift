@@ -54,4 +54,7 @@ package struct OffsetCommit: Sendable, Hashable {
 
     /// More is refused here: above 32,767 bytes librdkafka 2.0.2 moves the offset, stores an empty text and says `NO_ERROR`.
     package static let maxMetadataBytes = 4_096
+
+    /// What of it is the map's: 111 bytes are for the prefix, the fingerprint, the topic's identifier and the checksum, the rest is for later fields.
+    package static let maxMapBytes = 3_968
 }
