@@ -77,7 +77,9 @@ let package = Package(
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "Afterlogin", "JSON", "YAML"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["CLI", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML"]
+            dependencies: [
+                "CLI", "CRDKafka", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML",
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]

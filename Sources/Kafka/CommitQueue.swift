@@ -16,7 +16,18 @@ struct CommitQueue {
         var sent: [OffsetCommit]
     }
 
-    private var waiting: [(ticket: UInt, offsets: [OffsetCommit])] = []
+    /// Asked, not sent yet; what was refused meanwhile is named already.
+    private struct Waiting {
+        var ticket: UInt
+        var offsets: [OffsetCommit]
+        var refused: [TopicPartition] = []
+    }
+
+    private var waiting: [Waiting] = []
+    /// Of partitions whose topic was replaced: the offset behind the last record of the new one.
+    ///
+    /// A commit that goes beyond was asked for the old one, whenever it comes.
+    private var limits: [TopicPartition: Int64] = [:]
     private var underWay: Answer?
     private(set) var lastTicket: UInt = 0
     /// What the group is known to hold for our partitions.
@@ -29,19 +40,27 @@ struct CommitQueue {
 
     mutating func asked(_ offsets: [OffsetCommit]) -> UInt {
         self.lastTicket += 1
-        self.waiting.append((self.lastTicket, offsets))
+        self.waiting.append(Waiting(ticket: self.lastTicket, offsets: offsets))
         return self.lastTicket
     }
 
     /// What to do next; ownership is looked at only now, for it may have changed while the commit waited.
     mutating func next(isOurs: (TopicPartition) -> Bool) -> Action {
         guard self.underWay == nil, !self.waiting.isEmpty else { return .wait }
-        let (ticket, offsets) = self.waiting.removeFirst()
-        let sent = offsets.filter { isOurs($0.topicPartition) }
-        let refused = offsets.map(\.topicPartition).filter { !isOurs($0) }
-        guard !sent.isEmpty else { return .refuse(ticket: ticket, refused) }
-        self.underWay = Answer(ticket: ticket, refused: refused, sent: sent)
-        return .send(ticket: ticket, sent)
+        let first = self.waiting.removeFirst()
+        var sent: [OffsetCommit] = []
+        var refused = first.refused
+        for commit in first.offsets {
+            let limit = self.limits[commit.topicPartition] ?? .max
+            if isOurs(commit.topicPartition), commit.offset <= limit {
+                sent.append(commit)
+            } else {
+                refused.append(commit.topicPartition)
+            }
+        }
+        guard !sent.isEmpty else { return .refuse(ticket: first.ticket, refused) }
+        self.underWay = Answer(ticket: first.ticket, refused: refused, sent: sent)
+        return .send(ticket: first.ticket, sent)
     }
 
     /// The broker answered; nil for an answer nobody waits for.
@@ -56,7 +75,7 @@ struct CommitQueue {
 
     mutating func started(_ partition: AssignedPartition) {
         self.stored[partition.topicPartition] = partition.committedOffset.map {
-            OffsetCommit(topicPartition: partition.topicPartition, offset: $0, metadata: partition.committedMetadata)
+            OffsetCommit(topicPartition: partition.topicPartition, offset: $0, map: partition.committedMap)
         }
     }
 
@@ -68,7 +87,33 @@ struct CommitQueue {
     }
 
     mutating func ended(_ partitions: [TopicPartition]) {
-        for partition in partitions { self.stored[partition] = nil }
+        for partition in partitions {
+            self.stored[partition] = nil
+            self.limits[partition] = nil
+        }
+    }
+
+    /// Another topic has the partition's name now: what was asked for the old one is refused, and what is under way counts for nothing.
+    ///
+    /// The broker may store that one in the new topic; the next commit, which is lower, replaces it.
+    mutating func replaced(_ partition: TopicPartition) {
+        self.stored[partition] = nil
+        self.limits[partition] = 0
+        for index in self.waiting.indices
+        where self.waiting[index].offsets.contains(where: { $0.topicPartition == partition }) {
+            self.waiting[index].offsets.removeAll { $0.topicPartition == partition }
+            self.waiting[index].refused.append(partition)
+        }
+        if self.underWay?.sent.contains(where: { $0.topicPartition == partition }) == true {
+            self.underWay?.sent.removeAll { $0.topicPartition == partition }
+            self.underWay?.refused.append(partition)
+        }
+    }
+
+    /// Everything below this offset was handed over, or is no record.
+    mutating func delivered(_ partition: TopicPartition, upTo offset: Int64) {
+        guard let limit = self.limits[partition] else { return }
+        self.limits[partition] = max(limit, offset)
     }
 
     /// Everything that still waits, for the end.

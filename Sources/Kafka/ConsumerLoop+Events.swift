@@ -17,6 +17,7 @@ extension ConsumerLoop {
             self.report(self.trouble.groupFailed(error))
         } else {
             self.trouble.suspected(error, now: self.now)
+            self.check.suspected(now: self.now)
         }
     }
 
@@ -24,6 +25,7 @@ extension ConsumerLoop {
 
     private func rebalanced(_ event: borrowing RDKafkaEvent) {
         let partitions = event.partitions.map(\.partition)
+        self.forgetPending()
         switch event.code {
         case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
             switch self.machine.assignmentReceived(partitions) {
@@ -60,51 +62,6 @@ extension ConsumerLoop {
         }
     }
 
-    /// The committed offsets are known, so fetching can begin.
-    func assign(_ partitions: [AssignedPartition]) {
-        guard self.machine.committedFetched(partitions.map(\.topicPartition)), let client = unsafe self.client?.pointer
-        else {
-            return
-        }
-        self.report(self.trouble.groupWorked())
-        let list = RDKafkaPartitionList(capacity: partitions.count)
-        for partition in partitions {
-            // Never librdkafka's own default, the end: that loses what arrives in a new partition before it is discovered.
-            list.add(partition.topicPartition, offset: partition.committedOffset ?? Int64(RD_KAFKA_OFFSET_BEGINNING))
-            self.commits.started(partition)
-        }
-        self.consumer.delegate.partitionsAssigned(partitions)
-        self.forward(partitions.map(\.topicPartition))
-        if self.isCooperative {
-            unsafe self.check(rd_kafka_incremental_assign(client, list.pointer))
-        } else {
-            self.check(unsafe rd_kafka_assign(client, list.pointer))
-        }
-    }
-
-    private func unassign(_ partitions: [TopicPartition]) {
-        guard let client = unsafe self.client?.pointer else { return }
-        self.unassigned(partitions)
-        if self.isCooperative {
-            unsafe self.check(rd_kafka_incremental_unassign(client, RDKafkaPartitionList(partitions).pointer))
-        } else {
-            self.check(unsafe rd_kafka_assign(client, nil))
-        }
-    }
-
-    private var isCooperative: Bool {
-        guard let client = unsafe self.client?.pointer else { return false }
-        return unsafe String(cString: rd_kafka_rebalance_protocol(client)) == "COOPERATIVE"
-    }
-
-    private func check(_ error: rd_kafka_resp_err_t) {
-        if error != RD_KAFKA_RESP_ERR_NO_ERROR { self.report(self.trouble.groupFailed(KafkaError(error))) }
-    }
-
-    private func check(_ error: OpaquePointer?) {
-        if let error = unsafe error { self.report(self.trouble.groupFailed(unsafe KafkaError(consuming: error))) }
-    }
-
     func perform(_ action: KafkaConsumer.StateMachine.DrainAction) {
         switch action {
         case .wait: break
@@ -139,7 +96,7 @@ extension ConsumerLoop {
         let shrunk = self.commits.nextOffsets.filter { commit in
             guard self.machine.isCommitted(commit.topicPartition),
                 let seen = self.client?.highWatermark(of: commit.topicPartition), seen < commit.offset,
-                let end = self.client?.end(of: commit.topicPartition, timeout: .milliseconds(500))
+                let end = self.client?.range(of: commit.topicPartition, timeout: .milliseconds(500))?.upperBound
             else { return false }
             return end < commit.offset
         }
@@ -150,15 +107,17 @@ extension ConsumerLoop {
         guard let client = unsafe self.client?.pointer, let queue = unsafe self.queuePointer else { return }
         let list = RDKafkaPartitionList(capacity: offsets.count)
         for commit in offsets {
-            assert(commit.metadata.allSatisfy { $0 < 0x80 }, "commit metadata must be ASCII")
-            guard commit.metadata.count <= OffsetCommit.maxMetadataBytes else {
-                let error = KafkaError(
-                    RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE,
-                    "\(commit.topicPartition): \(commit.metadata.count) bytes of metadata, 4096 at most"
+            do throws(KafkaError) {
+                let known = self.check.metadata(of: commit.topicPartition)
+                let metadata = CommitMetadata(
+                    map: commit.map,
+                    fingerprint: known.fingerprint,
+                    topicID: known.topicID
                 )
+                list.add(commit.topicPartition, offset: commit.offset, metadata: try metadata.encoded())
+            } catch {
                 return self.settle(ticket, error: error, failed: Set(offsets.map(\.topicPartition)))
             }
-            list.add(commit.topicPartition, offset: commit.offset, metadata: commit.metadata)
         }
         let error = unsafe rd_kafka_commit_queue(
             client,
@@ -230,9 +189,16 @@ extension ConsumerLoop {
             )
         }
         guard error.isOneOf(RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) else {
+            self.check.suspected(now: self.now)
             if error.number < 0 { return self.failed(error) }
             return self.report(self.trouble.fetchFailed(partition, error))
         }
+        guard self.machine.isDelivered(partition) else { return }
+        // Another topic of that name, perhaps: that one is read from its beginning.
+        if !self.check.positionLost(partition, error, now: self.now) { self.positionLost(partition, error) }
+    }
+
+    func positionLost(_ partition: TopicPartition, _ error: KafkaError) {
         guard self.machine.isDelivered(partition) else { return }
         self.vanished([partition])
         self.fail(

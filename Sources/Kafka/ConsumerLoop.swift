@@ -16,11 +16,16 @@ final class ConsumerLoop {
     var completions: [UInt: KafkaConsumer.CommitCompletion] = [:]
     var lease: ConsumerLease
     var trouble: ConsumerTrouble
+    var check: FingerprintCheck
+    /// An assignment whose start is known, but not whether its topics still are the same.
+    var pending: [AssignedPartition]?
+    /// Replaced, and not fetched any more: nothing of the old topic counts when they are assigned again.
+    var startingOver: Set<TopicPartition> = []
     var now = BootTime.now
     /// nil: intake is stopped for good.
     private var intakeIsOpen: Bool? = true
     var hasFailed = false
-    private var nextCommittedFetch = BootTime.now
+    var nextCommittedFetch = BootTime.now
     private var nextWatermarks = BootTime.now
     private var nextProof = BootTime.now
     private var closeDeadline: BootTime?
@@ -30,13 +35,15 @@ final class ConsumerLoop {
     private var queue: RDKafkaQueue?
     var queuePointer: OpaquePointer? { unsafe self.queue?.pointer }
     private var dataQueue: RDKafkaQueue?
-    private var batch: RecordBatch
+    var dataQueuePointer: OpaquePointer? { unsafe self.dataQueue?.pointer }
+    var batch: RecordBatch
 
     init(of consumer: KafkaConsumer, client: consuming RDKafkaHandle) {
         self.consumer = consumer
         self.machine = KafkaConsumer.StateMachine(revocationDeadline: consumer.configuration.revocationDeadline)
         self.lease = ConsumerLease(session: consumer.session, now: self.now)
         self.trouble = ConsumerTrouble(topics: consumer.configuration.topics, now: self.now)
+        self.check = FingerprintCheck(interval: consumer.configuration.fingerprintInterval, now: self.now)
         self.batch = RecordBatch(capacity: max(1, consumer.configuration.maxBatch))
         unsafe rd_kafka_poll_set_consumer(client.pointer)
         if let queue = unsafe rd_kafka_queue_get_consumer(client.pointer) {
@@ -52,6 +59,7 @@ final class ConsumerLoop {
     }
 
     func run() {
+        self.consumer.startProbe()
         self.subscribe()
         while !self.isOver {
             self.consumer.waker.wait(self.timeToWait)
@@ -78,7 +86,10 @@ final class ConsumerLoop {
         self.consumer.publish(lease: self.lease, tick: self.now)
         if self.lease.isBroken { self.proveLease() }
         self.perform(self.machine.clockTicked(self.now))
-        if case .assigning(let partitions) = self.machine.phase, self.now >= self.nextCommittedFetch {
+        self.checkTopics()
+        if case .assigning(let partitions) = self.machine.phase, self.pending == nil,
+            self.now >= self.nextCommittedFetch
+        {
             self.fetchCommitted(partitions)
         }
         if self.now >= self.nextWatermarks {
@@ -144,6 +155,7 @@ final class ConsumerLoop {
                 self.completions[self.commits.asked(offsets)] = completion
                 self.sendCommits()
             case .ping(let answer): answer()
+            case .probed(let number, let readings): self.probed(number, readings)
             case .close: self.closeAsked()
             }
         }
@@ -169,7 +181,7 @@ final class ConsumerLoop {
     private func leaveGroup() {
         guard let client = unsafe self.client?.pointer, let queue = unsafe self.queue?.pointer else { return }
         // A drain that was under way, or an assignment that was not taken, would hold the close up.
-        if !self.machine.partitions.isEmpty { unsafe _ = rd_kafka_assign(client, nil) }
+        if !self.machine.partitions.isEmpty || self.pending != nil { unsafe _ = rd_kafka_assign(client, nil) }
         if let error = unsafe rd_kafka_consumer_close_queue(client, queue) { unsafe rd_kafka_error_destroy(error) }
     }
 
@@ -186,10 +198,14 @@ final class ConsumerLoop {
             self.completions.removeValue(forKey: ticket)?(.failure(KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
         }
         self.consumer.publish(watermarks: [:])
+        let deadline = BootTime.now.advanced(by: self.consumer.configuration.closeDeadline)
+        self.consumer.probe.close()
         self.dataQueue = nil
         self.queue = nil
-        guard let client = self.client.take() else { return self.consumer.closed() }
-        client.destroy(wake: self.consumer.waker, within: self.consumer.configuration.closeDeadline)
+        if let client = self.client.take() {
+            client.destroy(wake: self.consumer.waker, within: self.consumer.configuration.closeDeadline)
+        }
+        self.consumer.probe.waitUntilGone(deadline)
         self.consumer.closed()
     }
 
@@ -214,6 +230,7 @@ final class ConsumerLoop {
         guard count > 0 else { return false }
         let (records, news) = self.batch.drain { self.machine.isDelivered($0) }
         self.restarted(news.restarted)
+        self.fingerprint(records, news)
         for (partition, offset) in news.firsts {
             self.commits.firstRecord(partition, offset: offset)
             self.report(self.trouble.fetched(partition))
@@ -227,83 +244,10 @@ final class ConsumerLoop {
         return true
     }
 
-    /// librdkafka went back by itself, as `auto.offset.reset` says, and tells nobody: the topic was created anew, or lost its end.
-    ///
-    /// For the receiver it is another partition of the same name.
-    private func restarted(_ partitions: [TopicPartition: Int64]) {
-        for (partition, offset) in partitions {
-            self.commits.ended([partition])
-            self.consumer.delegate.partitionsLost([partition])
-            self.consumer.delegate.partitionsAssigned(
-                [AssignedPartition(topicPartition: partition, committedOffset: offset)]
-            )
-        }
-    }
-
     func fail(_ error: KafkaError) {
         guard !self.hasFailed, !self.machine.isLeaving else { return }
         self.hasFailed = true
         self.intakeIsOpen = nil
         self.consumer.delegate.consumerFailed(error)
-    }
-
-    // MARK: Partitions
-
-    private func subscribe() {
-        guard let client = unsafe self.client?.pointer else { return }
-        let topics = RDKafkaPartitionList(
-            self.consumer.configuration.topics.map { TopicPartition(topic: $0, partition: -1) }
-        )
-        let error = unsafe rd_kafka_subscribe(client, topics.pointer)
-        if error != RD_KAFKA_RESP_ERR_NO_ERROR {
-            self.fail(KafkaError(error, "cannot subscribe: \(KafkaError(error))"))
-        }
-    }
-
-    /// Their fetches go to the data queue from the first record on: forwarding is kept when the partition is assigned.
-    func forward(_ partitions: [TopicPartition]) {
-        guard let client = unsafe self.client?.pointer, let dataQueue = unsafe self.dataQueue?.pointer else { return }
-        for partition in partitions {
-            guard let queue = unsafe rd_kafka_queue_get_partition(client, partition.topic, partition.partition) else {
-                continue
-            }
-            unsafe rd_kafka_queue_forward(queue, dataQueue)
-            unsafe rd_kafka_queue_destroy(queue)
-        }
-        self.batch.topicsChanged()
-    }
-
-    func unassigned(_ partitions: [TopicPartition]) {
-        self.commits.ended(partitions)
-        self.batch.topicsChanged()
-    }
-
-    func committedFetchFailed() { self.nextCommittedFetch = BootTime.now.advanced(by: .milliseconds(500)) }
-
-    /// What the broker holds for the group.
-    private func fetchCommitted(_ partitions: [TopicPartition]) {
-        guard let client = unsafe self.client?.pointer else { return }
-        let list = RDKafkaPartitionList(partitions)
-        let error = unsafe rd_kafka_committed(client, list.pointer, 2_000)
-        let elements = list.elements()
-        let failed = elements.first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }
-        guard error == RD_KAFKA_RESP_ERR_NO_ERROR, failed == nil else {
-            let code = error == RD_KAFKA_RESP_ERR_NO_ERROR ? failed?.error ?? error : error
-            self.committedFetchFailed()
-            return self.report(
-                self.trouble.groupFailed(
-                    KafkaError(code, "cannot read the committed offsets: \(KafkaError(code).message)")
-                )
-            )
-        }
-        self.assign(
-            elements.map {
-                AssignedPartition(
-                    topicPartition: $0.partition,
-                    committedOffset: $0.offset >= 0 ? $0.offset : nil,
-                    committedMetadata: $0.offset >= 0 ? $0.metadata : []
-                )
-            }
-        )
     }
 }

@@ -14,6 +14,7 @@ package final class KafkaConsumer: Sendable {
         case finishRevocation
         case commit([OffsetCommit], CommitCompletion)
         case ping(@Sendable () -> Void)
+        case probed(UInt, [TopicPartition: FingerprintCheck.Reading])
         case close
     }
 
@@ -31,6 +32,7 @@ package final class KafkaConsumer: Sendable {
     /// `session.timeout.ms`, as librdkafka has it.
     let session: Duration
     let waker: Waker
+    let probe: TopicProbe
     private let inbox: Mutex<Inbox>
     private let watermarks = Mutex<[TopicPartition: Int64]>([:])
     private let lastTick = Atomic<Int64>(BootTime.now.nanoseconds)
@@ -61,6 +63,7 @@ package final class KafkaConsumer: Sendable {
         self.delegate = delegate
         self.session = .milliseconds(session)
         self.waker = try Waker()
+        self.probe = try TopicProbe(configuration: configuration)
         self.inbox = Mutex(Inbox(client: try settings.makeHandle(RD_KAFKA_CONSUMER)))
     }
 
@@ -151,6 +154,9 @@ package final class KafkaConsumer: Sendable {
 
     // MARK: What the thread uses.
 
+    /// Its answers come as commands.
+    func startProbe() { self.probe.start { [self] in self.send(.probed($0, $1)) } }
+
     func takeCommands() -> [Command] { self.inbox.withLock { inbox in exchange(&inbox.commands, with: []) } }
 
     /// The broken lease must be seen before the tick that would hide it.
@@ -171,7 +177,7 @@ package final class KafkaConsumer: Sendable {
             switch command {
             case .commit(_, let completion): completion(.failure(KafkaError(RD_KAFKA_RESP_ERR__DESTROY)))
             case .ping(let answer): answer()
-            case .resumeIntake, .stopIntake, .finishRevocation, .close: break
+            case .resumeIntake, .stopIntake, .finishRevocation, .probed, .close: break
             }
         }
         for closer in closers { closer.resume() }

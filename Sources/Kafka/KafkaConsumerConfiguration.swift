@@ -9,6 +9,8 @@ package struct KafkaConsumerConfiguration: Sendable {
     package var maxBatch = 500
     /// Longest time `close` waits for commits and for leaving the group.
     package var closeDeadline: Duration = .seconds(2)
+    /// How often a record that was taken is read again, to see whether the topic still is the one that was read.
+    package var fingerprintInterval: Duration
     /// nil: librdkafka's log is dropped.
     package var log: KafkaLog?
 
@@ -20,6 +22,7 @@ package struct KafkaConsumerConfiguration: Sendable {
         revocationDeadline: Duration = .seconds(10),
         maxBatch: Int = 500,
         closeDeadline: Duration = .seconds(2),
+        fingerprintInterval: Duration = .seconds(10),
         log: KafkaLog? = nil
     ) {
         self.brokers = brokers
@@ -29,6 +32,7 @@ package struct KafkaConsumerConfiguration: Sendable {
         self.revocationDeadline = revocationDeadline
         self.maxBatch = maxBatch
         self.closeDeadline = closeDeadline
+        self.fingerprintInterval = fingerprintInterval
         self.log = log
     }
 }

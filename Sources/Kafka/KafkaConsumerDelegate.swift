@@ -2,7 +2,7 @@
 ///
 /// All calls come from the consumer's thread; they must not block.
 package protocol KafkaConsumerDelegate: AnyObject, Sendable {
-    /// New partitions (none for a member that is too many), with the committed offset (nil: none, starts at the beginning) and its metadata. Fetching begins after this returns.
+    /// New partitions (none for a member that is too many), with the committed offset (nil: none, starts at the beginning) and its map. Fetching begins after this returns.
     func partitionsAssigned(_ partitions: [AssignedPartition])
     /// A batch of records, in order per partition. Returns false when intake should stop until `resumeIntake`.
     func recordsReceived(_ records: [KafkaRecord]) -> Bool
@@ -16,6 +16,10 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     func partitionsLost(_ partitions: [TopicPartition])
     /// Connection trouble, unknown topic, authorization: for logs, `/status`, readiness. nil: all is well again.
     func consumerProblemChanged(_ problem: KafkaError?)
+    /// The topic was deleted and made again under its name: these are read from the beginning.
+    ///
+    /// What was read of the topic that is gone was told as lost before; what was read of the new one comes again.
+    func topicReplaced(_ partitions: [TopicPartition])
     /// The consumer can't go on (fatal error, out-of-range stop): the worker must end with this.
     func consumerFailed(_ error: KafkaError)
 }
@@ -23,18 +27,29 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
 extension KafkaConsumerDelegate {
     /// For those that commit nothing.
     package func endsReached(_ ends: [TopicPartition: Int64]) {}
+    /// For those that count nothing.
+    package func topicReplaced(_ partitions: [TopicPartition]) {}
 }
 
 /// A partition that became ours, and where it starts.
 package struct AssignedPartition: Sendable, Hashable {
     package var topicPartition: TopicPartition
     package var committedOffset: Int64?
-    package var committedMetadata: [UInt8]
+    /// The completion map that was committed with the offset; empty where there was none.
+    package var committedMap: [UInt8]
+    /// What was committed with the offset is damaged, or not ours: it was ignored.
+    package var foreignMetadata: Bool
 
-    package init(topicPartition: TopicPartition, committedOffset: Int64?, committedMetadata: [UInt8] = []) {
+    package init(
+        topicPartition: TopicPartition,
+        committedOffset: Int64?,
+        committedMap: [UInt8] = [],
+        foreignMetadata: Bool = false
+    ) {
         self.topicPartition = topicPartition
         self.committedOffset = committedOffset
-        self.committedMetadata = committedMetadata
+        self.committedMap = committedMap
+        self.foreignMetadata = foreignMetadata
     }
 }
 
@@ -43,15 +58,17 @@ package struct OffsetCommit: Sendable, Hashable {
     package var topicPartition: TopicPartition
     /// The next offset to be read: last done plus one, computed in the ledger only.
     package var offset: Int64
-    /// ASCII, 4,096 bytes at most.
-    package var metadata: [UInt8]
+    /// The completion map: printable ASCII, `maxMapBytes` at most; what else is committed is the consumer's.
+    package var map: [UInt8]
 
-    package init(topicPartition: TopicPartition, offset: Int64, metadata: [UInt8] = []) {
+    package init(topicPartition: TopicPartition, offset: Int64, map: [UInt8] = []) {
         self.topicPartition = topicPartition
         self.offset = offset
-        self.metadata = metadata
+        self.map = map
     }
 
+    /// What brokers take as they come (`offset.metadata.max.bytes`).
+    ///
     /// More is refused here: above 32,767 bytes librdkafka 2.0.2 moves the offset, stores an empty text and says `NO_ERROR`.
     package static let maxMetadataBytes = 4_096
 

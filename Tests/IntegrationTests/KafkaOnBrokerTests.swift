@@ -76,7 +76,7 @@ struct KafkaOnBrokerTests {
         try await broker.wait("the revoke") { !first.revoked.withLock { $0.isEmpty } }
         // Still a member: this commit counts, and nobody else starts before it.
         let commits = first.revoked.withLock { $0 }.map {
-            OffsetCommit(topicPartition: $0, offset: 0, metadata: [0x6D])
+            OffsetCommit(topicPartition: $0, offset: 0, map: [0x6D])
         }
         let answer = await withCheckedContinuation { continuation in
             one.commit(commits) { continuation.resume(returning: $0) }
@@ -86,7 +86,7 @@ struct KafkaOnBrokerTests {
         one.finishRevocation()
         try await broker.wait("one partition each") { !second.assigned.withLock { $0.isEmpty } }
         let taken = second.assigned.withLock { $0 }
-        #expect(taken.count == 1 && taken[0].committedOffset == 0 && taken[0].committedMetadata == [0x6D])
+        #expect(taken.count == 1 && taken[0].committedOffset == 0 && taken[0].committedMap == [0x6D])
         await two.close()
         await one.close()
     }

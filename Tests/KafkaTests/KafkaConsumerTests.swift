@@ -56,7 +56,7 @@ struct KafkaConsumerTests {
         let one = TopicPartition(topic: "logins", partition: 1)
         let metadata = Array("map:1".utf8)
         let answer = await consumer.commit([
-            OffsetCommit(topicPartition: zero, offset: 7, metadata: metadata),
+            OffsetCommit(topicPartition: zero, offset: 7, map: metadata),
             OffsetCommit(topicPartition: one, offset: 20),
         ])
         #expect((try? answer.get()) != nil)
@@ -68,14 +68,14 @@ struct KafkaConsumerTests {
             return
         }
         #expect(error.partitions == [foreign])
-        let large = OffsetCommit(topicPartition: zero, offset: 8, metadata: Array(repeating: 0x61, count: 4_097))
+        let large = OffsetCommit(topicPartition: zero, offset: 8, map: Array(repeating: 0x61, count: 3_969))
         #expect((try? (await consumer.commit([large])).get()) == nil)
         await consumer.close()
         let second = RecordingMember()
         let next = try second.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
         let history = await second.until { $0.records.count == 13 }
         #expect(history.assigned.first { $0.topicPartition == zero }?.committedOffset == 7)
-        #expect(history.assigned.first { $0.topicPartition == zero }?.committedMetadata == metadata)
+        #expect(history.assigned.first { $0.topicPartition == zero }?.committedMap == metadata)
         #expect(history.records.map(\.offset) == Array(7..<20))
         await next.close()
         #expect((try? (await next.commit([OffsetCommit(topicPartition: zero, offset: 9)])).get()) == nil)

@@ -145,7 +145,7 @@ extension RDKafkaHandle {
     }
 
     /// Sends an admin request and waits for its answer.
-    private func ask(
+    func ask(
         _ operation: rd_kafka_admin_op_t,
         until deadline: BootTime,
         _ request: (OpaquePointer?, OpaquePointer) -> Void

@@ -94,10 +94,10 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         return try unsafe body(metadata.pointee)
     }
 
-    /// Asks the broker where a partition ends; nil when it does not answer.
+    /// Asks the broker where a partition begins and ends; nil when it does not answer.
     ///
     /// Blocks.
-    func end(of partition: TopicPartition, timeout: Duration) -> Int64? {
+    func range(of partition: TopicPartition, timeout: Duration) -> Range<Int64>? {
         var low: Int64 = 0
         var high: Int64 = 0
         let error = unsafe rd_kafka_query_watermark_offsets(
@@ -108,7 +108,19 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
             &high,
             timeout.wholeMilliseconds
         )
-        return error == RD_KAFKA_RESP_ERR_NO_ERROR ? high : nil
+        return error == RD_KAFKA_RESP_ERR_NO_ERROR && low <= high ? low..<high : nil
+    }
+
+    /// Goes on with the partition's first record; whatever was fetched from elsewhere is dropped.
+    ///
+    /// Blocks. Returns why it cannot: the partition must be assigned and not have failed.
+    func seekToBeginning(_ partition: TopicPartition, timeout: Duration) -> KafkaError? {
+        let list = RDKafkaPartitionList(capacity: 1)
+        list.add(partition, offset: Int64(RD_KAFKA_OFFSET_BEGINNING))
+        if let error = unsafe rd_kafka_seek_partitions(self.pointer, list.pointer, timeout.wholeMilliseconds) {
+            return unsafe KafkaError(consuming: error)
+        }
+        return list.elements().first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }.map { KafkaError($0.error) }
     }
 
     /// What fetches last saw of a partition's end; nil when nothing was seen.

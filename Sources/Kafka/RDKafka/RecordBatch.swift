@@ -83,6 +83,9 @@ struct RecordBatch: ~Copyable {
         self.positions = [:]
     }
 
+    /// The partition is read from somewhere else.
+    mutating func positionChanged(_ partition: TopicPartition) { self.positions[partition] = nil }
+
     private mutating func name(of message: RDKafkaMessage) -> String {
         if let name = self.topics[message.topicIdentity] { return name }
         let name = message.topic
