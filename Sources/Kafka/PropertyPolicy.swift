@@ -46,6 +46,8 @@ struct PropertyPolicy: Sendable {
                 "auto.offset.reset": "error",
                 "enable.partition.eof": "true",
                 "fetch.wait.max.ms": "100",
+                // New partitions are found by it, and what lies in them waits until then.
+                "topic.metadata.refresh.interval.ms": "10000",
                 "heartbeat.interval.ms": "1000",
                 "partition.assignment.strategy": "range",
             ]) { $1 }

@@ -168,6 +168,23 @@ struct SameTopicTests {
         await feed.close()
     }
 
+    /// What lies in them waits until then: a topic's metadata are asked for every 10 s.
+    @Test func newPartitionsAreFoundAndReadFromTheirBeginning() async throws {
+        let broker = try KafkaBroker()
+        try await self.makeTopic(broker)
+        let member = ReadingMember()
+        let consumer = try member.join(broker.bootstrapServers, topic: self.topic, interval: .seconds(10))
+        try await broker.wait("an assignment") { !member.state.withLock { $0.assigned.isEmpty } }
+        try TopicSurgery(broker.bootstrapServers).extend(self.topic, to: 2)
+        let start = ContinuousClock.now
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: broker.bootstrapServers))
+        _ = try await producer.produce(KafkaMessage(topic: self.topic, partition: 1, key: nil, value: Array("7".utf8)))
+        try await broker.wait("the login") { member.state.withLock { $0.values.contains(7) } }
+        #expect(ContinuousClock.now - start < .seconds(20))
+        await producer.close()
+        await consumer.close()
+    }
+
     private func wait(
         _ broker: KafkaBroker,
         for written: Set<Int>,

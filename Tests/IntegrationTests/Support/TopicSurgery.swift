@@ -29,6 +29,13 @@ final class TopicSurgery {
         try self.ask { rd_kafka_CreateTopics(self.client, &created, 1, nil, $0) }
     }
 
+    /// Adds partitions to a topic.
+    func extend(_ topic: String, to count: Int) throws {
+        var request = rd_kafka_NewPartitions_new(topic, count, nil, 0)
+        defer { rd_kafka_NewPartitions_destroy(request) }
+        try self.ask { rd_kafka_CreatePartitions(self.client, &request, 1, nil, $0) }
+    }
+
     /// Removes what lies below an offset, as retention does.
     func removeRecords(of topic: String, below offset: Int64) throws {
         let list = rd_kafka_topic_partition_list_new(1)
