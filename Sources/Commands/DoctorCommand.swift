@@ -11,13 +11,13 @@ enum DoctorCommand: Command {
     static let example = "afterlogin doctor --config afterlogin.yaml"
     static let options = CommandOption.configuration + [.value("format", "FORMAT", "text or json")]
 
-    private enum Verdict: String {
+    enum Verdict: String {
         case fine = "ok"
         case warning
         case problem
     }
 
-    private struct Line {
+    struct Line {
         var verdict: Verdict
         var what: String
         var finding: String
@@ -30,6 +30,7 @@ enum DoctorCommand: Command {
         var lines = [
             Line(verdict: .fine, what: "configuration", finding: setup.file ?? "no file; environment and flags only")
         ]
+        lines.append(DoctorDescriptors.line(setup.configuration))
         lines += await self.kafka(setup, quiet)
         lines += try await self.egress(setup)
         lines.append(await self.rules(setup, rules, quiet))
@@ -139,34 +140,8 @@ enum DoctorCommand: Command {
                 )
             )
         }
-        for host in setup.configuration.egress.allow {
-            guard !host.hasPrefix("*.") else {
-                lines.append(Line(verdict: .fine, what: "host \(host)", finding: "a wildcard; nothing to try"))
-                continue
-            }
-            let (verdict, finding) = await self.look(at: host, egress)
-            lines.append(Line(verdict: verdict, what: "host \(host)", finding: finding))
-        }
         await egress.shutdown()
-        return lines
-    }
-
-    private static func look(at host: String, _ egress: WorkerEgress) async -> (verdict: Verdict, finding: String) {
-        func ask(_ scheme: String) async -> EgressReply {
-            var request = HTTPRequest("HEAD", "\(scheme)://\(host)/")
-            request.timeout = .seconds(5)
-            return await egress.send(EgressCall(rule: "doctor", request: request, deadline: .now + .seconds(6)))
-        }
-        switch await ask("https") {
-        case .response(let response, _): return (.fine, "answers (\(response.status))")
-        case .away(let destination): return (.problem, "\(destination) is away")
-        case .failed(let failure, _):
-            // Inside of a network many speak no TLS.
-            if failure.kind == .tls, case .response(let response, _) = await ask("http") {
-                return (.fine, "answers without TLS (\(response.status))")
-            }
-            return (.problem, "\(failure.message); check the name, the network, egress.ca_file")
-        }
+        return lines + (try await DoctorHosts(setup: setup).lines())
     }
 
     private static func rules(_ setup: Setup, _ rules: [any Rule], _ log: Log) async -> Line {

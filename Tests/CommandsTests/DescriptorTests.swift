@@ -1,3 +1,4 @@
+import Afterlogin
 import Testing
 import Threads
 
@@ -23,6 +24,13 @@ struct DescriptorTests {
     @Test func aProcessThatMayOpenTooLittleDoesNotStart() {
         #expect(throws: CommandFailure.self) { try CommandFailure.requireDescriptors(limit: DescriptorPlan.least - 1) }
         #expect(throws: Never.self) { try CommandFailure.requireDescriptors(limit: DescriptorPlan.least) }
+    }
+
+    @Test func doctorSaysWhatTheLimitIsEnoughFor() {
+        #expect(DoctorDescriptors.line(Configuration(), limit: 64).verdict == .problem)
+        let few = DoctorDescriptors.line(Configuration(), limit: 256)
+        #expect(few.verdict == .warning && few.finding.contains("ulimit -Hn"), "\(few.finding)")
+        #expect(DoctorDescriptors.line(Configuration(), limit: 20_000).verdict == .fine)
     }
 
     @Test func theSoftLimitIsRaisedToTheHardOne() {

@@ -302,6 +302,10 @@ struct CommandTests {
         #expect(good.lines["token endpoint"]?.hasPrefix("ok: ") == true, "\(good.lines)")
         #expect(good.lines["host \(host)"]?.hasPrefix("ok: ") == true, "\(good.lines)")
         #expect(good.lines["host \(sandbox.control)"]?.hasPrefix("ok: answers without TLS") == true, "\(good.lines)")
+        #expect(good.lines["open files"]?.contains("calls at a time") == true, "\(good.lines)")
+        let named = good.lines["host api.example"]
+        #expect(named?.hasPrefix("warning: ") == true, "\(good.lines)")
+        #expect(named?.contains("not in egress.allow") == true, "\(good.lines)")
         #expect(good.lines["rules"] == "ok: 2 in order")
         #expect(good.lines["Node"]?.hasPrefix("ok: v") == true && good.lines["confinement"] != nil)
         let bad = try doctor("kafka.brokers=127.0.0.1:1", "tenant.client_secret=wrong", "rules.host.node=/no/such/node")
