@@ -85,6 +85,7 @@ extension HostLoop {
         host.nodeVersion = reply.nodeVersion
         host.measure()
         host.loadedBytes = host.residentBytes
+        self.nextLook = self.now
         self.delegate.hostStarted(self.status(of: host))
         if case .successor(let index) = host.role { self.succeed(host, in: index) }
         self.starter.take()?.resume(returning: .success(reply))

@@ -73,6 +73,7 @@ extension HostLoop {
 
     func remove(_ host: Host) {
         self.hosts.removeAll { $0 === host }
+        self.nextLook = self.now
         self.taints.hostGone(host.number)
         if self.taints.isEmpty { self.mailbox.noneIsTainted() }
         switch host.role {

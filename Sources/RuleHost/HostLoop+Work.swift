@@ -13,12 +13,20 @@ extension HostLoop {
     func assign() {
         self.assignGroup()
         guard !self.pending.isEmpty else { return }
+        let ready = self.hosts.filter { host in
+            guard host.phase == .ready else { return false }
+            return switch host.role {
+            case .regular, .spare: true
+            case .successor, .quarantine, .retiring: false
+            }
+        }
+        let regular = ready.filter { $0.role != .spare }
         var left = self.configuration.evaluations - self.hosts.reduce(0) { $0 + $1.jobs.count }
         var waiting: [HostJob] = []
         var index = 0
         placing: while index < self.pending.count, left > 0 {
             let job = self.pending[index]
-            switch self.choose(for: job) {
+            switch self.choose(for: job, ready, regular.isEmpty ? ready : regular) {
             case .host(let host):
                 self.begin(job, on: host, alone: false)
                 left -= 1
@@ -41,27 +49,18 @@ extension HostLoop {
         for job in group { self.begin(job, on: host, alone: group.count == 1) }
     }
 
-    private func choose(for job: HostJob) -> Choice {
-        var candidates = self.hosts.filter { host in
-            guard host.phase == .ready else { return false }
-            return switch host.role {
-            case .regular, .spare: true
-            case .successor, .quarantine, .retiring: false
-            }
-        }
-        let destination = job.token.destination
-        if job.avoidsTaint || destination != nil, !self.taints.isEmpty {
+    /// The spare, which only `ready` may have, is for those who need it.
+    private func choose(for job: HostJob, _ ready: [Host], _ regular: [Host]) -> Choice {
+        var candidates = regular
+        if !self.taints.isEmpty, job.avoidsTaint || job.token.destination != nil {
+            let destination = job.token.destination
             func isTainted(_ host: Host) -> Bool {
                 job.avoidsTaint && self.taints.isTainted(host.number)
                     || destination.map { self.taints.isTainted(host.number, by: $0) } == true
             }
-            let untainted = candidates.filter { !isTainted($0) }
-            if untainted.isEmpty, !candidates.isEmpty, self.freshIsOnItsWay() { return .fresh }
-            if !untainted.isEmpty { candidates = untainted }
-        } else {
-            // The spare is for those who need it.
-            let regular = candidates.filter { $0.role != .spare }
-            if !regular.isEmpty { candidates = regular }
+            let untainted = ready.filter { !isTainted($0) }
+            if untainted.isEmpty, !ready.isEmpty, self.freshIsOnItsWay() { return .fresh }
+            candidates = untainted.isEmpty ? ready : untainted
         }
         let best = candidates.min { left, right in
             let (first, second) = (self.reluctance(left), self.reluctance(right))

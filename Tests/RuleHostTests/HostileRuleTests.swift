@@ -205,7 +205,7 @@ struct HostileRuleTests {
             let others = await withTaskGroup(of: String.self) { group in
                 for client in clients { group.addTask { await hosts.evaluate(client: client).summary } }
                 for client in clients { await client.seen() }
-                let culprit = await hosts.evaluate(#"{"hostile":true}"#, deadline: .seconds(2)).summary
+                let culprit = await hosts.evaluate(#"{"hostile":true}"#, deadline: .seconds(15)).summary
                 #expect(
                     culprit.hasPrefix("error: spoilt") || culprit.hasPrefix("limit: one turn"),
                     "\(culprit)"

@@ -4,12 +4,24 @@
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { promiseHooks } = require('node:v8');
+const { reveal } = require('./intrinsics');
 
-/** @type {AsyncLocalStorage<import('./rulerun').RuleRun>} */
+/** Holds the `owner` of a run, not the run: Node puts it on promises and other objects of rules. */
 const storage = new AsyncLocalStorage();
 const getStore = storage.getStore.bind(storage);
 const run = storage.run.bind(storage);
 const exit = storage.exit.bind(storage);
+
+/** The run of the rule that the present code belongs to, or undefined. */
+function current() {
+    const owner = getStore();
+    return owner === undefined ? undefined : reveal(owner);
+}
+
+/** `within(run, function, ...arguments)`: calls a function as part of a rule's run. */
+function within(ruleRun, task, ...parameters) {
+    return run(ruleRun.owner, task, ...parameters);
+}
 
 /** A task that runs, and throws, on behalf of whoever made it. */
 function tracked(task) {
@@ -19,7 +31,7 @@ function tracked(task) {
         try {
             run(owner, task);
         } catch (error) {
-            owner.threw(error);
+            reveal(owner)?.threw(error);
         }
     };
 }
@@ -42,7 +54,7 @@ function watchPromises(found) {
         const present = getStore();
         if (present === undefined || present === owner) return;
         isHooking = true;
-        found(present, parent, owner);
+        found(reveal(present), parent, reveal(owner));
         isHooking = false;
     });
 }
@@ -50,10 +62,8 @@ function watchPromises(found) {
 module.exports = {
     tracked,
     watchPromises,
-    /** The run of the rule that the present code belongs to, or undefined. */
-    current: getStore,
-    /** `within(run, function, ...arguments)`: calls a function as part of a rule's run. */
-    within: run,
+    current,
+    within,
     /** `outside(function, ...arguments)`: calls a function as part of no rule's run. */
     outside: exit,
     /** On promises of a package: whose rejection it is, where that is told later. */

@@ -22,7 +22,7 @@ function collect(run, kind, patch) {
     if (run.writes === null) run.writes = new MetadataWrites();
     const written = run.writes.write(kind, patch);
     const field = fields[kind];
-    const merged = { ...user[field], ...written };
+    const merged = { ...user?.[field], ...written };
     for (const key of Object.keys(merged)) if (merged[key] === null) delete merged[key];
     return { ...user, [field]: merged };
 }
@@ -49,14 +49,14 @@ async function patchOther(baseUrl, userId, kind, patch, accessToken) {
 function write(baseUrl, kind, userId, patch) {
     const name = kind === 'user' ? 'updateUserMetadata' : 'updateAppMetadata';
     const run = current();
-    if (run === undefined || run.evaluation.isOver) {
+    if (run === undefined || (run.evaluation.isOver && !run.evaluation.isEnded)) {
         throw refusal(`auth0.users.${name} was called after the rule was over: nothing was written`);
     }
     const { evaluation } = run;
     if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
         throw refusal(`auth0.users.${name} needs an object`);
     }
-    if (typeof userId === 'string' && (userId === evaluation.userId || userId === evaluation.user.user_id)) {
+    if (typeof userId === 'string' && (userId === evaluation.userId || userId === evaluation.user?.user_id)) {
         return collect(run, kind, patch);
     }
     if (typeof userId === 'string' && userId !== '' && evaluation.accessToken !== undefined) {

@@ -14,7 +14,7 @@ const maxLineLength = 4096;
 /** Characters per second for what is printed outside of any rule: a module that is being loaded, for example. */
 const hostAllowance = 8192;
 
-/** @type {import('./frames').FrameSocket} */
+/** @type {import('./framesocket').FrameSocket} */
 let socket = null;
 const outside = { consoleLeft: hostAllowance, number: 0, isOver: false };
 let outsideSince = 0;
@@ -62,7 +62,7 @@ class Lines extends Writable {
     }
 }
 
-/** @param {import('./frames').FrameSocket} frames */
+/** @param {import('./framesocket').FrameSocket} frames */
 function install(frames) {
     socket = frames;
     const stdout = new Lines('log', 1);

@@ -2,7 +2,7 @@
 
 // One login's way through a run of neighbouring rules. It is done when no further rule starts and all are complete.
 
-const { now, parse, lastWords } = require('./intrinsics');
+const { now, parse, lastWords, hide, reveal } = require('./intrinsics');
 const { within } = require('./attribution');
 const { describe } = require('./errors');
 const {
@@ -22,11 +22,13 @@ class Evaluation {
      * @param {{from: number, to: number, timeout: number, accessToken?: string}} head
      * @param {string} userText
      * @param {string} contextText
+     * @param {Uint8Array} secret
      * @param {boolean} isAlone no other is on this host, since the last one that was may have ended it
      * @param {(evaluation: Evaluation) => void} onOver
      */
-    constructor(number, head, userText, contextText, isAlone, onOver) {
+    constructor(number, head, userText, contextText, secret, isAlone, onOver) {
         this.onOver = onOver;
+        this.secret = hide(secret);
         this.number = number;
         this.isAlone = isAlone;
         this.next = head.from;
@@ -44,6 +46,7 @@ class Evaluation {
         this.givenMultifactor = this.context.multifactor;
         this.userId = this.user.user_id;
         this.containers = addContainers(this.context);
+        /** Effects that can no longer happen, and the first rule that asked for each. @type {{name: string, rule: number}[]} */
         this.unsupported = [];
         /** @type {RuleRun[]} */
         this.runs = [];
@@ -52,7 +55,16 @@ class Evaluation {
         this.error = null;
         /** No further rule starts. */
         this.isEnding = false;
+        /** Its result is sent, or nobody wants one. */
         this.isOver = false;
+        /** The worker ended it: it goes on for as long as it likes, and nothing that it does counts. */
+        this.isEnded = false;
+        /** Nothing is told of it any more. */
+        this.isSilent = false;
+        /** Whether the time of all its rules is over, where it was ended. */
+        this.isExpired = false;
+        /** @type {import('./idleness').Idleness | null} */
+        this.idleness = null;
         this.consoleLeft = shared.consoleBytes;
         this.merged = mergeAppMetadata(this.user);
     }
@@ -60,10 +72,10 @@ class Evaluation {
     startNextRule() {
         if (this.isOver || this.isEnding) return;
         if (this.next >= this.to) {
-            this.end();
+            this.endChain();
             return;
         }
-        const run = new RuleRun(this, this.next, now());
+        const run = new RuleRun(this, this.next, now(), this.userText, this.contextText);
         this.next += 1;
         this.runs[this.runs.length] = run;
         run.mark();
@@ -106,19 +118,20 @@ class Evaluation {
         }
         this.userText = userText;
         this.contextText = contextText;
-        this.noteUnsupported('redirect', redirect, this.givenRedirect);
-        this.noteUnsupported('multifactor', multifactor, this.givenMultifactor);
+        this.noteUnsupported(run, 'redirect', redirect, this.givenRedirect);
+        this.noteUnsupported(run, 'multifactor', multifactor, this.givenMultifactor);
         this.user = nextUser;
         this.context = nextContext;
         this.containers = containers;
         run.decided();
-        if (isLast) this.end();
+        if (isLast) this.endChain();
         else turns.startNextRule(this);
     }
 
-    noteUnsupported(name, value, given) {
-        if (value === given || value === undefined || value === null || this.unsupported.includes(name)) return;
-        this.unsupported[this.unsupported.length] = name;
+    noteUnsupported(run, name, value, given) {
+        if (value === given || value === undefined || value === null) return;
+        if (this.unsupported.some((effect) => effect.name === name)) return;
+        this.unsupported[this.unsupported.length] = { name, rule: run.index };
     }
 
     ruleFailed(run, outcome, error) {
@@ -128,7 +141,7 @@ class Evaluation {
         this.error = describe(error, outcome === 'error');
         if (run.writes !== null) run.writes.seal();
         run.decided();
-        this.end();
+        this.endChain();
     }
 
     /** The host cannot go on after what this rule did: its result leaves before. */
@@ -139,7 +152,7 @@ class Evaluation {
         shared.socket.flush();
     }
 
-    end() {
+    endChain() {
         this.isEnding = true;
         this.ruleCompleted();
     }
@@ -179,28 +192,77 @@ class Evaluation {
 
     /** Sends the result. */
     finish() {
-        const { userText, contextText } = this;
-        const head = result.headOf(this);
-        const user = userText === this.givenUserText ? '' : userText;
-        const context = contextText === this.givenContextText ? '' : contextText;
+        const message = result.resultOf(this);
+        const last = this.runs[this.runs.length - 1];
+        this.leave();
         this.release();
-        if (shared.socket.sendDone(this.number, head, user, context)) return;
+        this.send(message, last.index);
+    }
+
+    send(message, lastRule) {
+        const secret = reveal(this.secret);
+        if (shared.socket.sendDone(this.number, secret, message)) return;
         // User, context and metadata are within their limits, but not all of them together.
-        shared.socket.sendDone(this.number, result.tooLargeHead(this.runs[this.runs.length - 1].index), '', '');
+        shared.socket.sendDone(this.number, secret, result.tooLarge(lastRule));
     }
 
     /** The worker does not want this evaluation any more. */
     cancel() {
-        if (!this.isOver) this.release();
+        this.isSilent = true;
+        this.leave();
+        this.release();
     }
 
-    release() {
+    /**
+     * The worker ends this evaluation, since what it asks for is away. It has the state before the first rule that is not complete.
+     * Nothing is rejected, as other logins may have promises of this one: open requests stay open, and timers run on.
+     */
+    end() {
+        const incomplete = this.firstIncomplete();
+        const message = result.endedOf(this, incomplete);
+        this.isEnded = true;
+        this.isSilent = true;
+        this.leave();
+        this.send(message, incomplete === undefined ? this.next : incomplete.index);
+    }
+
+    /** The first rule that is not complete; undefined where that has not begun. */
+    firstIncomplete() {
+        return this.runs.find((run) => !run.isComplete);
+    }
+
+    /** It is in flight no more. */
+    leave() {
         this.isOver = true;
         this.onOver(this);
+    }
+
+    /**
+     * Called with every beat once it was ended: stops timers of rules whose time is over.
+     * @returns {boolean} whether the time of all is
+     */
+    keepEnded(time) {
+        let isExpired = true;
         for (let index = 0; index < this.runs.length; index += 1) {
-            this.runs[index].stop(false);
-            this.runs[index].closeUnread();
+            const run = this.runs[index];
+            if (time - run.started < this.timeout) isExpired = false;
+            else run.stopTimers();
         }
+        if (isExpired) {
+            this.isExpired = true;
+            this.forget();
+        }
+        return isExpired;
+    }
+
+    /** Stops what is under way, and lets go of what it has. */
+    release() {
+        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].stop(false);
+        this.forget();
+    }
+
+    forget() {
+        for (let index = 0; index < this.runs.length; index += 1) this.runs[index].forget();
         // An evaluation that waited long is in the old generation, and holds what it refers to until that is collected:
         // without this, a collection of the young one copies three times as much.
         this.user = null;

@@ -2,15 +2,17 @@
 
 // Requests of rules that the worker has not answered yet. Whatever library made one, it comes through here.
 
-const { stringify, parse, die, setTimeout, PrivateMap } = require('./intrinsics');
+const { stringify, parse, die, setTimeout, reveal, PrivateMap } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { refusal } = require('./errors');
 
-/** @type {import('./frames').FrameSocket} */
+/** @type {import('./framesocket').FrameSocket} */
 let socket = null;
 let lastNumber = 0;
 let maxBodyBytes = 10 << 20;
-/** @type {Map<number, Exchange>} */
+/** Requests that were sent so far; their numbers begin again. */
+let sentCount = 0;
+/** In the order in which they were sent. @type {Map<number, Exchange>} */
 const waiting = new PrivateMap();
 const noBytes = new Uint8Array(0);
 /** Address and headers of a request, in characters. */
@@ -22,6 +24,8 @@ const latePause = 1000;
 class Exchange {
     constructor(number, run, answered, failed) {
         this.number = number;
+        /** How many were sent before it. */
+        this.place = sentCount;
         this.run = run;
         /** @type {(head: {status: number, reason: string, headers: [string, string][]}, body: Buffer) => void} */
         this.answered = answered;
@@ -61,13 +65,15 @@ const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * @param {string} method
  * @param {string} url
  * @param {[string, string][]} headers
- * @param {boolean} rejectUnauthorized
  * @param {Uint8Array | null} body
  * @returns {Exchange | Error} an error where the request cannot be made at all
  */
-function send(run, method, url, headers, rejectUnauthorized, body, answered, failed) {
+function send(run, method, url, headers, body, answered, failed) {
     if (run === undefined) return refusal('a request was made while no rule runs that it belongs to', 'ECONNRESET');
-    if (run.evaluation.isOver) {
+    const { evaluation } = run;
+    // What an evaluation that was ended asks for is away, for all that is known: nothing is rejected.
+    if (evaluation.isEnded) return new Exchange(0, run, answered, failed);
+    if (evaluation.isOver) {
         // Not at once: a rule that tries again and again would do so without a pause, and hold up all others.
         const fail = () => failed(refusal('a request was made after the rule was over', 'ECONNRESET'));
         setTimeout(fail, latePause).unref();
@@ -77,11 +83,14 @@ function send(run, method, url, headers, rejectUnauthorized, body, answered, fai
     const bytes = body === null ? noBytes : body;
     if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes`);
     const head = `{"rule":${run.index},"method":"${method}","url":${stringify(url)},"headers":${stringify(headers)}`
-        + `,"rejectUnauthorized":${rejectUnauthorized}}`;
+        + `,"remaining":${run.remaining()}}`;
     if (head.length > maxHeadLength) return refusal('the address and the headers of the request are too large');
     lastNumber = lastNumber === 0xffffffff ? 1 : lastNumber + 1;
     const exchange = new Exchange(lastNumber, run, answered, failed);
-    if (!socket.sendRequest(run.evaluation.number, lastNumber, head, bytes)) return refusal('the request is too large');
+    if (!socket.sendRequest(evaluation.number, reveal(evaluation.secret), lastNumber, head, bytes)) {
+        return refusal('the request is too large');
+    }
+    sentCount += 1;
     waiting.set(lastNumber, exchange);
     run.exchangeBegan(exchange);
     return exchange;
@@ -100,6 +109,7 @@ function answered(frame) {
     }
     waiting.delete(part.number);
     exchange.run.mark();
+    if (head.failedSo === true) exchange.run.failedSo = true;
     exchange.answered(head, frame.rest());
     exchange.ended();
 }
@@ -117,12 +127,19 @@ function failed(frame) {
     }
     waiting.delete(number);
     exchange.run.mark();
+    if (failure.failedSo === true) exchange.run.failedSo = true;
     exchange.failed(failure);
     exchange.ended();
 }
 
+/** The place of the oldest open request of an evaluation in flight; infinite where there is none. */
+function oldestPlace() {
+    for (const { place, run } of waiting.values()) if (!run.evaluation.isEnded) return place;
+    return Infinity;
+}
+
 /**
- * @param {import('./frames').FrameSocket} frames
+ * @param {import('./framesocket').FrameSocket} frames
  */
 function attach(frames) {
     socket = frames;
@@ -133,4 +150,6 @@ function configure(limits) {
     if (limits.maxBodyBytes > 0) maxBodyBytes = limits.maxBodyBytes;
 }
 
-module.exports = { attach, configure, send, answered, failed, bodyLimit: () => maxBodyBytes };
+module.exports = {
+    attach, configure, send, answered, failed, oldestPlace, bodyLimit: () => maxBodyBytes, sentCount: () => sentCount,
+};

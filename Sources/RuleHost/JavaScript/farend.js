@@ -78,12 +78,12 @@ class FarEnd {
     /** The parser read a request to its end. */
     complete(head, body) {
         const delivery = this.deliveries[this.deliveries.length - 1];
+        if (!this.target.rejectUnauthorized) delivery.run?.trustsAll();
         const exchange = exchanges.send(
             delivery.run,
             head.method,
             this.url(head),
             this.headers(head),
-            this.target.rejectUnauthorized,
             body,
             (response, bytes) => this.answered(delivery, response, bytes),
             (failure) => this.failed(delivery, failure),

@@ -8,6 +8,7 @@ const { Promise } = require('./intrinsics');
 const { current, within } = require('./attribution');
 const { networkError, refusal } = require('./errors');
 const { readRequest } = require('./fetchrequest');
+const { hostResponse } = require('./response');
 const { activities } = require('./rulework');
 const exchanges = require('./exchanges');
 
@@ -55,12 +56,12 @@ class FetchCall {
         const fragment = href.indexOf('#');
         if (fragment !== -1) href = href.slice(0, fragment);
         this.href = href;
+        if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0' && url.protocol === 'https:') this.run?.trustsAll();
         const exchange = exchanges.send(
             this.run,
             request.method,
             href,
             request.headers,
-            process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0',
             request.body,
             (head, body) => this.answered(head, body),
             (failure) => this.failed(failure instanceof Error ? failure : networkError(failure, url.hostname)),
@@ -184,8 +185,7 @@ function begin(run, request, resolve, reject) {
  */
 function fetch(input, init) {
     return new Promise((resolve, reject) => {
-        // Node's own is loaded with the first use: many rules never fetch.
-        if (HostResponse === null) HostResponse = require('./response').HostResponse;
+        if (HostResponse === null) HostResponse = hostResponse();
         const request = readRequest(input, init);
         const { protocol } = request.url;
         const isOurs = (protocol === 'https:' || protocol === 'http:') && !init?.dispatcher && !init?.integrity;

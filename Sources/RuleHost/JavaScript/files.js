@@ -3,7 +3,8 @@
 // Work with files, which Node hands to its thread pool too.
 
 const fs = require('node:fs');
-const { apply } = require('./intrinsics');
+const { apply, nextTick } = require('./intrinsics');
+const { refusal } = require('./errors');
 const { countCallback, countPromise, countSteps } = require('./counting');
 
 /** Methods of a class that take a callback or return a promise. */
@@ -29,11 +30,31 @@ function countHandles() {
     });
 }
 
+/** The worker's frames: whoever reads from it has those of other logins. */
+const frames = 3;
+
+/** Refuses to read the worker's frames, or to close their socket. */
+function keepFrames() {
+    for (const name of ['read', 'readSync', 'readv', 'readvSync', 'readFile', 'readFileSync', 'close', 'closeSync']) {
+        const original = fs[name];
+        fs[name] = function keptFrom(file, ...parameters) {
+            if (file !== frames) return apply(original, this, [file, ...parameters]);
+            const error = refusal(`descriptor ${frames} is not available to rules`, 'EBADF');
+            const callback = parameters[parameters.length - 1];
+            if (typeof callback !== 'function') throw error;
+            nextTick(callback, error);
+            return undefined;
+        };
+        for (const key of Reflect.ownKeys(original)) if (typeof key === 'symbol') fs[name][key] = original[key];
+    }
+}
+
 /** Counts the functions of `fs` that have a twin which waits, its promises, file handles and folders. */
 function install() {
     for (const name of Object.keys(fs)) {
         if (typeof fs[name] === 'function' && typeof fs[`${name}Sync`] === 'function') fs[name] = countCallback(fs[name]);
     }
+    keepFrames();
     const open = countHandles();
     for (const name of Object.keys(fs.promises)) {
         if (typeof fs.promises[name] === 'function' && name !== 'watch') fs.promises[name] = countPromise(fs.promises[name]);

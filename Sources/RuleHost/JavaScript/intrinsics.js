@@ -38,6 +38,21 @@ const PrivateMap = withOwnMethods(class PrivateMap extends Map {}, Map);
 const PrivateSet = withOwnMethods(class PrivateSet extends Set {}, Set);
 const PrivateWeakSet = withOwnMethods(class PrivateWeakSet extends WeakSet {}, WeakSet);
 
+/** Something of ours on an object of a rule: a field that rules find, and cannot look into. */
+class Hidden {
+    #value;
+
+    constructor(value) {
+        this.#value = value;
+    }
+
+    static of(hidden) {
+        return typeof hidden === 'object' && hidden !== null && #value in hidden ? hidden.#value : undefined;
+    }
+}
+delete Hidden.prototype.constructor;
+Object.freeze(Object.setPrototypeOf(Hidden.prototype, null));
+
 /** Says something on descriptor 4, whatever becomes of this process next. */
 function lastWords(text) {
     try {
@@ -51,6 +66,9 @@ module.exports = {
     PrivateMap,
     PrivateSet,
     PrivateWeakSet,
+    hide: (value) => new Hidden(value),
+    /** What is hidden, or undefined. */
+    reveal: Hidden.of,
     die,
     lastWords,
     /** Ends this process at once: to exit it would wait for the threads of its pool. */

@@ -6,7 +6,8 @@
 // at twice the limit of `load`, and `--no-deprecation --no-warnings`, since nobody reads these here.
 
 const { die, parse, stringify } = require('./intrinsics');
-const { FrameSocket, kinds } = require('./frames');
+const { kinds } = require('./frames');
+const { FrameSocket } = require('./framesocket');
 const pulse = require('./pulse');
 const turns = require('./turns');
 const exchanges = require('./exchanges');
@@ -35,8 +36,9 @@ function load(frame) {
     exchanges.configure(limits);
     pulse.watch(limits, () => {
         keepIntact(true);
-        evaluations.keepDeadlines();
+        const isNeeded = evaluations.keepDeadlines();
         poolwork.keepFree();
+        return isNeeded;
     });
     // From here on the world is that of rules.
     require('./console').install(socket);
@@ -44,12 +46,13 @@ function load(frame) {
     watchPromises((run, promise, owner) => run.waitsFor(promise, owner));
     poolwork.install(limits.turn);
     require('./files').install();
-    require('./messages').install();
+    require('./ports').install();
     require('./network').install();
     require('./fetch').install();
+    const { guard } = require('./process');
     const { Loader } = require('./loader');
     const loader = new Loader(payload);
-    require('./process').guard();
+    guard();
     const rules = loader.rules();
     if (loader.problems.length > 0) {
         socket.send(kinds.refused, 0, stringify({ problems: loader.problems }));
@@ -85,7 +88,10 @@ function handle(frame) {
         load(frame);
         break;
     case kinds.retire:
-        // A host that retires takes no new evaluations: that is the worker's to see to, until hosts can be exchanged.
+        evaluations.retire();
+        break;
+    case kinds.end:
+        evaluations.end(frame);
         break;
     default:
         die(`a frame of unknown kind ${frame.kind}`);

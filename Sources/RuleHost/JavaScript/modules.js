@@ -9,8 +9,8 @@ const { createRequire, Module, isBuiltin } = require('node:module');
 const { nextTick, apply } = require('./intrinsics');
 const { current, outside, tracked, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
+const { hideOwnModules, providedDirectory } = require('./ownmodules');
 
-const providedDirectory = path.join(__dirname, 'provided');
 const provided = new Set(['request']);
 /** Of a file that the kernel keeps from rules. */
 const unreadable = 'is outside of the rules\' folder, and they cannot read it';
@@ -49,7 +49,7 @@ function keepTrack(exports) {
         // It tells of all rejections at once, later.
         const { _setRejectionIsUnhandled: setUnhandled } = exports.prototype;
         exports.prototype._setRejectionIsUnhandled = function setRejectionIsUnhandled() {
-            this[runOfRejection] = current();
+            this[runOfRejection] = current()?.owner;
             return apply(setUnhandled, this, []);
         };
     } else if (typeof exports.nextTick === 'function') {
@@ -67,6 +67,7 @@ class ModuleSet {
      * @param {string[]} moduleDirectories searched after the rules' own `node_modules`
      */
     constructor(directory, moduleDirectories) {
+        hideOwnModules(directory);
         // Node looks there after all `node_modules` on the way up; it reads the variable only here.
         process.env.NODE_PATH = moduleDirectories.join(path.delimiter);
         Module._initPaths();

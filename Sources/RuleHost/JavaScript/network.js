@@ -9,11 +9,11 @@ const http = require('node:http');
 const https = require('node:https');
 const { channel } = require('node:diagnostics_channel');
 const { errorMonitor } = require('node:events');
-const { apply, setTimeout } = require('./intrinsics');
+const { apply, setTimeout, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
 const { activities } = require('./rulework');
-const { HostSocket, HostTLSSocket } = require('./sockets');
+const { HostSocket, HostTLSSocket, hostEnd } = require('./sockets');
 const { onlyHTTP } = require('./requestparser');
 
 /** `(options)`, `(port, host, options)`, `(path)`, each with a listener at the end: as `net.connect` takes them. */
@@ -37,7 +37,7 @@ const silence = 1000;
 /** Refuses a socket that nobody writes to. */
 function expectRequest(socket) {
     const timer = setTimeout(() => {
-        if (!socket.hostEnd.hasRead) socket.destroy(refusal(onlyHTTP));
+        if (!hostEnd(socket).hasRead) socket.destroy(refusal(onlyHTTP));
     }, silence);
     timer.unref();
     return socket;
@@ -62,7 +62,7 @@ function connectExisting(...parameters) {
 function connectSecurely(...parameters) {
     const { options, listener } = normalize(parameters);
     if (options.socket instanceof HostSocket) {
-        const { target } = options.socket.hostEnd;
+        const { target } = hostEnd(options.socket);
         options.host = options.host || target.host;
         options.port = options.port || target.port;
     }
@@ -89,11 +89,11 @@ function wait(request) {
     const run = current();
     if (run === undefined || run.evaluation.isOver) return;
     run.workBegan(activities.request);
-    request[waiting] = run;
+    request[waiting] = run.owner;
 }
 
 function served(request) {
-    const run = request[waiting];
+    const run = reveal(request[waiting]);
     request[waiting] = undefined;
     if (run !== undefined) run.workEnded(activities.request);
 }
@@ -129,7 +129,7 @@ function countWaiting() {
 function countWaitingInUndici() {
     channel('undici:request:create').subscribe(({ request }) => wait(request));
     channel('undici:client:sendHeaders').subscribe(({ request, socket }) => {
-        if (socket instanceof HostSocket) socket.hostEnd.nextRun = request[waiting];
+        if (socket instanceof HostSocket) hostEnd(socket).nextRun = reveal(request[waiting]);
         served(request);
     });
     channel('undici:request:error').subscribe(({ request }) => served(request));

@@ -6,7 +6,7 @@
 const { Blob } = require('node:buffer');
 const crypto = require('node:crypto');
 const zlib = require('node:zlib');
-const { apply, lastWords, killSelf } = require('./intrinsics');
+const { apply, lastWords, killSelf, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { countCallback, countPromise } = require('./counting');
 const { activities } = require('./rulework');
@@ -70,7 +70,7 @@ function countCompression() {
     const prototype = Object.getPrototypeOf(Object.getPrototypeOf(zlib.Gunzip.prototype));
     const { _transform: transform, _destroy: destroy } = prototype;
     const ended = (stream) => {
-        const run = stream[worker];
+        const run = reveal(stream[worker]);
         stream[worker] = undefined;
         if (run === undefined) return;
         run.mark();
@@ -80,7 +80,7 @@ function countCompression() {
         const run = current();
         if (run === undefined || !run.takesWork()) return apply(transform, this, [chunk, encoding, callback]);
         run.workBegan(activities.pool);
-        this[worker] = run;
+        this[worker] = run.owner;
         return apply(transform, this, [chunk, encoding, (...results) => {
             ended(this);
             callback(...results);

@@ -7,15 +7,23 @@ const asyncHooks = require('node:async_hooks');
 const diagnostics = require('node:diagnostics_channel');
 const inspector = require('node:inspector');
 const childThreads = require('node:worker_threads');
+const { Module, syncBuiltinESMExports } = require('node:module');
 const v8 = require('node:v8');
 const http2 = require('node:http2');
 const dns = require('node:dns');
 const { isIP } = require('node:net');
-const { nextTick, apply } = require('./intrinsics');
+const { nextTick, apply, reveal } = require('./intrinsics');
 const { current, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
+const { shared } = require('./shared');
 const { warn } = require('./warnings');
 
+/** Functions of `v8` that show what all logins hold, or change the engine. */
+const revealing = [
+    'getHeapSnapshot', 'writeHeapSnapshot', 'setHeapSnapshotNearHeapLimit', 'queryObjects', 'setFlagsFromString', 'startCpuProfile',
+];
+/** Functions of `module` that run code where nothing guards it, or run the host's own again. */
+const unguarded = ['register', 'registerHooks', 'runMain'];
 /** Functions of `process` that end it. A rule fails even where it catches the error: it meant to end the process of others. */
 const deadly = ['exit', 'reallyExit', 'abort', 'kill', '_kill'];
 /** Functions of `process` that change or look into it; packages try some of them, and go on without. */
@@ -28,8 +36,10 @@ const forbidden = [
 function forbid(owner, name, what, isDeadly) {
     if (typeof owner[name] !== 'function') return;
     const replacement = function forbiddenCall() {
-        const error = refusal(`${what}.${name} is not available to rules`, 'ERR_RULE_FORBIDDEN');
-        if (isDeadly) current()?.threw(error);
+        const run = current();
+        const whose = run === undefined ? '' : ` (rule ${shared.rules[run.index].name})`;
+        const error = refusal(`${what}.${name} is not available to rules${whose}`, 'ERR_RULE_FORBIDDEN');
+        if (isDeadly) run?.threw(error);
         throw error;
     };
     Object.defineProperty(owner, name, { value: replacement, configurable: true, writable: true, enumerable: true });
@@ -82,7 +92,7 @@ function answer(address, family, parameters, isPromise) {
 }
 
 function uncaught(error, promise) {
-    const run = promise?.[runOfRejection] ?? current();
+    const run = reveal(promise?.[runOfRejection]) ?? current();
     if (run === undefined) warn(undefined, 'late-exception', `outside of any rule: ${String(error?.stack ?? error)}`.slice(0, 1000));
     else run.threw(error);
 }
@@ -178,6 +188,9 @@ function guardChannels() {
 function guard() {
     for (const name of deadly) forbid(process, name, 'process', true);
     for (const name of forbidden) forbid(process, name, 'process', false);
+    for (const name of revealing) forbid(v8, name, 'v8', false);
+    for (const name of Object.keys(v8.startupSnapshot ?? {})) forbid(v8.startupSnapshot, name, 'v8.startupSnapshot', false);
+    for (const name of unguarded) forbid(Module, name, 'module', false);
     Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
     forbid(childThreads, 'Worker', 'worker_threads', false);
     // A debugger of this thread, by whatever way, stops it for all.
@@ -194,6 +207,8 @@ function guard() {
     for (const [event, listener] of listeners) process.on(event, listener);
     keepListeners(listeners);
     guardListeners();
+    // Modules of the other kind find the same.
+    syncBuiltinESMExports();
 }
 
 module.exports = { guard };

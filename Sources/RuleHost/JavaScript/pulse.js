@@ -2,7 +2,7 @@
 
 // What the watchdog sees: a number that changes with every turn of the main thread, and whose work runs. A slow beat
 // while evaluations are in flight moves the number when the main thread merely waits, and keeps the deadlines.
-// With nothing in flight there is no timer at all.
+// With nothing in flight, and nothing left of what was ended, there is no timer at all.
 
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
@@ -18,8 +18,8 @@ const { store, load, notify, add } = Atomics;
 let timer = null;
 let inFlight = 0;
 let watched = false;
-/** @type {() => void} */
-let onBeat = () => {};
+/** @type {() => boolean} */
+let onBeat = () => false;
 
 /** Says whose work the main thread does from here on; 0 and -1: nobody's that is known. */
 function mark(evaluation, rule) {
@@ -53,12 +53,9 @@ function markTurn(evaluation, rule) {
 
 function beat() {
     mark(0, -1);
-    if (inFlight === 0) {
-        clearInterval(timer);
-        timer = null;
-        return;
-    }
-    onBeat();
+    if (onBeat() || inFlight > 0) return;
+    clearInterval(timer);
+    timer = null;
 }
 
 /** An evaluation has begun. */
@@ -79,7 +76,7 @@ function ended() {
 /**
  * Starts the watchdog.
  * @param {{turn: number, memory: number}} limits milliseconds of one turn, bytes of the whole process
- * @param {() => void} kept called with every beat
+ * @param {() => boolean} kept called with every beat; false where another is not needed
  */
 function watch(limits, kept) {
     onBeat = kept;

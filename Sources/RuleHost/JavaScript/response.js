@@ -6,8 +6,9 @@
 const { inspect } = require('node:util');
 const { parse } = require('./intrinsics');
 
-const NativeResponse = globalThis.Response;
-const NativeHeaders = globalThis.Headers;
+// Node's own are loaded when they are first asked for: many rules never fetch.
+let NativeResponse = null;
+let NativeHeaders = null;
 const state = Symbol('state');
 
 /** What a response holds. */
@@ -151,10 +152,17 @@ class Members {
     }
 }
 
-HostResponse.prototype = Object.create(NativeResponse.prototype);
-for (const name of Reflect.ownKeys(Members.prototype)) {
-    if (name === 'constructor') continue;
-    Object.defineProperty(HostResponse.prototype, name, Object.getOwnPropertyDescriptor(Members.prototype, name));
+/** @returns {typeof HostResponse} */
+function hostResponse() {
+    if (NativeResponse !== null) return HostResponse;
+    NativeResponse = globalThis.Response;
+    NativeHeaders = globalThis.Headers;
+    HostResponse.prototype = Object.create(NativeResponse.prototype);
+    for (const name of Reflect.ownKeys(Members.prototype)) {
+        if (name === 'constructor') continue;
+        Object.defineProperty(HostResponse.prototype, name, Object.getOwnPropertyDescriptor(Members.prototype, name));
+    }
+    return HostResponse;
 }
 
-module.exports = { HostResponse };
+module.exports = { hostResponse };

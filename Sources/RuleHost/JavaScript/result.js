@@ -1,48 +1,97 @@
 'use strict';
 
-// The head of the frame `done`: what became of an evaluation.
+// What became of an evaluation: the parts of the frame `done`.
 
 const { stringify } = require('./intrinsics');
 const { MetadataWrites } = require('./metadata');
 
-/** @param {import('./evaluation').Evaluation} evaluation */
-function headOf(evaluation) {
-    const { outcome, runs, unsupported } = evaluation;
-    return `{"outcome":"${outcome}"${failureText(evaluation)},"rules":[${rulesText(runs)}],${writesText(evaluation)}`
-        + `,"unsupported":${unsupported.length === 0 ? '[]' : stringify(unsupported)}}`;
+const { round } = Math;
+
+/**
+ * A state that is empty is as it was given. `before…` is the state before the first rule of which a request *failed so*: its answer, or
+ * its failure, says nothing of this login.
+ * @typedef {{head: string, user: string, context: string, beforeUser: string, beforeContext: string}} Result
+ */
+
+/**
+ * The result of an evaluation that is over.
+ * @param {import('./evaluation').Evaluation} evaluation
+ * @returns {Result}
+ */
+function resultOf(evaluation) {
+    const { outcome, culprit, error, userText, contextText, next } = evaluation;
+    const failure = culprit === null ? '' : `,"rule":${culprit.index},"error":${stringify(error)}`;
+    return made(evaluation, `{"outcome":"${outcome}"${failure}`, next, userText, contextText);
 }
 
-/** The head where user, context and metadata are too large together: the last rule's fault. */
-function tooLargeHead(rule) {
+/**
+ * The result of an evaluation that the worker ended: as it was before the first rule that was not complete.
+ * @param {import('./evaluation').Evaluation} evaluation
+ * @param {import('./rulerun').RuleRun | undefined} incomplete undefined where that rule has not begun
+ * @returns {Result}
+ */
+function endedOf(evaluation, incomplete) {
+    const rule = incomplete === undefined ? evaluation.next : incomplete.index;
+    const { userText, contextText } = incomplete ?? evaluation;
+    return made(evaluation, `{"outcome":"ended","rule":${rule}`, rule, userText, contextText);
+}
+
+/**
+ * The result where user, context and metadata are too large together: the last rule's fault.
+ * @param {number} rule
+ * @returns {Result}
+ */
+function tooLarge(rule) {
     const error = { name: 'LimitError', message: 'user, context and metadata are too large together' };
-    return `{"outcome":"limit","rule":${rule},"error":${stringify(error)},"rules":[],${MetadataWrites.noneText},"unsupported":[]}`;
+    const head = `{"outcome":"limit","rule":${rule},"error":${stringify(error)},"rules":[],${MetadataWrites.noneText},"unsupported":[]}`;
+    return { head, user: '', context: '', beforeUser: '', beforeContext: '' };
 }
 
-function failureText({ culprit, error }) {
-    return culprit === null ? '' : `,"rule":${culprit.index},"error":${stringify(error)}`;
+/** @param {number} end of the rules that it is about: the first one that is not */
+function made(evaluation, opening, end, userText, contextText) {
+    const { runs, givenUserText, givenContextText } = evaluation;
+    const head = `${opening},"rules":[${rulesText(runs, end)}],${effectsText(evaluation, end)}`;
+    const before = firstFailedSo(runs);
+    const changed = (text, given) => (text === given ? '' : text);
+    return {
+        head: before === null ? `${head}}` : `${head},"before":{"rule":${before.index},${effectsText(evaluation, before.index)}}}`,
+        user: changed(userText, givenUserText),
+        context: changed(contextText, givenContextText),
+        beforeUser: before === null ? '' : changed(before.userText, givenUserText),
+        beforeContext: before === null ? '' : changed(before.contextText, givenContextText),
+    };
 }
 
-function rulesText(runs) {
+function firstFailedSo(runs) {
+    for (let index = 0; index < runs.length; index += 1) if (runs[index].failedSo) return runs[index];
+    return null;
+}
+
+function rulesText(runs, end) {
     let text = '';
-    for (let index = 0; index < runs.length; index += 1) {
-        const run = runs[index];
-        const milliseconds = Math.round(run.milliseconds * 1000) / 1000;
-        text += `${index === 0 ? '' : ','}{"rule":${run.index},"ms":${milliseconds},"calls":${run.calls}`
-            + `,"late":${run.late === null ? '[]' : stringify(run.late)}}`;
+    for (let at = 0; at < runs.length; at += 1) {
+        const { index, milliseconds, calls, late } = runs[at];
+        if (index >= end) break;
+        text += `${at === 0 ? '' : ','}{"rule":${index},"ms":${round(milliseconds * 1000) / 1000},"calls":${calls}`
+            + `,"late":${late === null ? '[]' : stringify(late)}}`;
     }
     return text;
 }
 
-function writesText({ runs, culprit, outcome }) {
+/** What rules wrote and asked for. */
+function effectsText({ runs, culprit, outcome, unsupported }, end) {
     let writes = null;
-    for (let index = 0; index < runs.length; index += 1) {
-        const run = runs[index];
+    for (let at = 0; at < runs.length; at += 1) {
+        const run = runs[at];
+        if (run.index >= end) break;
         const isDropped = run === culprit && outcome !== 'denied';
         if (run.writes === null || isDropped) continue;
         if (writes === null) writes = new MetadataWrites();
         writes.merge(run.writes);
     }
-    return writes === null ? MetadataWrites.noneText : writes.text();
+    const names = unsupported.length === 0 ? '[]'
+        : stringify(unsupported.filter(({ rule }) => rule < end).map(({ name }) => name));
+    return `${writes === null ? MetadataWrites.noneText : writes.text()},"unsupported":${names}`;
 }
 
-module.exports = { headOf, tooLargeHead };
+module.exports = { resultOf, endedOf, tooLarge };

@@ -6,7 +6,7 @@
 // the like are done too, or its deadline has passed. What shows no sign of an end (a promise that nobody settles, an
 // interval) is ended when nothing of the rule has stirred for the time that `limits.quiet` says.
 
-const { now, apply, promiseThen, Promise } = require('./intrinsics');
+const { now, apply, promiseThen, Promise, hide } = require('./intrinsics');
 const { isDenial, describe } = require('./errors');
 const { RuleWork, activities } = require('./rulework');
 const { warn } = require('./warnings');
@@ -14,6 +14,7 @@ const { shared } = require('./shared');
 const pulse = require('./pulse');
 const turns = require('./turns');
 
+const { max, floor } = Math;
 /** Late warnings that one rule may leave in its result. */
 const maxLate = 5;
 
@@ -24,15 +25,28 @@ function outcomeOf(error) {
 
 /** A run of one rule for one login. */
 class RuleRun extends RuleWork {
-    constructor(evaluation, index, started) {
+    /**
+     * @param {import('./evaluation').Evaluation} evaluation
+     * @param {number} index
+     * @param {number} started
+     * @param {string} userText the state before the rule
+     * @param {string} contextText
+     */
+    constructor(evaluation, index, started, userText, contextText) {
         super();
         this.evaluation = evaluation;
         this.index = index;
+        /** What stands for this run where rules may look. */
+        this.owner = hide(this);
         this.started = started;
+        this.userText = userText;
+        this.contextText = contextText;
         /** Whether callback, error or deadline ended the rule's turn in the chain. */
         this.isDecided = false;
         this.isComplete = false;
         this.isSettling = false;
+        /** Whether an answer, or a failure, was one that says nothing of this login. */
+        this.failedSo = false;
         this.milliseconds = 0;
         this.late = null;
         this.warnings = 0;
@@ -42,7 +56,21 @@ class RuleRun extends RuleWork {
     }
 
     takesWork() {
-        return !this.evaluation.isOver;
+        const { evaluation } = this;
+        return !evaluation.isOver || (evaluation.isEnded && !evaluation.isExpired);
+    }
+
+    /** Whole milliseconds until the rule's deadline. */
+    remaining() {
+        return max(0, floor(this.evaluation.timeout - (now() - this.started)));
+    }
+
+    /** A request of the rule is not to verify whom it talks to: the worker does, whatever the rule says. */
+    trustsAll() {
+        const rule = shared.rules[this.index];
+        if (rule.saidTrustsAll) return;
+        rule.saidTrustsAll = true;
+        warn(this, 'unverified', 'rejectUnauthorized: false has no effect: certificates are verified by the worker');
     }
 
     /** Tells the watchdog that this rule's work begins, in a turn that the tail ends (see turns.js). */
@@ -131,9 +159,12 @@ class RuleRun extends RuleWork {
         this.answered[this.answered.length] = { socket, message };
     }
 
-    /** Closes sockets whose answer nobody read to its end: their agents would keep them for ever, as no server closes them. */
-    closeUnread() {
+    /** Its evaluation lets go of what it has. */
+    forget() {
+        this.userText = '';
+        this.contextText = '';
         if (this.answered === null) return;
+        // Sockets whose answer nobody read to its end: their agents would keep them for ever, as no server closes them.
         for (let index = 0; index < this.answered.length; index += 1) {
             const { socket, message } = this.answered[index];
             if (socket._httpMessage === message) socket.destroy();
@@ -150,6 +181,7 @@ class RuleRun extends RuleWork {
     /** An exception or a rejection that nobody caught. */
     threw(thrown) {
         const { evaluation } = this;
+        if (evaluation.isSilent) return;
         if (!this.isDecided) {
             evaluation.ruleFailed(this, outcomeOf(thrown), thrown);
             return;

@@ -19,15 +19,16 @@ class ForeignPromise {
         this.promise = promise;
         this.owner = owner;
         /** What the owner had done when this was looked at last. */
-        this.seenActivity = owner.activity;
+        this.seenActivity = owner.activity + owner.echoes;
     }
 
     /** Whether its owner is at work, or was since the last look. */
     isLively() {
         const { owner } = this;
         if (owner.requests > 0 || owner.pending > owner.endless) return true;
-        if (owner.activity === this.seenActivity) return false;
-        this.seenActivity = owner.activity;
+        const activity = owner.activity + owner.echoes;
+        if (activity === this.seenActivity) return false;
+        this.seenActivity = activity;
         return true;
     }
 }
@@ -52,6 +53,8 @@ class RuleWork {
         /** Changes with all that the rule does; the beat looks at it, so that doing it costs no look at the clock. */
         this.activity = 0;
         this.lastActivity = activities.callback;
+        /** Beats in which another login, whose promise this one waits for, was at work: whoever waits for this one sees it by that. */
+        this.echoes = 0;
         this.seenActivity = -1;
         /** The first beat that saw no further activity. */
         this.quietSince = 0;
@@ -144,8 +147,7 @@ class RuleWork {
         if (this.foreign === null || this.foreign.size === 0) return false;
         let isLively = false;
         for (const foreign of this.foreign.values()) if (foreign.isLively()) isLively = true;
-        // Whoever waits for this one sees it by that.
-        if (isLively) this.activity += 1;
+        if (isLively) this.echoes += 1;
         return isLively;
     }
 
@@ -184,12 +186,21 @@ class RuleWork {
         return text;
     }
 
+    /** Whether anything but a promise is under way. */
+    hasOwnWork() {
+        const promises = (this.awaitsPromise ? 1 : 0) + (this.foreign === null ? 0 : this.foreign.size);
+        return this.requests > 0 || this.pending > promises;
+    }
+
+    stopTimers() {
+        if (this.timers === null) return;
+        for (const timer of this.timers.values()) timer.stop();
+        this.timers = null;
+    }
+
     /** Ends what is still under way. */
     stop(tellWorker) {
-        if (this.timers !== null) {
-            for (const timer of this.timers.values()) timer.stop();
-            this.timers = null;
-        }
+        this.stopTimers();
         if (this.awaitsPromise) {
             this.awaitsPromise = false;
             this.pending -= 1;

@@ -3,7 +3,7 @@
 // What all evaluations of this host share; set once, with the frame `load`.
 
 const shared = {
-    /** @type {import('./frames').FrameSocket} */
+    /** @type {import('./framesocket').FrameSocket} */
     socket: null,
     /**
      * `leavesPromise`: the last one was never settled; `mayReplace`: see integrity.js.

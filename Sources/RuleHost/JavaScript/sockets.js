@@ -3,9 +3,17 @@
 // Sockets of rules. They connect to nothing: the far end is in this process, see farend.js.
 
 const net = require('node:net');
-const { nextTick } = require('./intrinsics');
+const { nextTick, hide, reveal } = require('./intrinsics');
 const { networkError, refusal } = require('./errors');
 const { FarEnd } = require('./farend');
+
+/** Where a socket has its far end. */
+const end = Symbol('end');
+
+/** The far end of a socket: rules don't see it. */
+function hostEnd(socket) {
+    return reveal(socket[end]);
+}
 
 /** The socket that a rule's HTTP client holds. HTTP libraries keep fields of their own on it: ours is one. */
 class HostSocket extends net.Socket {
@@ -17,7 +25,7 @@ class HostSocket extends net.Socket {
 
     /** Begins as a socket to a host that is known by now. */
     openHost(options) {
-        this.hostEnd = new FarEnd(this, this.targetOf(options));
+        this[end] = hide(new FarEnd(this, this.targetOf(options)));
         this.connecting = true;
         if (options.timeout > 0) this.setTimeout(options.timeout);
         const local = options.path ?? options.socketPath;
@@ -60,7 +68,7 @@ class HostSocket extends net.Socket {
     }
 
     get remotePort() {
-        return this.hostEnd.target.port;
+        return hostEnd(this).target.port;
     }
 
     get localAddress() {
@@ -100,24 +108,24 @@ class HostSocket extends net.Socket {
     }
 
     _write(chunk, encoding, callback) {
-        this.hostEnd.write(chunk, encoding);
+        hostEnd(this).write(chunk, encoding);
         callback();
     }
 
     _writev(chunks, callback) {
         for (let index = 0; index < chunks.length; index += 1) {
-            this.hostEnd.write(chunks[index].chunk, chunks[index].encoding);
+            hostEnd(this).write(chunks[index].chunk, chunks[index].encoding);
         }
         callback();
     }
 
     _final(callback) {
-        this.hostEnd.end();
+        hostEnd(this).end();
         callback();
     }
 
     _destroy(error, callback) {
-        this.hostEnd?.cancel();
+        hostEnd(this)?.cancel();
         // Without a handle it stops the socket's timer, and emits `close`.
         super._destroy(error, callback);
     }
@@ -131,13 +139,13 @@ class HostTLSSocket extends HostSocket {
         this.authorized = true;
         this.authorizationError = null;
         this.alpnProtocol = false;
-        this.servername = options.servername || this.hostEnd.target.host;
+        this.servername = options.servername || hostEnd(this).target.host;
     }
 
     targetOf(options) {
         const target = super.targetOf(options);
         target.isSecure = true;
-        // Reported to the worker, which decides whether it has an effect.
+        // It has no effect, and is reported.
         target.rejectUnauthorized = options.rejectUnauthorized !== false
             && process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
         return target;
@@ -200,4 +208,4 @@ function refused(socket, error) {
     socket.destroy(error);
 }
 
-module.exports = { HostSocket, HostTLSSocket };
+module.exports = { HostSocket, HostTLSSocket, hostEnd };

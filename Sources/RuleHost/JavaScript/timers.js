@@ -19,26 +19,35 @@ const byNumber = new intrinsics.PrivateMap();
 /** What Node takes for a millisecond. */
 const longestDelay = 2 ** 31 - 1;
 
-/** A timer of a rule that is under way. */
+/** A timer of a rule that is under way. It hangs on the timer, where rules find it: nothing of it is to be seen. */
 class CountedTimer {
+    #run;
+    #timer;
+    #clear;
+    #isEndless;
+    #isCounted = false;
+    #isUnreferenced = false;
+
     /** @param {boolean} isEndless an interval, or what fires only when the rule's time is over */
     constructor(run, timer, clear, isEndless) {
-        this.run = run;
-        this.timer = timer;
-        this.clear = clear;
-        this.isEndless = isEndless;
-        this.isCounted = false;
-        this.isUnreferenced = false;
+        this.#run = run;
+        this.#timer = timer;
+        this.#clear = clear;
+        this.#isEndless = isEndless;
         timer[counted] = this;
         this.began();
     }
 
+    get isCounted() {
+        return this.#isCounted;
+    }
+
     /** It was set, or set again. */
     began() {
-        const { run } = this;
-        if (this.isCounted || this.isUnreferenced || !run.takesWork()) return;
-        this.isCounted = true;
-        if (this.isEndless) run.endlessBegan(activities.timer);
+        const run = this.#run;
+        if (this.#isCounted || this.#isUnreferenced || !run.takesWork()) return;
+        this.#isCounted = true;
+        if (this.#isEndless) run.endlessBegan(activities.timer);
         else run.workBegan(activities.timer);
         if (run.timers === null) run.timers = new intrinsics.PrivateSet();
         run.timers.add(this);
@@ -46,20 +55,32 @@ class CountedTimer {
 
     /** It fired for the last time, was cleared, or is not to be waited for. */
     ended() {
-        if (!this.isCounted) return;
-        this.isCounted = false;
-        const { run } = this;
+        if (!this.#isCounted) return;
+        this.#isCounted = false;
+        const run = this.#run;
         if (run.timers !== null) run.timers.delete(this);
-        if (this.isEndless) run.endlessEnded(activities.timer);
+        if (this.#isEndless) run.endlessEnded(activities.timer);
         else run.workEnded(activities.timer);
+    }
+
+    unreferenced() {
+        this.#isUnreferenced = true;
+        this.ended();
+    }
+
+    referenced() {
+        if (!this.#isUnreferenced) return;
+        this.#isUnreferenced = false;
+        if (!this.#timer._destroyed) this.began();
     }
 
     /** The rule is over. */
     stop() {
-        this.isCounted = false;
-        this.run.pending -= 1;
-        if (this.isEndless) this.run.endless -= 1;
-        this.clear(this.timer);
+        if (!this.#isCounted) return;
+        this.#isCounted = false;
+        this.#run.pending -= 1;
+        if (this.#isEndless) this.#run.endless -= 1;
+        this.#clear(this.#timer);
     }
 }
 
@@ -78,7 +99,7 @@ function setTimeout(callback, delay, ...parameters) {
         return intrinsics.setTimeout(callback, delay, ...parameters);
     }
     const timer = intrinsics.setTimeout(() => {
-        entry.run.markTurn();
+        run.markTurn();
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     }, delay);
@@ -103,7 +124,7 @@ function setImmediate(callback, ...parameters) {
     const run = current();
     if (!startable(run) || typeof callback !== 'function') return intrinsics.setImmediate(callback, ...parameters);
     const timer = intrinsics.setImmediate(() => {
-        entry.run.markTurn();
+        run.markTurn();
         entry.ended();
         intrinsics.apply(callback, timer, parameters);
     });
@@ -138,17 +159,11 @@ function patchTimerObjects() {
         return close.call(this);
     };
     prototype.unref = function unrefTimer() {
-        const entry = this[counted];
-        if (entry !== undefined) entry.isUnreferenced = true;
-        uncount(this);
+        this[counted]?.unreferenced();
         return unref.call(this);
     };
     prototype.ref = function refTimer() {
-        const entry = this[counted];
-        if (entry?.isUnreferenced) {
-            entry.isUnreferenced = false;
-            if (!this._destroyed) entry.began();
-        }
+        this[counted]?.referenced();
         return ref.call(this);
     };
     prototype.refresh = function refreshTimer() {

@@ -8,9 +8,10 @@
 // are lined up, and everything that was queued for the worker leaves with one write.
 
 const { setImmediate } = require('./intrinsics');
+const { outside } = require('./attribution');
 const pulse = require('./pulse');
 
-/** @type {import('./frames').FrameSocket} */
+/** @type {import('./framesocket').FrameSocket} */
 let socket = null;
 let tailIsDue = false;
 let starting = [];
@@ -30,20 +31,26 @@ function tail() {
     const started = starting;
     if (started.length > 0) {
         starting = [];
-        for (let index = 0; index < started.length; index += 1) setImmediate(start, started[index]);
+        for (let index = 0; index < started.length; index += 1) startLater(started[index]);
         ensureTail();
     }
     socket.flush();
 }
 
-function start(evaluation) {
-    evaluation.startNextRule();
+// Node shows the immediate that runs to whoever asks for it, with its arguments: it has none.
+function startLater(evaluation) {
+    setImmediate(() => evaluation.startNextRule());
+}
+
+function handleLater(handle, frame) {
+    setImmediate(() => handle(frame));
 }
 
 function ensureTail() {
     if (tailIsDue) return;
     tailIsDue = true;
-    setImmediate(tail);
+    // It is nobody's, whoever is at work when it becomes due.
+    outside(setImmediate, tail);
 }
 
 /**
@@ -53,7 +60,7 @@ function ensureTail() {
  */
 function handleEach(frames, handle) {
     keepIntact();
-    for (let index = 0; index < frames.length; index += 1) setImmediate(handle, frames[index]);
+    for (let index = 0; index < frames.length; index += 1) handleLater(handle, frames[index]);
     // A tail that is due already stands before these frames; another one comes after them.
     tailIsDue = true;
     setImmediate(tail);
@@ -71,7 +78,7 @@ function settleLater(run) {
     ensureTail();
 }
 
-/** @param {import('./frames').FrameSocket} frames */
+/** @param {import('./framesocket').FrameSocket} frames */
 function attach(frames) {
     socket = frames;
     frames.onFirst = ensureTail;

@@ -17,6 +17,7 @@ const maxWarnings = 20;
  */
 function warn(run, kind, text) {
     if (run !== undefined) {
+        if (run.evaluation.isSilent) return;
         if (run.warnings === maxWarnings) return;
         run.warnings += 1;
     }

@@ -17,20 +17,47 @@ const busyTime = lookInterval / 20;
 const idleLooks = 50;
 const pageBytes = 4096;
 
-const statm = fs.openSync('/proc/self/statm', 'r');
-const schedstat = fs.openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
+/** A file that the kernel writes numbers into; rules of this process may close it, and open another one in its place. */
+class Gauge {
+    constructor(path, place) {
+        this.descriptor = fs.openSync(path, 'r');
+        this.place = place;
+        this.file = fs.fstatSync(this.descriptor);
+    }
+
+    /** The number; it ends this process where it is none that can be believed. */
+    read() {
+        let value = NaN;
+        try {
+            const { dev, ino } = fs.fstatSync(this.descriptor);
+            if (dev !== this.file.dev || ino !== this.file.ino) kill('nonsense\n');
+            const length = fs.readSync(this.descriptor, line, 0, line.length, 0);
+            value = Number(line.toString('latin1', 0, length).split(' ')[this.place]);
+        } catch {
+            // It is closed.
+        }
+        if (!(value > 0)) kill('nonsense\n');
+        return value;
+    }
+}
+
 const line = Buffer.alloc(128);
+const statm = new Gauge('/proc/self/statm', 1);
+const schedstat = new Gauge(`/proc/self/task/${process.pid}/schedstat`, 0);
+
+let lastNanoseconds = 0;
 
 /** Resident bytes of the whole process. */
 function residentBytes() {
-    const length = fs.readSync(statm, line, 0, line.length, 0);
-    return Number(line.toString('latin1', 0, length).split(' ')[1]) * pageBytes;
+    return statm.read() * pageBytes;
 }
 
 /** Milliseconds for which the main thread has run: on a machine with too much to do it may stand still for seconds, by no fault of the rule. */
 function processorTime() {
-    const length = fs.readSync(schedstat, line, 0, line.length, 0);
-    return Number(line.toString('latin1', 0, length).split(' ')[0]) / 1e6;
+    const nanoseconds = schedstat.read();
+    if (nanoseconds < lastNanoseconds) kill('nonsense\n');
+    lastNanoseconds = nanoseconds;
+    return nanoseconds / 1e6;
 }
 
 function kill(report) {

@@ -3,7 +3,9 @@
 // Plays the worker: starts a rule host as the worker does, speaks frames with it over a Unix socket on descriptor 3,
 // reads descriptor 4, and answers requests with a function of the test.
 
+const assert = require('node:assert');
 const { spawn } = require('node:child_process');
+const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -11,9 +13,10 @@ const path = require('node:path');
 
 const main = path.join(__dirname, '../../../Sources/RuleHost/JavaScript/main.js');
 
+const secretBytes = 16;
 const kinds = {
-    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7, evaluateAlone: 8,
-    loaded: 65, refused: 66, done: 67, request: 68, cancelRequest: 69, console: 70, warning: 71, pong: 72,
+    load: 1, evaluate: 2, response: 3, failed: 4, cancel: 5, ping: 6, retire: 7, evaluateAlone: 8, end: 9,
+    loaded: 65, refused: 66, done: 67, request: 68, cancelRequest: 69, console: 70, warning: 71, pong: 72, waits: 73,
 };
 
 function part(bytes) {
@@ -28,6 +31,18 @@ function number(value) {
     return bytes;
 }
 
+/** Parts, as many as there are, and the rest behind them. */
+function takeParts(payload, count) {
+    const parts = [];
+    let start = 0;
+    for (let index = 0; index < count; index += 1) {
+        const end = start + 4 + payload.readUInt32LE(start);
+        parts.push(payload.subarray(start + 4, end));
+        start = end;
+    }
+    return [...parts, payload.subarray(start)];
+}
+
 /** A rule host and its far end. */
 class Worker {
     /**
@@ -37,6 +52,9 @@ class Worker {
         this.answer = options.answer ?? (() => ({ status: 200, body: '{}' }));
         this.options = options;
         this.evaluations = new Map();
+        /** The secret of each evaluation, by its number. */
+        this.secrets = new Map();
+        this.waits = [];
         this.waiting = new Map();
         this.lastEvaluation = 0;
         this.consoleLines = [];
@@ -95,7 +113,6 @@ class Worker {
             moduleDirectories: [],
             configuration: {},
             tenant: { domain: 'tenant.example' },
-            insecure: false,
             ...overrides,
             limits: {
                 turn: 1000, memory: 300 << 20, consoleBytes: 8192, maxBodyBytes: 10 << 20, quiet: 5000, ...overrides.limits,
@@ -114,16 +131,34 @@ class Worker {
     evaluate(user, context, overrides = {}, kind = kinds.evaluate) {
         this.lastEvaluation += 1;
         const evaluation = this.lastEvaluation;
-        const head = { from: 0, to: this.ruleCount, timeout: 5000, accessToken: null, ...overrides };
+        const head = { from: 0, to: this.ruleCount, timeout: 5000, ...overrides };
         const result = new Promise((resolve, reject) => this.evaluations.set(evaluation, { resolve, reject }));
+        const secret = randomBytes(secretBytes);
+        this.secrets.set(evaluation, secret);
         this.send(
             kind,
             evaluation,
+            secret,
             part(Buffer.from(JSON.stringify(head))),
             part(Buffer.from(typeof user === 'string' ? user : JSON.stringify(user))),
             typeof context === 'string' ? context : JSON.stringify(context),
         );
         return result;
+    }
+
+    /** Ends an evaluation; its promise resolves with the `done` that answers. */
+    end(evaluation) {
+        this.send(kinds.end, evaluation);
+    }
+
+    retire() {
+        this.send(kinds.retire, 0);
+    }
+
+    /** The payload behind the secret, which must be that of the evaluation. */
+    behindSecret(evaluation, payload) {
+        assert.deepEqual(payload.subarray(0, secretBytes), this.secrets.get(evaluation));
+        return payload.subarray(secretBytes);
     }
 
     cancel(evaluation) {
@@ -159,20 +194,21 @@ class Worker {
             this.loading.resolve(JSON.parse(payload));
             break;
         case kinds.done: {
-            const headEnd = 4 + payload.readUInt32LE(0);
-            const userEnd = headEnd + 4 + payload.readUInt32LE(headEnd);
+            const parts = takeParts(this.behindSecret(evaluation, payload), 4);
             const parsed = (bytes) => (bytes.length === 0 ? undefined : JSON.parse(bytes));
+            const [head, ...states] = parts.map(parsed);
+            const [user, context, beforeUser, beforeContext] = states;
             const { resolve } = this.evaluations.get(evaluation);
             this.evaluations.delete(evaluation);
-            resolve({
-                ...JSON.parse(payload.subarray(4, headEnd)),
-                user: parsed(payload.subarray(headEnd + 4, userEnd)),
-                context: parsed(payload.subarray(userEnd)),
-            });
+            resolve({ ...head, user, context, beforeUser, beforeContext });
             break;
         }
         case kinds.request:
-            this.requested(evaluation, payload);
+            this.requested(evaluation, this.behindSecret(evaluation, payload));
+            break;
+        case kinds.waits:
+            this.waits.push({ evaluation, ...JSON.parse(this.behindSecret(evaluation, payload)) });
+            this.onWaits?.();
             break;
         case kinds.cancelRequest:
             this.cancelled.push({ evaluation, number: payload.readUInt32LE(0) });
@@ -204,18 +240,24 @@ class Worker {
             bytes: Buffer.from(payload.subarray(end)),
         };
         this.requests.push(request);
+        this.onRequest?.();
         let answer = this.answer(request);
         if (typeof answer?.then === 'function') answer = await answer;
         if (answer === null || answer === undefined) return;
+        this.answerRequest(request, answer);
+    }
+
+    /** Answers a request, or lets it fail: `{status, body, …}` or `{code, …}`. */
+    answerRequest({ evaluation, number: requestNumber }, answer) {
         if (answer.code !== undefined) {
             this.send(kinds.failed, evaluation, number(requestNumber), JSON.stringify(answer));
             return;
         }
-        const { status = 200, reason = 'OK', headers = [['content-type', 'application/json']], body = '' } = answer;
+        const { status = 200, reason = 'OK', headers = [['content-type', 'application/json']], body = '', failedSo } = answer;
         this.send(
             kinds.response,
             evaluation,
-            part(Buffer.concat([number(requestNumber), Buffer.from(JSON.stringify({ status, reason, headers }))])),
+            part(Buffer.concat([number(requestNumber), Buffer.from(JSON.stringify({ status, reason, headers, failedSo }))])),
             body,
         );
     }
