@@ -11,6 +11,8 @@ const { FrameWriter } = require('../../Sources/RuleHost/JavaScript/framewriter')
 
 const folder = path.join(__dirname, '../Contract');
 const hex = (bytes) => Buffer.from(bytes).toString('hex');
+/** The host holds it as text, a character for each byte. */
+const secretOf = (text) => Buffer.from(text, 'hex').toString('latin1');
 const bytesOf = (text) => new Uint8Array(Buffer.from(text, 'hex'));
 
 /** What the host reads of each kind that the worker sends. */
@@ -18,7 +20,7 @@ const readers = {
     load: (frame) => JSON.parse(frame.text()),
     evaluate(frame) {
         const { secret, head, userText: user, contextText: context } = frame.evaluate();
-        return { secret: hex(secret), head: JSON.parse(head), user, context };
+        return { secret: hex(Buffer.from(secret, 'latin1')), head: JSON.parse(head), user, context };
     },
     response(frame) {
         const { number: request, text } = frame.numberedPart();
@@ -40,13 +42,13 @@ function readNothing(frame) {
 /** How the host writes each kind that it sends. */
 const writers = {
     done(writer, evaluation, { secret, head, ...states }) {
-        writer.sendDone(evaluation, bytesOf(secret), { head: JSON.stringify(head), ...states });
+        writer.sendDone(evaluation, secretOf(secret), { head: JSON.stringify(head), ...states });
     },
     request(writer, evaluation, { secret, request, head, body }) {
-        writer.sendRequest(evaluation, bytesOf(secret), request, JSON.stringify(head), bytesOf(body));
+        writer.sendRequest(evaluation, secretOf(secret), request, JSON.stringify(head), bytesOf(body));
     },
     waits(writer, evaluation, { secret, ...head }) {
-        writer.sendWaits(evaluation, bytesOf(secret), JSON.stringify(head));
+        writer.sendWaits(evaluation, secretOf(secret), JSON.stringify(head));
     },
     cancelRequest(writer, evaluation, { request }) {
         writer.sendNumber(kinds.cancelRequest, evaluation, request);

@@ -35,7 +35,7 @@ async function spiedOn(context, source, rule) {
     return { worker, secret: worker.secrets.get(1).toString('hex') };
 }
 
-/** Walks all that can be reached from `roots`, and calls `bytes` with each buffer and `object` with each object. */
+/** Walks all that can be reached from `roots`, and calls `bytes` with each buffer and text, and `object` with each object. */
 const walker = `
     const util = require('util');
     exports.walk = function walk(roots, bytes, object) {
@@ -45,6 +45,7 @@ const walker = `
         let count = 0;
         while (left.length > 0 && count < 2_000_000) {
             const value = left.pop();
+            if (typeof value === 'string') bytes(value);
             if (value === null || (typeof value !== 'object' && typeof value !== 'function') || seen.has(value)) continue;
             seen.add(value);
             count += 1;
@@ -78,12 +79,13 @@ test('no secret, no login and no module of the host can be reached by walking', 
             // Not in the pool that all buffers share.
             const wanted = Buffer.allocUnsafeSlow(16);
             wanted.write(secret, 'hex');
+            const text = wanted.latin1Slice();
             found.count = exports.walk([
                 globalThis, module, require, require('module'), process, ...require('module').builtinModules.map((name) => {
                     try { return require(name); } catch { return null; }
                 }), ...roots,
             ], (bytes) => {
-                if (bytes.includes(wanted)) found.buffers += 1;
+                if (bytes.includes(typeof bytes === 'string' ? text : wanted)) found.buffers += 1;
             }, (object) => {
                 const name = typeof object === 'object' && object.constructor?.name;
                 if (own.includes(name)) found.objects.push(name);
@@ -129,7 +131,10 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
         exports.calls = 0;
         exports.seen = [];
         exports.listen = (wanted) => {
+            const text = String.fromCharCode(...wanted);
+            const { includes } = String.prototype;
             const holds = (value) => {
+                if (typeof value === 'string') return apply(includes, value, [text]);
                 if (!isView(value) || value.byteLength < 16) return false;
                 const bytes = new Uint8Array(value.buffer);
                 for (let at = apply(indexOf, bytes, [wanted[0]]); at !== -1; at = apply(indexOf, bytes, [wanted[0], at + 1])) {

@@ -9,6 +9,8 @@ const proto = Buffer.prototype;
 const uncurry = (method) => Function.prototype.call.bind(method);
 const write = uncurry(proto.utf8Write);
 const text = uncurry(proto.utf8Slice);
+const writeLatin = uncurry(proto.latin1Write);
+const latin = uncurry(proto.latin1Slice);
 const readUInt32 = uncurry(proto.readUInt32LE);
 const writeUInt32 = uncurry(proto.writeUInt32LE);
 const slice = uncurry(proto.subarray);
@@ -22,4 +24,6 @@ function copyOf(bytes) {
     return copy;
 }
 
-module.exports = { allocUnsafeSlow, concat, write, text, readUInt32, writeUInt32, slice, setBytes, max, copyOf };
+module.exports = {
+    allocUnsafeSlow, concat, write, text, writeLatin, latin, readUInt32, writeUInt32, slice, setBytes, max, copyOf,
+};

@@ -22,7 +22,7 @@ class Evaluation {
      * @param {{from: number, to: number, timeout: number, accessToken?: string}} head
      * @param {string} userText
      * @param {string} contextText
-     * @param {Uint8Array} secret
+     * @param {string} secret
      * @param {boolean} isAlone no other is on this host, since the last one that was may have ended it
      * @param {(evaluation: Evaluation) => void} onOver
      */

@@ -4,6 +4,7 @@
 // as a frame, and writes the answers as a server would.
 
 const { nextTick } = require('./intrinsics');
+const { setBytes, copyOf } = require('./bytes');
 const { current, within } = require('./attribution');
 const { networkError } = require('./errors');
 const { RequestParser } = require('./requestparser');
@@ -14,7 +15,7 @@ const dropped = new Set([
     'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'content-length', 'trailer', 'upgrade',
 ]);
 const noBytes = Buffer.alloc(0);
-/** A larger body is not copied behind its head. */
+/** A larger body is not put behind its head. */
 const copiedBytes = 16 << 10;
 
 /** A request on its way; answers are written in the order of the requests. */
@@ -183,11 +184,11 @@ function responseBytes({ status, reason, headers }, bytes, { method, isLast }) {
     if (hasBody) text += `content-length: ${body.length}\r\n`;
     text += isLast ? 'connection: close\r\n\r\n' : 'connection: keep-alive\r\n\r\n';
     if (body.length === 0) return [Buffer.from(text, 'utf8')];
-    if (body.length > copiedBytes) return [Buffer.from(text, 'utf8'), body];
+    if (body.length > copiedBytes) return [Buffer.from(text, 'utf8'), copyOf(body)];
     const headLength = Buffer.byteLength(text, 'utf8');
     const whole = Buffer.allocUnsafe(headLength + body.length);
     whole.write(text, 0, 'utf8');
-    whole.set(body, headLength);
+    setBytes(whole, body, headLength);
     return [whole];
 }
 

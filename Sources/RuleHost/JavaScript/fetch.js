@@ -5,6 +5,7 @@
 
 const zlib = require('node:zlib');
 const { Promise } = require('./intrinsics');
+const { copyOf } = require('./bytes');
 const { current, within } = require('./attribution');
 const { networkError, refusal } = require('./errors');
 const { readRequest } = require('./fetchrequest');
@@ -85,7 +86,7 @@ class FetchCall {
         if (status > 300 && status < 309 && this.request.redirect !== 'manual' && this.redirected(head)) return;
         const decoder = headerOf(head, 'content-encoding');
         if (decoder !== undefined && body.length > 0) {
-            this.decode(head, body, decoder.toLowerCase().split(',').map((name) => name.trim()));
+            this.decode(head, copyOf(body), decoder.toLowerCase().split(',').map((name) => name.trim()));
             return;
         }
         this.finish(head, body);

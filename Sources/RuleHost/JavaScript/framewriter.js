@@ -2,7 +2,7 @@
 
 // Frames to the worker, as bytes.
 
-const { allocUnsafeSlow, write, writeUInt32, slice, setBytes, max } = require('./bytes');
+const { allocUnsafeSlow, write, writeLatin, writeUInt32, slice, setBytes, max } = require('./bytes');
 const { kinds, headerBytes, secretBytes, maxFrameBytes } = require('./frames');
 
 const outputBytes = 64 << 10;
@@ -46,6 +46,10 @@ class FrameWriter {
         this.used += write(this.output, string, this.used);
     }
 
+    appendSecret(secret) {
+        this.used += writeLatin(this.output, secret, this.used, secretBytes);
+    }
+
     appendBytes(bytes) {
         setBytes(this.output, bytes, this.used);
         this.used += bytes.length;
@@ -70,14 +74,14 @@ class FrameWriter {
     /**
      * Queues the end of an evaluation.
      * @param {number} evaluation
-     * @param {Uint8Array} secret
+     * @param {string} secret
      * @param {import('./result').Result} result
      * @returns {boolean} false where it is too large
      */
     sendDone(evaluation, secret, { head, user, context, beforeUser, beforeContext }) {
         const length = head.length + user.length + context.length + beforeUser.length + beforeContext.length;
         const start = this.open(kinds.done, evaluation, secretBytes + 16 + length * 3);
-        this.appendBytes(secret);
+        this.appendSecret(secret);
         this.appendPart(head);
         this.appendPart(user);
         this.appendPart(context);
@@ -89,7 +93,7 @@ class FrameWriter {
     /**
      * Queues a request of a rule.
      * @param {number} evaluation
-     * @param {Uint8Array} secret
+     * @param {string} secret
      * @param {number} number
      * @param {string} head
      * @param {Uint8Array} body
@@ -97,7 +101,7 @@ class FrameWriter {
      */
     sendRequest(evaluation, secret, number, head, body) {
         const start = this.open(kinds.request, evaluation, secretBytes + 8 + head.length * 3 + body.length);
-        this.appendBytes(secret);
+        this.appendSecret(secret);
         this.appendPart(head, number);
         if (body.length > 0) this.appendBytes(body);
         return this.close(start);
@@ -106,7 +110,7 @@ class FrameWriter {
     /** Queues that an evaluation waits for what will never come. */
     sendWaits(evaluation, secret, head) {
         const start = this.open(kinds.waits, evaluation, secretBytes + head.length * 3);
-        this.appendBytes(secret);
+        this.appendSecret(secret);
         this.append(head);
         this.close(start);
     }

@@ -189,7 +189,9 @@ function guard() {
     for (const name of deadly) forbid(process, name, 'process', true);
     for (const name of forbidden) forbid(process, name, 'process', false);
     for (const name of revealing) forbid(v8, name, 'v8', false);
-    for (const name of Object.keys(v8.startupSnapshot ?? {})) forbid(v8.startupSnapshot, name, 'v8.startupSnapshot', false);
+    // Node itself asks whether it builds one.
+    const { isBuildingSnapshot, ...snapshot } = v8.startupSnapshot ?? {};
+    for (const name of Object.keys(snapshot)) forbid(v8.startupSnapshot, name, 'v8.startupSnapshot', false);
     for (const name of unguarded) forbid(Module, name, 'module', false);
     Object.defineProperty(process, 'env', { value: {}, configurable: true, writable: true, enumerable: true });
     forbid(childThreads, 'Worker', 'worker_threads', false);

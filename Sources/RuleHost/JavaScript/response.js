@@ -4,7 +4,8 @@
 // is here already; Node's own is made only for what needs its streams. (Node's costs 18 µs, most of a request.)
 
 const { inspect } = require('node:util');
-const { parse } = require('./intrinsics');
+const { parse, hide, reveal } = require('./intrinsics');
+const { text, copyOf } = require('./bytes');
 
 // Node's own are loaded when they are first asked for: many rules never fetch.
 let NativeResponse = null;
@@ -31,7 +32,7 @@ class ResponseState {
 
     makeNative() {
         if (this.native !== null) return this.native;
-        const body = this.hasNoBody() ? null : this.body;
+        const body = this.hasNoBody() ? null : copyOf(this.body);
         this.native = new NativeResponse(body, { headers: this.makeHeaders() });
         return this.native;
     }
@@ -52,42 +53,43 @@ class ResponseState {
     }
 
     takeText() {
-        const text = Buffer.prototype.toString.call(this.take(), 'utf8');
-        return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+        const body = this.take();
+        const read = text(body, 0, body.length);
+        return read.charCodeAt(0) === 0xfeff ? read.slice(1) : read;
     }
 }
 
 /** @constructor */
 function HostResponse(head, body, url, isRedirected) {
     // A property that is not enumerable costs more than the request's JSON.
-    this[state] = new ResponseState(head, body, url, isRedirected);
+    this[state] = hide(new ResponseState(head, body, url, isRedirected));
 }
 
 /** Methods and accessors that take the place of those of `Response`. */
 class Members {
     get status() {
-        return this[state].head.status;
+        return reveal(this[state]).head.status;
     }
 
     get ok() {
-        const { status } = this[state].head;
+        const { status } = reveal(this[state]).head;
         return status >= 200 && status < 300;
     }
 
     get statusText() {
-        return this[state].head.reason ?? '';
+        return reveal(this[state]).head.reason ?? '';
     }
 
     get headers() {
-        return this[state].makeHeaders();
+        return reveal(this[state]).makeHeaders();
     }
 
     get url() {
-        return this[state].url;
+        return reveal(this[state]).url;
     }
 
     get redirected() {
-        return this[state].isRedirected;
+        return reveal(this[state]).isRedirected;
     }
 
     get type() {
@@ -95,12 +97,12 @@ class Members {
     }
 
     get bodyUsed() {
-        const { native, isUsed } = this[state];
+        const { native, isUsed } = reveal(this[state]);
         return native === null ? isUsed : native.bodyUsed;
     }
 
     get body() {
-        const own = this[state];
+        const own = reveal(this[state]);
         // What was read is gone; the stream that says so is one that has been read too.
         const native = own.makeNative();
         if (own.isUsed && native.body !== null && !native.bodyUsed) native.body.cancel();
@@ -108,17 +110,17 @@ class Members {
     }
 
     async json() {
-        const own = this[state];
+        const own = reveal(this[state]);
         return own.native === null ? parse(own.takeText()) : own.native.json();
     }
 
     async text() {
-        const own = this[state];
+        const own = reveal(this[state]);
         return own.native === null ? own.takeText() : own.native.text();
     }
 
     async arrayBuffer() {
-        const own = this[state];
+        const own = reveal(this[state]);
         if (own.native !== null) return own.native.arrayBuffer();
         return new Uint8Array(own.take()).buffer;
     }
@@ -128,19 +130,19 @@ class Members {
     }
 
     async blob() {
-        const own = this[state];
+        const own = reveal(this[state]);
         if (own.isUsed) own.take();
         return own.makeNative().blob();
     }
 
     async formData() {
-        const own = this[state];
+        const own = reveal(this[state]);
         if (own.isUsed) own.take();
         return own.makeNative().formData();
     }
 
     clone() {
-        const own = this[state];
+        const own = reveal(this[state]);
         if (this.bodyUsed) throw new TypeError('Response.clone: Body has already been consumed.');
         if (own.native !== null && own.native.body?.locked) throw new TypeError('Response.clone: Body is locked.');
         return new HostResponse(own.head, own.body, own.url, own.isRedirected);
