@@ -69,7 +69,7 @@ struct DoctorHosts {
             case .response(let response, _):
                 let isPlain = origin.hasPrefix("http:")
                 return (.fine, "answers\(isPlain ? " without TLS" : "") (\(response.status))")
-            case .outage(let outage): problem = (.problem, outage.reason)
+            case .away(let destination): problem = (.problem, "\(destination) is away")
             case .failed(let failure, _):
                 if number == 0 { problem = (.problem, "\(failure.message); \(Self.advice(failure.kind))") }
                 // Inside of a network many speak no TLS; nothing else is better without.
