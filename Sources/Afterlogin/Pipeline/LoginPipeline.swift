@@ -136,7 +136,7 @@ package struct LoginPipeline: Sendable {
                     message: "waited for \(destination) until rules.max_age was over",
                     isRetryable: true
                 )
-                return .ended(.result(self.failure(failure, "too-old", chain, attempt)))
+                return self.gaveUp(failure, "too-old", chain, attempt)
             }
             return .goesOn(chain, waitedFor: destination)
         case .host: return .goesOn(chain, waitedFor: nil)
@@ -170,9 +170,19 @@ package struct LoginPipeline: Sendable {
         switch judgement {
         case .again: return .goesOn(chain, waitedFor: attempt.calls.attempts.failedCalls.first?.destination)
         case .waits(let destination, _): return .ended(self.waits(for: destination, chain, attempt))
-        case .exhausted: return .ended(.result(self.failure(failure, "attempts-exhausted", chain, attempt)))
-        case .tooOld: return .ended(.result(self.failure(failure, "too-old", chain, attempt)))
+        case .exhausted: return self.gaveUp(failure, "attempts-exhausted", chain, attempt)
+        case .tooOld: return self.gaveUp(failure, "too-old", chain, attempt)
         }
+    }
+
+    /// The next attempt is not made.
+    private func gaveUp(
+        _ failure: RuleFailure,
+        _ reason: String,
+        _ chain: ChainState,
+        _ attempt: Attempt
+    ) -> Resumption {
+        .ended(.result(self.failure(failure, reason, chain, attempt, attempts: chain.attempt - 1)))
     }
 
     /// Whether a verdict that was kept back stands now.
@@ -264,7 +274,8 @@ package struct LoginPipeline: Sendable {
         _ failure: RuleFailure,
         _ reason: String,
         _ state: ChainState,
-        _ attempt: Attempt
+        _ attempt: Attempt,
+        attempts: Int? = nil
     ) -> ResultRecord {
         self.builder.failure(
             attempt.event.record,
@@ -272,7 +283,7 @@ package struct LoginPipeline: Sendable {
                 reason: reason,
                 message: failure.message,
                 rule: failure.rule.isEmpty ? nil : failure.rule,
-                attempts: state.attempt,
+                attempts: attempts ?? state.attempt,
                 firstAttempt: attempt.first,
                 lastAttempt: attempt.last
             )
