@@ -274,7 +274,7 @@ const tampering = (name, replacement) => `function (user, context, callback) {
             try { target = fs.readlinkSync('/proc/self/fd/' + number); } catch {}
             if (!target.endsWith('${name}')) continue;
             fs.closeSync(Number(number));
-            ${replacement === undefined ? '' : `if (fs.openSync('${replacement}', 'r') !== Number(number)) throw new Error('another number');`}
+            ${replacement === undefined ? '' : `while (fs.openSync('${replacement}', 'r') < Number(number));`}
             return;
         }
         setTimeout(tamper, 20);
