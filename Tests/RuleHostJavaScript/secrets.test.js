@@ -177,9 +177,12 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
         };`, `function (user, context, callback) {
             const spy = require('spy');
             const wanted = user.secret.match(/../g).map((digits) => parseInt(digits, 16));
-            spy.listen(wanted);
             const https = require('https');
+            new Response();
+            spy.listen(wanted);
             fetch('https://api.example/one', { method: 'POST', body: 'x' }).then((response) => response.text()).then(() => {
+                // What the host has put back meanwhile is replaced again.
+                spy.listen(wanted);
                 https.get('https://api.example/two', (response) => response.resume().on('end', () => {
                     user.calls = spy.calls;
                     user.seen = spy.seen;
@@ -189,7 +192,7 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
         }`);
     const { user, error } = await worker.evaluate({ user_id: 'spy', secret }, {}, { from: 1 });
     assert.equal(error, undefined);
-    assert.ok(user.calls > 100);
+    assert.ok(user.calls > 20, `${user.calls} calls were heard`);
     assert.deepEqual(user.seen, []);
 });
 
@@ -271,7 +274,7 @@ const tampering = (name, replacement) => `function (user, context, callback) {
             try { target = fs.readlinkSync('/proc/self/fd/' + number); } catch {}
             if (!target.endsWith('${name}')) continue;
             fs.closeSync(Number(number));
-            ${replacement === undefined ? '' : `if (fs.openSync('${replacement}', 'r') !== Number(number)) throw new Error('another number');`}
+            ${replacement === undefined ? '' : `while (fs.openSync('${replacement}', 'r') < Number(number));`}
             return;
         }
         setTimeout(tamper, 20);

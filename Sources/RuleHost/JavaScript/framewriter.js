@@ -43,6 +43,7 @@ class FrameWriter {
     }
 
     append(string) {
+        if (string === '') return;
         this.used += write(this.output, string, this.used);
     }
 
