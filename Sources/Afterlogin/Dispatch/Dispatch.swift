@@ -195,8 +195,7 @@ struct Dispatch {
     mutating func finished(_ login: AdmittedLogin, _ now: Instant) -> Step {
         var step = Step()
         if self.counts(login) {
-            if self.lanes.lane(of: login)?.standing == .running(hasSlot: false) { self.partitions.slotTaken(login) }
-            self.lanes.finished(login)
+            if !self.lanes.finished(login) { self.partitions.slotTaken(login) }
             self.finished.append(login)
         } else {
             self.giveUp(login, &step)

@@ -27,6 +27,8 @@ extension Dispatcher {
         var problem: KafkaError?
         private(set) var lastProgress: ContinuousClock.Instant
         private(set) var tally = Tally()
+        /// Of the login that has just ended; most may be handed over at once, and are never kept.
+        private var latest: (login: AdmittedLogin, result: ResultRecord)?
         /// Of logins that have ended and may not be published yet.
         private var results: [AdmittedLogin.ID: ResultRecord] = [:]
         /// Failures that their topic refuses, until it takes them.
@@ -51,7 +53,7 @@ extension Dispatcher {
 
         mutating func finished(_ login: AdmittedLogin, _ result: ResultRecord, _ now: Dispatch.Instant) -> Dispatch.Step
         {
-            self.results[login.id] = result
+            self.latest = (login, result)
             return self.dispatch.finished(login, now)
         }
 
@@ -104,7 +106,14 @@ extension Dispatcher {
 
         mutating func consequence(of step: Dispatch.Step) -> Consequence {
             var consequence = Consequence()
-            for login in step.publishes {
+            if let latest = self.latest.take() {
+                if step.publishes.count == 1, step.publishes.first == latest.login {
+                    consequence.results = [latest]
+                } else {
+                    self.results[latest.login.id] = latest.result
+                }
+            }
+            for login in step.publishes where !self.results.isEmpty {
                 guard let result = self.results.removeValue(forKey: login.id) else { continue }
                 consequence.results.append((login, result))
             }

@@ -105,9 +105,17 @@ struct Lanes {
     // MARK: The first login of a lane
 
     /// Its rules have ended; where it had no slot it has one again, beyond the limit if need be.
-    mutating func finished(_ login: AdmittedLogin) {
-        self.slotTaken(login)
-        self.change(login) { $0.standing = .finished }
+    ///
+    /// Returns whether it had one.
+    mutating func finished(_ login: AdmittedLogin) -> Bool {
+        guard let index = self.indices[login.lane] else { return true }
+        let hadSlot = self.slots[index]?.standing != .running(hasSlot: false)
+        if !hadSlot {
+            self.working += 1
+            self.idle -= 1
+        }
+        self.slots[index]?.standing = .finished
+        return hadSlot
     }
 
     /// It works no more for now; false where it had no slot.
