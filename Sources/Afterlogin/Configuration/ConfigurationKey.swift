@@ -96,7 +96,8 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.rules.timeout = try Self.duration(text)
         },
-        .text("rules.attempts", "8", "of a rule whose call failed while others' got through") { (configuration, text) throws(Refusal) in
+        .text("rules.attempts", "8", "of a rule whose call failed while others' got through") {
+            (configuration, text) throws(Refusal) in
             configuration.rules.attempts = try Self.integer(text, 1...1_000)
         },
         .text("rules.quiet", "5s", "after its last activity, for late work that shows no sign of an end") {

@@ -58,7 +58,9 @@ package struct RetryState: Sendable {
         return count
     }
 
-    private static func byteCount(_ chain: ChainState) -> Int { chain.user.bytes.count + chain.context.bytes.count + 512 }
+    private static func byteCount(_ chain: ChainState) -> Int {
+        chain.user.bytes.count + chain.context.bytes.count + 512
+    }
 }
 
 extension KeptBack {

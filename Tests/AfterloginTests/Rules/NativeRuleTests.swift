@@ -61,7 +61,7 @@ struct NativeRuleTests {
             },
             ClosureRule("first", order: 1) { login, _ in login.user["seen"] = 1 },
         ])
-        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "2026-11-24T00:00:00Z"))
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test())
         guard case .completed = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.user["seen"]?.value == 1)
         #expect(after.metadata.app.set.map(\.name) == ["plan"])
@@ -79,7 +79,7 @@ struct NativeRuleTests {
             },
             ClosureRule("never", order: 3) { _, _ in Issue.record("ran after a denial") },
         ])
-        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test())
         guard case .denied("denies", "not today") = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.user["dropped"] == nil)
         #expect(after.metadata.user.set.map(\.name) == ["seen"])
@@ -109,7 +109,7 @@ struct NativeRuleTests {
             ],
             egress: egress
         )
-        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test())
         guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(failure.rule == "calls" && failure.reason == .ruleError)
         #expect(failure.isRetryable == retryable)
@@ -128,7 +128,7 @@ struct NativeRuleTests {
             ],
             egress: ScriptedEgress { _ in .away(.grant("for profiles")) }
         )
-        let (after, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test())
         guard case .away(.grant("for profiles")) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(after.next == 0)
     }
@@ -153,12 +153,12 @@ struct NativeRuleTests {
                     ? .away(.grant("for profiles")) : .response(HTTPResponse(status: 200), CallOutcome())
             }
         )
-        let (between, first) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        let (between, first) = await chain.evaluate(try self.state(), for: .test())
         guard case .away = first else { return #expect(Bool(false), "\(first)") }
         #expect(between.next == 1 && between.reports.map(\.name) == ["writes"])
         #expect(between.user["kept"] != nil && between.context["plan"]?.string == "gold")
         #expect(between.user["dropped"] == nil, "of the rule that runs again")
-        let (after, second) = await chain.evaluate(between, for: .test(id: "evt", time: "t"))
+        let (after, second) = await chain.evaluate(between, for: .test())
         guard case .completed = second else { return #expect(Bool(false), "\(second)") }
         #expect(after.user["kept"] != nil && after.context["plan"]?.string == "gold")
         #expect(after.metadata.app.set.map(\.name) == ["seen"])
@@ -178,7 +178,7 @@ struct NativeRuleTests {
             ],
             timeout: .milliseconds(50)
         )
-        let (_, verdict) = await chain.evaluate(try self.state(), for: .test(id: "evt", time: "t"))
+        let (_, verdict) = await chain.evaluate(try self.state(), for: .test())
         guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
         #expect(failure.reason == .ruleTimeout)
         #expect(!failure.isRetryable)

@@ -131,7 +131,14 @@ struct RuleChainTests {
         )
         let egress = ScriptedEgress { call in
             call.request.headers.contains { $0.name.lowercased() == "x-one" && $0.value == "two" }
-                ? .response(HTTPResponse(status: 503), CallOutcome(failedSo: true, failedAt: .answers(rule: "calls", host: "api.example.com", port: 443), summary: "503"))
+                ? .response(
+                    HTTPResponse(status: 503),
+                    CallOutcome(
+                        failedSo: true,
+                        failedAt: .answers(rule: "calls", host: "api.example.com", port: 443),
+                        summary: "503"
+                    )
+                )
                 : .response(HTTPResponse(status: 400), CallOutcome())
         }
         try await self.withChain(folder, egress: egress) { chain in
@@ -278,7 +285,14 @@ struct RuleChainTests {
                 code: "ECONNREFUSED",
                 sentBytes: false
             )
-            return .failed(failure, CallOutcome(failedSo: true, failedAt: .connection(host: "api.example.com", port: 443), summary: "GET api.example.com: ECONNREFUSED"))
+            return .failed(
+                failure,
+                CallOutcome(
+                    failedSo: true,
+                    failedAt: .connection(host: "api.example.com", port: 443),
+                    summary: "GET api.example.com: ECONNREFUSED"
+                )
+            )
         }
         try await self.withChain(folder, egress: egress) { chain in
             let (_, verdict) = try await self.evaluate(chain)

@@ -1,7 +1,8 @@
-@testable import Afterlogin
 import HTTPClient
 import Synchronization
 import Waiting
+
+@testable import Afterlogin
 
 /// An egress path that answers what it was told to, and remembers what it was asked.
 final class ScriptedEgress: Egress {
