@@ -130,6 +130,7 @@ struct StatusReport: Sendable {
             "process": JSONValue(host.process), "node": .string(host.nodeVersion), "ageSeconds": self.seconds(host.age),
             "residentBytes": JSONValue(host.residentBytes), "inFlight": JSONValue(host.inFlight),
             "evaluations": JSONValue(host.evaluations), "deaths": JSONValue(host.deaths),
+            "isRetiring": JSONValue(host.isRetiring), "taintedBy": .array(host.taintedBy.map { .string($0) }),
             "confinement": .array(host.confinement.map { .string($0) }),
             "notEnforced": .array(host.notEnforced.map { .string($0) }),
         ]

@@ -63,8 +63,14 @@ struct Frame {
 struct FrameWriter {
     private static let largeBytes = 64 << 10
 
+    /// A body that is written as it is, and what its memory is counted by until then.
+    private struct Chunk {
+        var bytes: ArraySlice<UInt8>
+        var hold: (any Sendable)?
+    }
+
     /// To be written before `bytes`.
-    private var earlier: [ArraySlice<UInt8>] = []
+    private var earlier: [Chunk] = []
     private var bytes: [UInt8] = []
     /// Of the first of them.
     private var written = 0
@@ -73,13 +79,13 @@ struct FrameWriter {
 
     var isEmpty: Bool { self.count == 0 }
     /// What can be written now.
-    var unwritten: ArraySlice<UInt8> { (self.earlier.first ?? self.bytes[...]).dropFirst(self.written) }
+    var unwritten: ArraySlice<UInt8> { (self.earlier.first?.bytes ?? self.bytes[...]).dropFirst(self.written) }
 
     mutating func wrote(_ count: Int) {
         self.written += count
         self.count -= count
         if let first = self.earlier.first {
-            guard self.written == first.count else { return }
+            guard self.written == first.bytes.count else { return }
             self.earlier.removeFirst()
         } else {
             guard self.isEmpty else { return }
@@ -103,10 +109,9 @@ struct FrameWriter {
                     self.append(UInt32(truncatingIfNeeded: word))
                     self.append(UInt32(truncatingIfNeeded: word >> 32))
                 }
-            case .bytes(let bytes) where bytes.count > Self.largeBytes:
-                self.earlier += [self.bytes[...], bytes]
-                self.bytes = []
-            case .bytes(let bytes): self.bytes += bytes
+            case .bytes(let bytes): self.append(bytes, nil)
+            // Small ones are copied, and the memory that is counted goes at once.
+            case .body(let bytes, let hold): self.append(bytes, hold)
             case .part(let bytes):
                 self.append(UInt32(bytes.count))
                 self.bytes += bytes
@@ -122,6 +127,8 @@ struct FrameWriter {
         case number(UInt32)
         case secret(EvaluationSecret)
         case bytes(ArraySlice<UInt8>)
+        /// With what its memory is counted by: let go when it is written or dropped.
+        case body(ArraySlice<UInt8>, hold: (any Sendable)?)
         /// With its length in front.
         case part(ArraySlice<UInt8>)
         /// A number and bytes, with the length of both in front.
@@ -131,11 +138,20 @@ struct FrameWriter {
             switch self {
             case .number: 4
             case .secret: EvaluationSecret.byteCount
-            case .bytes(let bytes): bytes.count
+            case .bytes(let bytes), .body(let bytes, _): bytes.count
             case .part(let bytes): bytes.count + 4
             case .numberedPart(_, let bytes): bytes.count + 8
             }
         }
+    }
+
+    private mutating func append(_ bytes: ArraySlice<UInt8>, _ hold: (any Sendable)?) {
+        guard bytes.count > Self.largeBytes else {
+            self.bytes += bytes
+            return
+        }
+        self.earlier += [Chunk(bytes: self.bytes[...]), Chunk(bytes: bytes, hold: hold)]
+        self.bytes = []
     }
 
     private mutating func append(_ number: UInt32) {

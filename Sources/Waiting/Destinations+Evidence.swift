@@ -44,20 +44,4 @@ extension Destinations {
         if isForgiven { return .tellNow(destination, lastError: state.lastError) }
         return .away(destination, until: state.away == nil ? until : nil)
     }
-
-    /// The same for a name that a rule looks up: away where every port that is known of it is.
-    package func availability(
-        ofName host: String,
-        deadline: ContinuousClock.Instant,
-        now: ContinuousClock.Instant
-    ) -> Availability {
-        var worst = Availability.open
-        for destination in self.places.keys where destination.host == host {
-            guard case .connection = destination else { continue }
-            let availability = self.availability(of: destination, deadline: deadline, now: now)
-            if availability == .open { return .open }
-            worst = availability
-        }
-        return worst
-    }
 }

@@ -63,12 +63,18 @@ final class RetryingSender: Sendable {
                 call.scope?.login.callFailed(at: destination, failure, isForgiven: true, now: self.clock.now)
                 return self.told(result, sending, failedSo: false, failedAt: destination)
             case .cancelled:
-                if call.scope?.isDiscarded == false { call.scope?.login.callGivenUpUnsent(route.answers) }
+                self.gaveUpUnsent(call, route.answers)
                 return self.told(.failure(Self.cancelled), sending, failedSo: false)
             case .send(let ticket):
                 if let reply = await self.send(&sending, ticket) { return reply }
             }
         }
+    }
+
+    /// Given up while it waited for limit, pace, a connection or bytes: whatever its rule makes of that is no verdict.
+    private func gaveUpUnsent(_ call: EgressCall, _ destination: Destination) {
+        guard let scope = call.scope, !scope.isDiscarded else { return }
+        scope.login.callGivenUpUnsent(destination)
     }
 
     /// Nil where the call is to be sent again when its pace allows.
@@ -90,6 +96,7 @@ final class RetryingSender: Sendable {
             self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
             return nil
         }
+        if end.verdict.consequence == .dropped { self.gaveUpUnsent(sending.call, ticket.call.route.answers) }
         guard let failed = end.failed else { return self.told(result, sending, failedSo: false) }
         // What is away is told to nobody: the login waits, and its rule host never hears of it.
         if !end.isForgiven, failed.failure != .application, self.board.isAway(failed.destination) {
@@ -108,7 +115,10 @@ final class RetryingSender: Sendable {
             sending.attempts += 1
             let begun = self.clock.now
             let remaining = sending.call.deadline - begun
-            guard remaining > .zero else { return .result(.failure(Self.timeout(sending.address)), .undecided) }
+            guard remaining > .zero else {
+                let isUnsent = sending.attempts == 1
+                return .result(.failure(Self.timeout(sending.address)), isUnsent ? .givenUpUnsent : .undecided)
+            }
             sending.request.timeout = min(self.timeout, remaining)
             sending.request.connectTimeout = min(sending.request.connectTimeout, sending.request.timeout)
             let result = await self.once(sending.request)
@@ -160,6 +170,7 @@ final class RetryingSender: Sendable {
                 response.status >= 400
                 ? RetryAfter.duration(in: response.headers, wallClock: self.clock.wallClock) : nil
             return .of(status: response.status, retryAfter: retryAfter)
+        case .failure(let failure) where failure.wasHeldBack: return .givenUpUnsent
         case .failure(let failure):
             switch failure.kind {
             case .cancelled: return self.givenUp(sending, since: begun)

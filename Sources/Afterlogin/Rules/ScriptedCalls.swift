@@ -92,7 +92,6 @@ final class ScriptedCalls: EvaluationClient {
         case .response(let response, let outcome):
             self.tell(outcome)
             if isWanted { request.reply(.response(HostResponse(response, failedSo: outcome.failedSo))) }
-            response.hold?.release()
             calls.finished(rule: request.rule, outcome)
         case .failed(let failure, let outcome):
             self.tell(outcome)
@@ -203,7 +202,8 @@ extension HostResponse {
             reason: response.reason,
             headers: response.headers.map { (name: $0.name, value: $0.value) },
             body: response.body,
-            failedSo: failedSo
+            failedSo: failedSo,
+            hold: response.hold
         )
     }
 }

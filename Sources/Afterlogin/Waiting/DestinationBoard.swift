@@ -188,12 +188,6 @@ package final class DestinationBoard: Sendable {
         self.state.withLock { $0.destinations.state(of: destination)?.away != nil }
     }
 
-    /// Whether work that needs it must wait, or hears the last failure.
-    func availability(of destination: Destination, deadline: ContinuousClock.Instant) -> Destinations.Availability {
-        let now = self.clock.now
-        return self.state.withLock { $0.destinations.availability(of: destination, deadline: deadline, now: now) }
-    }
-
     func lastFailure(at destination: Destination) -> Result<HTTPResponse, HTTPFailure>? {
         self.state.withLock { $0.failures[destination] }
     }

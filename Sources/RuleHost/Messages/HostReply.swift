@@ -8,7 +8,7 @@ package enum HostReply: Sendable {
     /// Encoded by whoever answers, not on the thread of the hosts.
     func encoded() -> EncodedReply {
         switch self {
-        case .response(let response): EncodedReply(kind: .response, head: response.head, body: response.body)
+        case .response(let response): EncodedReply(kind: .response, head: response.head, body: response.body, hold: response.hold)
         case .failed(let failure): EncodedReply(kind: .failed, head: failure.encoded, body: [])
         }
     }
@@ -21,14 +21,18 @@ package struct HostResponse: Sendable {
     package var body: [UInt8]
     /// Counts as a failure that more luck may mend: the rule that asked is marked, and `EvaluationReply.before` is what was before it.
     package var failedSo: Bool
+    /// What the memory of the body is counted by, until it is written to the host or dropped.
+    package var hold: (any Sendable)?
 
     package init(
         status: Int,
         reason: String = "",
         headers: [HostHeader] = [],
         body: [UInt8] = [],
-        failedSo: Bool = false
+        failedSo: Bool = false,
+        hold: (any Sendable)? = nil
     ) {
+        self.hold = hold
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -108,12 +112,13 @@ struct EncodedReply: Sendable {
     let kind: FrameKind
     let head: [UInt8]
     let body: [UInt8]
+    var hold: (any Sendable)?
 
     func append(to writer: inout FrameWriter, evaluation: UInt32, request: UInt32) {
         if self.kind == .failed {
             writer.append(.failed, evaluation, .number(request), .bytes(self.head[...]))
         } else {
-            writer.append(self.kind, evaluation, .numberedPart(request, self.head[...]), .bytes(self.body[...]))
+            writer.append(self.kind, evaluation, .numberedPart(request, self.head[...]), .body(self.body[...], hold: self.hold))
         }
     }
 }

@@ -456,6 +456,25 @@ struct DispatcherTests {
         #expect(try await task.value.updates == 1)
     }
 
+    /// `concurrency` counts who works: one that merely waits for an answer gives its slot back after a second.
+    @Test
+    func aLoginThatHangsGivesItsSlotToAnother() async throws {
+        let gate = Gate()
+        let bench = DispatchBench(.set(\.concurrency, 1)) { id, _ in
+            if id == "0" { await gate.wait() }
+            return .completed
+        }
+        let task = await bench.start()
+        bench.send([(0, "a"), (1, "b")])
+        await gate.waitForGuest()
+        await bench.waitForResults(1)
+        #expect(try bench.publisher.results.map(DispatchBench.offset) == [1])
+        gate.open()
+        await bench.waitForCommit(2)
+        bench.worker.stop()
+        #expect(try await task.value.updates == 2)
+    }
+
     @Test
     func nothingIsPublishedWhileTheLeaseIsBroken() async throws {
         let bench = DispatchBench { _, _ in .completed }

@@ -1,8 +1,10 @@
+import Waiting
+
 /// Which evaluations hold a slot of `concurrency`: those that work.
 ///
 /// One without a frame either way for 1 s gives its slot back. It runs on beyond `concurrency` when an answer comes;
 /// nothing new begins until fewer than `concurrency` work. O(1) for each frame.
-package struct SlotKeeper: Sendable {
+struct SlotKeeper: Sendable {
     private struct Evaluation: Sendable {
         var lastFrame: ContinuousClock.Instant
         var isWorking: Bool
@@ -18,20 +20,20 @@ package struct SlotKeeper: Sendable {
     private var nextCheck = 0
     private var numbers: UInt64 = 0
     /// How many hold a slot; more than `concurrency` where answers came to those that had given theirs back.
-    package private(set) var working = 0
+    private(set) var working = 0
 
-    package init(concurrency: Int, _ settings: WaitingSettings) {
+    init(concurrency: Int, _ settings: WaitingSettings) {
         self.concurrency = concurrency
         self.idle = settings.slotIdle
     }
 
     /// Whether a new evaluation may begin.
-    package var mayBegin: Bool { self.working < self.concurrency }
+    var mayBegin: Bool { self.working < self.concurrency }
     /// How many may begin now.
-    package var free: Int { max(0, self.concurrency - self.working) }
+    var free: Int { max(0, self.concurrency - self.working) }
 
     /// An evaluation began.
-    package mutating func began(_ id: UInt64, now: ContinuousClock.Instant) {
+    mutating func began(_ id: UInt64, now: ContinuousClock.Instant) {
         self.ended(id)
         self.numbers += 1
         self.evaluations[id] = Evaluation(lastFrame: now, isWorking: true, number: self.numbers)
@@ -40,7 +42,7 @@ package struct SlotKeeper: Sendable {
     }
 
     /// A frame went to or came from its host: it works, whether or not there is room.
-    package mutating func frameMoved(_ id: UInt64, now: ContinuousClock.Instant) {
+    mutating func frameMoved(_ id: UInt64, now: ContinuousClock.Instant) {
         guard var evaluation = self.evaluations[id] else { return }
         evaluation.lastFrame = now
         if !evaluation.isWorking {
@@ -52,13 +54,13 @@ package struct SlotKeeper: Sendable {
     }
 
     /// An evaluation ended, however.
-    package mutating func ended(_ id: UInt64) {
+    mutating func ended(_ id: UInt64) {
         guard let evaluation = self.evaluations.removeValue(forKey: id) else { return }
         if evaluation.isWorking { self.working -= 1 }
     }
 
     /// The evaluations that have given their slots back by now.
-    package mutating func clockTicked(now: ContinuousClock.Instant) -> [UInt64] {
+    mutating func clockTicked(now: ContinuousClock.Instant) -> [UInt64] {
         var idle: [UInt64] = []
         while self.nextCheck < self.checks.count, self.checks[self.nextCheck].at <= now {
             let check = self.checks[self.nextCheck]
@@ -88,7 +90,7 @@ package struct SlotKeeper: Sendable {
     }
 
     /// When an evaluation may give its slot back.
-    package var nextWake: ContinuousClock.Instant? {
+    var nextWake: ContinuousClock.Instant? {
         self.nextCheck < self.checks.count ? self.checks[self.nextCheck].at : nil
     }
 }
