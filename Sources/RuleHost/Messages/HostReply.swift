@@ -8,7 +8,8 @@ package enum HostReply: Sendable {
     /// Encoded by whoever answers, not on the thread of the hosts.
     func encoded() -> EncodedReply {
         switch self {
-        case .response(let response): EncodedReply(kind: .response, head: response.head, body: response.body, hold: response.hold)
+        case .response(let response):
+            EncodedReply(kind: .response, head: response.head, body: response.body, hold: response.hold)
         case .failed(let failure): EncodedReply(kind: .failed, head: failure.encoded, body: [])
         }
     }
@@ -118,7 +119,12 @@ struct EncodedReply: Sendable {
         if self.kind == .failed {
             writer.append(.failed, evaluation, .number(request), .bytes(self.head[...]))
         } else {
-            writer.append(self.kind, evaluation, .numberedPart(request, self.head[...]), .body(self.body[...], hold: self.hold))
+            writer.append(
+                self.kind,
+                evaluation,
+                .numberedPart(request, self.head[...]),
+                .body(self.body[...], hold: self.hold)
+            )
         }
     }
 }
