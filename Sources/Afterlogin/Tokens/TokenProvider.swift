@@ -115,14 +115,14 @@ final class TokenProvider: Sendable {
     }
 
     /// What waits for a token waits for this; its text names no secret.
-    private func place(_ grant: TokenGrant) -> Destination {
+    private func route(_ grant: TokenGrant) -> Route {
         let key = grant.key
         var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
         if !key.scope.isEmpty { name += ", scope \(key.scope)" }
         if !key.organization.isEmpty { name += ", organization \(key.organization)" }
         // Rules may ask for the same with other credentials.
         name += " (\(String(UInt32(truncatingIfNeeded: key.hashValue), radix: 16)))"
-        return .grant(String(name.prefix(500)))
+        return Route.grant(String(name.prefix(500)))
     }
 
     private func makeRoom(_ state: inout State) {
@@ -146,12 +146,12 @@ final class TokenProvider: Sendable {
 
     /// Asks as often as the endpoint's pace allows at once; a pause makes logins wait as any outage does.
     private func fetchOnce(_ grant: TokenGrant) async -> TokenReply {
-        let place = self.place(grant)
+        let route = self.route(grant)
         self.state.withLock { state in
             if state.places.count >= Self.maxEntries { state.places.removeAll() }
-            state.places[place] = grant
+            state.places[route.answers] = grant
         }
-        switch await self.board.enter(.grant(place.description), nil, deadline: self.clock.now) {
+        switch await self.board.enter(route, nil, deadline: self.clock.now) {
         case .send(let ticket): return await self.ask(grant, ticket)
         case .away(let destination):
             self.postponed(grant)
@@ -161,7 +161,7 @@ final class TokenProvider: Sendable {
             return .failed(result)
         case .cancelled:
             self.postponed(grant)
-            return .away(place)
+            return .away(route.answers)
         }
     }
 
