@@ -115,7 +115,7 @@ final class TokenProvider: Sendable {
     }
 
     /// What waits for a token waits for this; its text names no secret.
-    private func route(_ grant: TokenGrant) -> Route {
+    func route(_ grant: TokenGrant) -> Route {
         let key = grant.key
         var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
         if !key.scope.isEmpty { name += ", scope \(key.scope)" }
