@@ -7,7 +7,9 @@ package protocol EvaluationClient: AnyObject, Sendable {
     func consolePrinted(_ line: ConsoleLine)
     func warned(_ warning: HostWarning)
     /// It waits for a promise that will never come, of an evaluation that was ended on its host: end it, and run it again elsewhere.
-    func waits()
+    ///
+    /// `destinations`: for which those were ended; what it waits for may be one of them.
+    func waits(for destinations: [String])
     /// The host died and this evaluation, which is innocent, starts again: forget its calls.
     func restarted()
 }

@@ -51,7 +51,7 @@ extension HostLoop {
             guard self.taints.hasEnded(host.number) || job.ending != nil else {
                 throw ProtocolViolation("an evaluation waits where none was ended")
             }
-            job.client.waits()
+            job.client.waits(for: self.taints.endedFor(on: host.number))
         case .pong: break
         case .load, .evaluate, .response, .failed, .cancel, .ping, .retire, .evaluateAlone, .end:
             throw ProtocolViolation("a frame of the worker's kind")

@@ -78,6 +78,11 @@ struct HostTaints {
     /// Whether evaluations were ended there: others may wait for their promises.
     func hasEnded(_ host: Int) -> Bool { self.taints[host]?.values.contains(.ended) == true }
 
+    /// For what evaluations were ended there.
+    func endedFor(on host: Int) -> [String] {
+        (self.taints[host] ?? [:]).filter { $0.value == .ended }.keys.sorted()
+    }
+
     func destinations(of host: Int) -> [String] { (self.taints[host] ?? [:]).keys.sorted() }
 
     /// Once in `interval`.

@@ -215,7 +215,7 @@ package final class WorkerEgress: Egress {
                 headers: headers,
                 body: JSONValue(members).serialized()
             )
-            return .response(response, CallOutcome())
+            return .response(response, CallOutcome(route: tokens.route(grant)))
         case .away(let destination): return .away(destination)
         case .failed(.success(let response)): return .response(response, CallOutcome())
         case .failed(.failure(let failure)): return self.failed(call, failure)

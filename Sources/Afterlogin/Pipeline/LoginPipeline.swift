@@ -234,7 +234,10 @@ package struct LoginPipeline: Sendable {
             return self.runAgain(failure, state, attempt)
         case .keptBack(let kept): return self.keptBack(kept, attempt)
         case .away(let destination): return self.waits(for: destination, state, attempt)
-        case .unjudged: return .waits(attempt.next(state, .host(until: self.backOffEnd(attempt))))
+        case .unjudged(let names):
+            // While what the others waited for is away, no host helps it.
+            if let destination = self.board.awaited(among: names) { return self.waits(for: destination, state, attempt) }
+            return .waits(attempt.next(state, .host(until: self.backOffEnd(attempt))))
         case .stopped: return .stopped
         }
     }

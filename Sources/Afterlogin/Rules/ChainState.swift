@@ -44,7 +44,9 @@ package enum ChainVerdict: Sendable {
     /// What a rule needs is away: nothing more of this run counts; the state is where the login goes on when it is back.
     case away(Destination)
     /// The rule host had met a failure that this login never called for: run again on another host, without a verdict.
-    case unjudged
+    ///
+    /// The destinations are those whose absence the host keeps, as far as the login may wait for one of them.
+    case unjudged(taintedBy: [String])
     /// The worker is stopping; the login was not finished.
     case stopped
 }

@@ -128,7 +128,7 @@ final class ScriptedCalls: EvaluationClient {
         if isFirst { self.hosts.end(self.token, for: ending.destination?.description) }
     }
 
-    func waits() { self.end(.keptPromise) }
+    func waits(for destinations: [String]) { self.end(.keptPromise(destinations)) }
 
     /// The rule gave it up; what it came to is known when its task has ended.
     func requestCancelled(_ number: UInt32) {

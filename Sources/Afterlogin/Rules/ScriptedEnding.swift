@@ -4,8 +4,8 @@ import Waiting
 enum ScriptedEnding {
     /// What it asked for is away.
     case away(Destination)
-    /// It waited for a promise of another login, which was ended and will never settle it.
-    case keptPromise
+    /// It waited for a promise of another login, which was ended and will never settle it: the destinations for which that may have been.
+    case keptPromise([String])
 
     var destination: Destination? {
         switch self {
@@ -18,7 +18,7 @@ enum ScriptedEnding {
     var verdict: ChainVerdict {
         switch self {
         case .away(let destination): .away(destination)
-        case .keptPromise: .unjudged
+        case .keptPromise(let destinations): .unjudged(taintedBy: destinations)
         }
     }
 }

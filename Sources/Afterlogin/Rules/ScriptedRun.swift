@@ -47,13 +47,13 @@ struct ScriptedRun {
         case .ended(let reply):
             // Its calls go on: other logins may wait for their answers in the host.
             if let reply { self.keepComplete(reply, &state, client.calls) }
-            return (client.ending ?? .keptPromise).verdict
+            return (client.ending ?? .keptPromise([])).verdict
         case .killed(let kill):
             return self.killed(kill, &state, await client.finish())
         case .cancelled:
             // Nobody here does that; and a login that is neither done nor stopped runs again.
             client.drop()
-            return (client.ending ?? .keptPromise).verdict
+            return (client.ending ?? .keptPromise([])).verdict
         case .stopped:
             client.drop()
             return .stopped
@@ -116,7 +116,7 @@ struct ScriptedRun {
             verdict = self.verdict(reply, self.chain.links[state.next].name, entry)
             if case .failed = verdict, reply.outcome != .limit, condition.isTainted, entry.calls == 0 {
                 // Something that another login left behind in the host may have failed it.
-                return .unjudged
+                return .unjudged(taintedBy: [])
             }
             let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
             let report = self.report(endedBy, outcome, reply, calls, attempts: state.attempt)

@@ -115,14 +115,14 @@ final class TokenProvider: Sendable {
     }
 
     /// What waits for a token waits for this; its text names no secret.
-    private func route(_ grant: TokenGrant) -> Route {
+    func route(_ grant: TokenGrant) -> Route {
         let key = grant.key
         var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
         if !key.scope.isEmpty { name += ", scope \(key.scope)" }
         if !key.organization.isEmpty { name += ", organization \(key.organization)" }
         // Rules may ask for the same with other credentials.
         name += " (\(String(UInt32(truncatingIfNeeded: key.hashValue), radix: 16)))"
-        return .grant(String(name.prefix(500)))
+        return Route.grant(String(name.prefix(500)))
     }
 
     private func makeRoom(_ state: inout State) {

@@ -188,6 +188,14 @@ package final class DestinationBoard: Sendable {
         self.state.withLock { $0.destinations.state(of: destination)?.away != nil }
     }
 
+    /// The one of those names that is away or paused; nil where none is.
+    func awaited(among names: [String]) -> Destination? {
+        guard !names.isEmpty else { return nil }
+        let now = self.clock.now
+        return self.state.withLock { $0.destinations.troubled(now: now) }.map(\.state.destination)
+            .first { names.contains($0.description) }
+    }
+
     func lastFailure(at destination: Destination) -> Result<HTTPResponse, HTTPFailure>? {
         self.state.withLock { $0.failures[destination] }
     }

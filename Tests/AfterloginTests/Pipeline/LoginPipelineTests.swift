@@ -106,6 +106,31 @@ struct LoginPipelineTests {
         result.headers.first { $0.name == "afterlogin-\(name)" }?.value.map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// `global.token ||= fetch(…)`: while the token is away no host helps those who wait for another login's promise.
+    @Test func whoWaitsForAPromiseThatWasEndedWaitsForWhatThatWaitedFor() async throws {
+        let route = Route.grant("of the tenant")
+        let names = ["another", route.answers.description]
+        let pipeline = self.pipeline(Chain([.unjudged(taintedBy: names)]))
+        guard case .waits(let before) = await pipeline.process(Self.record, Self.event, RetryState(), Self.me),
+            case .host = before.wait
+        else {
+            Issue.record("nothing is away")
+            return
+        }
+        guard case .send(let ticket) = await pipeline.board.enter(route, nil, deadline: pipeline.clock.now) else {
+            Issue.record("nothing is away")
+            return
+        }
+        _ = pipeline.board.ended(ticket, .tokenRefused, .success(HTTPResponse(status: 500)), error: "", nil)
+        guard case .waits(let after) = await pipeline.process(Self.record, Self.event, RetryState(), Self.me),
+            case .away(route.answers, _) = after.wait
+        else {
+            Issue.record("it does not wait for the token")
+            return
+        }
+        #expect(after.calls?.attempts.failures == 0)
+    }
+
     @Test func aCompletedChainIsAnUpdateAndADeniedOneADenial() async throws {
         let update = await self.pipeline(Chain([.completed])).process(Self.record, Self.event, RetryState(), Self.me)
         guard case .result(let result) = update else {

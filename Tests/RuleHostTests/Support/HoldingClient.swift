@@ -68,7 +68,7 @@ final class HoldingClient: EvaluationClient {
     func requestCancelled(_ number: UInt32) {}
     func warned(_ warning: HostWarning) {}
 
-    func waits() {
+    func waits(for destinations: [String]) {
         self.state.withLock { $0.waits = true }
         self.noticed()
     }
