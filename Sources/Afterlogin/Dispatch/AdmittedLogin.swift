@@ -16,6 +16,8 @@ struct AdmittedLogin: Sendable {
         let arrival: Int
         let arrived: ContinuousClock.Instant
         let event: Result<LoginEvent, DecodingFailure>?
+        /// nil until it is decoded.
+        let lane: LaneKey?
 
         init(
             _ record: KafkaRecord,
@@ -29,6 +31,18 @@ struct AdmittedLogin: Sendable {
             self.arrival = arrival
             self.arrived = arrived
             self.event = event
+            self.lane = event.map { Self.lane(record, $0) }
+        }
+
+        static func lane(_ record: KafkaRecord, _ event: Result<LoginEvent, DecodingFailure>?) -> LaneKey {
+            let user: String
+            switch event {
+            case .success(let event): user = event.userID
+            // Nobody knows whose login it is; the record's key is the best guess, and a record without one is alone.
+            case .failure, nil:
+                user = "\0" + (record.key.map { String(decoding: $0, as: UTF8.self) } ?? "\(record.offset)")
+            }
+            return LaneKey(partition: record.topicPartition, user: user)
         }
     }
 
@@ -77,16 +91,7 @@ struct AdmittedLogin: Sendable {
         }
     }
 
-    var lane: LaneKey {
-        let user: String
-        switch self.content.event {
-        case .success(let event): user = event.userID
-        // Nobody knows whose login it is; the record's key is the best guess, and a record without one is alone.
-        case .failure, nil:
-            user = "\0" + (self.record.key.map { String(decoding: $0, as: UTF8.self) } ?? "\(self.record.offset)")
-        }
-        return LaneKey(partition: self.topicPartition, user: user)
-    }
+    var lane: LaneKey { self.content.lane ?? Content.lane(self.record, nil) }
 }
 
 extension AdmittedLogin: Equatable {

@@ -4,7 +4,7 @@ import Kafka
 extension Dispatch {
     /// Whether what it comes to still counts here.
     func counts(_ login: AdmittedLogin) -> Bool {
-        self.partitions.isCurrent(login) && self.lanes.lane(of: login)?.isDropped == false
+        self.partitions.isCurrent(login) && self.lanes.holds(login)
     }
 
     /// Whether one more may begin: so many may work, and so many be under way.
@@ -43,6 +43,11 @@ extension Dispatch {
     mutating func publish(_ step: inout Step) {
         guard !self.finished.isEmpty else { return }
         let room = max(0, self.limits.uncommitted - self.partitions.uncovered)
+        if self.finished.count <= room {
+            for login in self.finished { self.partitions.published(login) }
+            step.publishes = exchange(&self.finished, with: [])
+            return
+        }
         var published = Array(self.finished.prefix(room))
         self.finished.removeFirst(published.count)
         if published.isEmpty, self.partitions.isCoveredAsFarAsCanBe {

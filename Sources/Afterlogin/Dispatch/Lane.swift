@@ -2,8 +2,21 @@ import Kafka
 
 /// The key of the order: one user of one partition; strict order inside, none between.
 struct LaneKey: Hashable, Sendable {
-    var partition: TopicPartition
-    var user: String
+    let partition: TopicPartition
+    let user: String
+    /// It is looked up many times for each login, and made once.
+    let digest: Int
+
+    init(partition: TopicPartition, user: String) {
+        self.partition = partition
+        self.user = user
+        var hasher = Hasher()
+        hasher.combine(partition)
+        hasher.combine(user)
+        self.digest = hasher.finalize()
+    }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(self.digest) }
 }
 
 /// The logins of one user in one partition, in their order.

@@ -42,6 +42,12 @@ struct Lanes {
     /// When the next of those that wait is due.
     var nextDue: Instant? { self.due.first?.instant }
 
+    /// Whether the login is the first of its lane, and was not dropped.
+    func holds(_ login: AdmittedLogin) -> Bool {
+        guard let index = self.indices[login.lane], self.slots[index]?.first == login else { return false }
+        return self.slots[index]?.isDropped == false
+    }
+
     /// The lane of which the login is the first, where it is.
     func lane(of login: AdmittedLogin) -> Lane? {
         guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login else {

@@ -65,10 +65,9 @@ final class SlotWatch: Sendable {
 
 extension LoginIdentity {
     init(_ login: AdmittedLogin) {
-        let partition = login.topicPartition
         self.init(
             number: UInt64(login.arrival) + 1,
-            user: LoginUser(topic: partition.topic, partition: partition.partition, id: login.lane.user)
+            user: LoginUser(key: UInt64(truncatingIfNeeded: login.lane.digest))
         )
     }
 }

@@ -22,10 +22,10 @@ struct RetryPolicy: Sendable {
         method: String,
         attempt: Int,
         remaining: Duration,
-        fraction: Double
+        fraction: @autoclosure () -> Double
     ) -> Decision {
         guard attempt < self.attempts, self.mayRepeat(result, ending, method: method) else { return .giveUp }
-        let pause = self.backoff.delay(failures: attempt, fraction: fraction)
+        let pause = self.backoff.delay(failures: attempt, fraction: fraction())
         // A wait that the deadline cuts off would only make the failure later.
         return pause < remaining ? .retry(after: pause) : .giveUp
     }

@@ -121,9 +121,14 @@ final class RetryingSender: Sendable {
             }
             sending.request.timeout = min(self.timeout, remaining)
             sending.request.connectTimeout = min(sending.request.connectTimeout, sending.request.timeout)
-            let result = await self.once(sending.request)
-            if let renewal = await self.renewed(result, &sending) {
-                switch renewal {
+            let result: Result<HTTPResponse, HTTPFailure>
+            do throws(HTTPFailure) {
+                result = .success(try await self.sender.send(sending.request))
+            } catch {
+                result = .failure(error)
+            }
+            if case .success(let response) = result, response.status == 401, !sending.hasRenewed {
+                switch await self.renewed(&sending) {
                 case .token: continue
                 case .away(let destination): return .away(destination)
                 case .refused: break
@@ -147,14 +152,6 @@ final class RetryingSender: Sendable {
             } catch {
                 return .result(.failure(Self.cancelled), self.givenUp(sending, since: begun))
             }
-        }
-    }
-
-    private func once(_ request: HTTPRequest) async -> Result<HTTPResponse, HTTPFailure> {
-        do throws(HTTPFailure) {
-            return .success(try await self.sender.send(request))
-        } catch {
-            return .failure(error)
         }
     }
 
@@ -193,11 +190,9 @@ final class RetryingSender: Sendable {
         case refused
     }
 
-    /// A 401 to a token of ours: a new one, once in a call; nil where that is not what it is about.
-    private func renewed(_ result: Result<HTTPResponse, HTTPFailure>, _ sending: inout Sending) async -> Renewal? {
-        guard case .success(let response) = result, response.status == 401, !sending.hasRenewed,
-            let token = Self.bearer(sending.request), let tokens = self.tokens
-        else { return nil }
+    /// An API answered 401: where the token was ours, a new one, once in a call.
+    private func renewed(_ sending: inout Sending) async -> Renewal {
+        guard let token = Self.bearer(sending.request), let tokens = self.tokens else { return .refused }
         sending.hasRenewed = true
         switch await tokens.renewed(token) {
         case .token(let fresh, _) where fresh != token:

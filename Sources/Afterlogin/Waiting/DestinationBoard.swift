@@ -81,8 +81,20 @@ package final class DestinationBoard: Sendable {
 
     /// Returns when the call may be sent, or must not be.
     func enter(_ route: Route, _ scope: CallScope?, deadline: ContinuousClock.Instant) async -> Entry {
+        let (call, answer) = self.ask(route, scope, deadline)
+        guard case .wait = answer else { return self.entry(answer) }
+        // For the timer: a pause may be what it waits for.
+        self.release()
+        return await self.wait(call)
+    }
+
+    private func ask(
+        _ route: Route,
+        _ scope: CallScope?,
+        _ deadline: ContinuousClock.Instant
+    ) -> (WaitingCall, CallAnswer) {
         let now = self.clock.now
-        let (call, answer) = self.state.withLock { state in
+        return self.state.withLock { state in
             state.lastCall += 1
             let call = WaitingCall(
                 id: state.lastCall,
@@ -94,10 +106,6 @@ package final class DestinationBoard: Sendable {
             )
             return (call, state.destinations.ask(call, now: now))
         }
-        guard case .wait = answer else { return self.entry(answer) }
-        // For the timer: a pause may be what it waits for.
-        self.release()
-        return await self.wait(call)
     }
 
     private func wait(_ call: WaitingCall) async -> Entry {
