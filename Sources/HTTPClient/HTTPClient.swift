@@ -45,18 +45,30 @@ public final class HTTPClient: HTTPSender {
 
     /// Sends a request once, and waits for the whole response.
     ///
-    /// (A request on a kept connection that turns out closed before any byte of a response came is sent again by libcurl.)
+    /// A request on a kept connection that turns out closed before any byte of a response came is sent again on a new one: by libcurl where it
+    /// notices in time, else here where the method is safe (RFC 9112, 9.3.1).
     public func send(_ request: HTTPRequest) async throws(HTTPFailure) -> HTTPResponse {
-        let job = Job(request)
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                self.mailbox.post(.start(job, continuation))
+        var isFirst = true
+        while true {
+            let job = Job(request)
+            let result = await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    self.mailbox.post(.start(job, continuation))
+                }
+            } onCancel: {
+                job.isCancelled.store(true, ordering: .releasing)
+                self.mailbox.post(.cancel(job))
             }
-        } onCancel: {
-            job.isCancelled.store(true, ordering: .releasing)
-            self.mailbox.post(.cancel(job))
+            guard isFirst, case .failure(let failure) = result, Self.metAClosedConnection(failure),
+                ["GET", "HEAD", "OPTIONS"].contains(request.method)
+            else { return try result.get() }
+            isFirst = false
         }
-        return try result.get()
+    }
+
+    /// A failure without an address is that of a connection which was there before.
+    private static func metAClosedConnection(_ failure: HTTPFailure) -> Bool {
+        failure.kind == .connectionReset && failure.address == nil
     }
 
     /// Calls back from the thread: a sign that it turns.
