@@ -236,7 +236,9 @@ package struct LoginPipeline: Sendable {
         case .away(let destination): return self.waits(for: destination, state, attempt)
         case .unjudged(let names):
             // While what the others waited for is away, no host helps it.
-            if let destination = self.board.awaited(among: names) { return self.waits(for: destination, state, attempt) }
+            if let destination = self.board.awaited(among: names) {
+                return self.waits(for: destination, state, attempt)
+            }
             return .waits(attempt.next(state, .host(until: self.backOffEnd(attempt))))
         case .stopped: return .stopped
         }
