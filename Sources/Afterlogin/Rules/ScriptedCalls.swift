@@ -116,7 +116,9 @@ final class ScriptedCalls: EvaluationClient {
         if outcome.failedSo, let place = outcome.failedAt { self.hosts.told(self.token, of: place.description) }
     }
 
-    /// Nothing is told to the rule: others may wait for what it keeps. Its other calls go on.
+    /// Nothing is told to the rule: others may wait for what it keeps.
+    ///
+    /// Its other calls go on.
     private func end(_ ending: ScriptedEnding) {
         let isFirst = self.state.withLock { state in
             guard state.ending == nil else { return false }
