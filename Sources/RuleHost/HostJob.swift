@@ -21,6 +21,9 @@ final class HostJob: @unchecked Sendable {
     /// Its host was tainted at some time while it ran.
     var sawTaint = false
 
+    /// It has made a request on this host.
+    var hasAsked = false
+
     struct Ending {
         /// nil where it waits for a promise that will never come.
         var destination: String?
@@ -46,6 +49,7 @@ final class HostJob: @unchecked Sendable {
         self.isAlone = alone
         self.secret = secret
         self.sawTaint = false
+        self.hasAsked = false
         self.token.job = self
         self.token.host = host.number
     }

@@ -29,6 +29,7 @@ extension HostLoop {
         case .request:
             guard let job = try Self.job(&frame, host) else { return }
             let (mailbox, number, evaluation) = (self.mailbox, host.number, frame.evaluation)
+            job.hasAsked = true
             job.client.requestMade(
                 try HostRequest(&frame, rules: job.evaluation.rules) { request, reply in
                     mailbox.send(.reply(host: number, evaluation: evaluation, request: request, reply.encoded()))

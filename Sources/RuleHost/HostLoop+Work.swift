@@ -94,18 +94,32 @@ extension HostLoop {
         self.withSlot(of: host.role) { $0.failures = 0 }
         if reply.outcome == .ended { host.ended.insert(job.number) }
         // One that was ended for another destination has not come as far as this one.
-        let hasDecided = reply.outcome != .ended || job.ending?.destination == nil
-        if hasDecided, let destination = job.token.uncalled,
-            self.taints.finishedWithoutCalling(on: host.number, destination, at: self.now)
-        {
-            self.retire(host, "it keeps something of \(destination)")
-        }
+        if reply.outcome != .ended || job.ending?.destination == nil { self.lookWhatIsKept(job, reply, host) }
         if reply.outcome == .ended {
             job.finish(.ended(reply))
         } else {
             let condition = HostCondition(isTainted: job.sawTaint, hasEnded: self.taints.hasEnded(host.number))
             job.finish(.done(reply, condition))
         }
+    }
+
+    /// Whether what its host keeps stood between an evaluation and what that wanted: then a fresh host is to take its place.
+    private func lookWhatIsKept(_ job: HostJob, _ reply: EvaluationReply, _ host: Host) {
+        if let destination = job.token.uncalled {
+            if self.taints.finishedWithoutCalling(on: host.number, destination, at: self.now) {
+                self.retire(host, "it keeps something of \(destination)")
+            }
+            return
+        }
+        // It came here for want of another, and asked for nothing: the next would fare no better.
+        guard job.avoidsTaint, !job.hasAsked else { return }
+        switch reply.outcome {
+        case .completed, .denied, .limit: return
+        case .error, .timeout, .ended: break
+        }
+        let destinations = self.taints.destinations(of: host.number)
+        guard self.taints.failedWithoutCalling(on: host.number, at: self.now) else { return }
+        self.retire(host, "it keeps something of \(destinations.joined(separator: ", "))")
     }
 
     func cancel(_ token: EvaluationToken) {

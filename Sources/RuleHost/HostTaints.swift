@@ -67,6 +67,13 @@ struct HostTaints {
         self.isTainted(host, by: destination) && Self.take(&self.nextReplacement, now)
     }
 
+    /// An evaluation that was to begin where nothing is kept failed there without calling anybody.
+    ///
+    /// - Returns: As above.
+    mutating func failedWithoutCalling(on host: Int, at now: ContinuousClock.Instant) -> Bool {
+        self.isTainted(host) && Self.take(&self.nextReplacement, now)
+    }
+
     /// Whether a host beyond the usual number may be started now, since all that live are tainted.
     mutating func takeSpare(at now: ContinuousClock.Instant) -> Bool { Self.take(&self.nextSpare, now) }
 

@@ -130,6 +130,38 @@ struct EndedEvaluationTests {
         }
     }
 
+    /// `global.conf ||= fetch(…)` that was rejected: nobody calls any more, so nothing else would ever replace the host.
+    @Test func aTaintedHostIsExchangedWhenOneThatAvoidsTaintFailsThereWithoutCalling() async throws {
+        let rule = """
+            async function (user, context, callback) {
+                if (user.calls) await fetch('http://api.example/own');
+                if (user.fails) throw new Error(String(process.pid));
+                callback(null, user, context);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            var clients: [HoldingClient] = []
+            // The spare is tainted as well.
+            for avoids in [false, true] {
+                let (client, token) = (HoldingClient(), EvaluationToken())
+                clients.append(client)
+                async let outcome = hosts.evaluate(
+                    #"{"calls":true}"#,
+                    client: client,
+                    token: token,
+                    avoidingTaint: avoids
+                )
+                await client.seen()
+                hosts.pool.told(token, of: "api.example")
+                client.letGo()
+                #expect(await outcome.summary == "completed")
+            }
+            #expect(await hosts.evaluate(#"{"fails":true}"#, avoidingTaint: true).summary.contains("error"))
+            for await _ in hosts.witness.retirements.prefix(1) {}
+            #expect(hosts.witness.deaths.isEmpty)
+        }
+    }
+
     @Test func oneThatHasNotBegunIsEndedAtOnce() async throws {
         try await RunningHosts.with(Self.keeping, evaluations: 1) { hosts in
             let (client, token) = (HoldingClient(), EvaluationToken())

@@ -75,6 +75,16 @@ struct HostTaintsTests {
         #expect(taints.finishedWithoutCalling(on: 2, "a", at: self.at(15)) == true)
     }
 
+    @Test func oneThatFailedWithoutCallingAnybodyReplacesAnyTaintedHostOnceIn15Seconds() {
+        var taints = HostTaints()
+        #expect(taints.failedWithoutCalling(on: 1, at: self.at(0)) == false)
+        taints.told(on: 1, of: "a", at: self.at(0))
+        taints.told(on: 2, of: "b", at: self.at(0))
+        #expect(taints.failedWithoutCalling(on: 1, at: self.at(0)) == true)
+        #expect(taints.failedWithoutCalling(on: 2, at: self.at(14)) == false)
+        #expect(taints.failedWithoutCalling(on: 2, at: self.at(15)) == true)
+    }
+
     @Test func aSpareIsStartedOnceIn15Seconds() {
         var taints = HostTaints()
         #expect(taints.takeSpare(at: self.at(0)) == true)

@@ -123,10 +123,20 @@ final class Staging {
 
     /// How often each audience's token was given.
     func tokens() throws -> [String: Int] {
-        let curl = try ChildProcess("curl", ["--silent", "--fail", "\(self.control)/control/stats"])
-        let stats = try JSONValue(parsing: Array(curl.waitForOutput().utf8))
-        let members = stats["tokens"]?.object?.members.map { ($0.name, $0.value.int ?? 0) } ?? []
+        let members = try self.statistics()["tokens"]?.object?.members.map { ($0.name, $0.value.int ?? 0) } ?? []
         return Dictionary(uniqueKeysWithValues: members)
+    }
+
+    /// How many requests an endpoint got; with a status: how many it answered so.
+    func requests(to endpoint: String, answered status: Int? = nil) throws -> Int {
+        let requests = try self.statistics()["endpoints"]?[endpoint]
+        guard let status else { return requests?["received"]?.int ?? 0 }
+        return requests?["answered"]?["\(status)"]?.int ?? 0
+    }
+
+    private func statistics() throws -> JSONValue {
+        let curl = try ChildProcess("curl", ["--silent", "--fail", "\(self.control)/control/stats"])
+        return try JSONValue(parsing: Array(curl.waitForOutput().utf8))
     }
 
     /// Everything goes with it.
