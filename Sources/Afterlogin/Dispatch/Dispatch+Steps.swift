@@ -16,6 +16,8 @@ extension Dispatch {
         !self.drain.isStopping && !self.partitions.isRevoking(login)
     }
 
+    private static let longestAlarm = Duration.seconds(60)
+
     /// What each event may have made possible, in the order in which one makes the next possible.
     mutating func finish(_ step: Step, _ now: Instant) -> Step {
         var step = step
@@ -24,7 +26,8 @@ extension Dispatch {
         self.begin(&step)
         step.resumesIntake = self.intake.reopens()
         self.endDrains(&step, now)
-        self.setAlarm(self.lanes.nextDue, &step)
+        // The alarm that is set for the end of a day would be one task more for each that came before it.
+        self.setAlarm(self.lanes.nextDue.map { min($0, now.advanced(by: Self.longestAlarm)) }, &step)
         self.setAlarm(self.drain.deadline, &step)
         return step
     }

@@ -18,7 +18,7 @@ struct Lanes {
         static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
     }
 
-    private struct Due: Comparable {
+    struct Due: Comparable {
         var instant: Instant
         var login: AdmittedLogin
         static func < (one: Self, other: Self) -> Bool { one.instant < other.instant }
@@ -31,7 +31,8 @@ struct Lanes {
     private var heads = MinimumHeap<Head>()
     /// Epochs of which the best was not let begin.
     private var held: Set<Int> = []
-    private var due = MinimumHeap<Due>()
+    /// Who waits until when; those that were resumed before are dropped when they are the most.
+    private(set) var due = MinimumHeap<Due>()
     /// Logins that have a slot.
     private(set) var working = 0
     /// Logins that run without one.
@@ -150,13 +151,24 @@ struct Lanes {
         guard let lane = self.lane(of: login) else { return 0 }
         self.leftItsStanding(lane.standing)
         self.waiting += 1
-        if let until { self.due.insert(Due(instant: until, login: login)) }
         self.change(login) { lane in
             lane.standing = .waiting(for: reason, until: until)
             lane.replaceFirst(login)
             lane.extraBytes = bytes
         }
+        if let until { self.waits(login, until: until) }
         return bytes - lane.extraBytes
+    }
+
+    /// An entry outlives its login, which may have been resumed long before: they must not keep the records of a day.
+    private mutating func waits(_ login: AdmittedLogin, until: Instant) {
+        self.due.insert(Due(instant: until, login: login))
+        guard self.due.count > 2 * self.waiting + 64 else { return }
+        self.due = MinimumHeap()
+        for lane in self.all {
+            guard case .waiting(_, until: .some(let instant)) = lane.standing, let first = lane.first else { continue }
+            self.due.insert(Due(instant: instant, login: first))
+        }
     }
 
     /// It may begin, at its old place; false where it does not wait.

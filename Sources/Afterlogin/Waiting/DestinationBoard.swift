@@ -48,7 +48,9 @@ package final class DestinationBoard: Sendable {
                 }
             }
             let logins = releases.logins.compactMap { self.logins.removeValue(forKey: $0.id) }
-            guard let next = self.destinations.nextWake(now: now), self.wakesAt.map({ next < $0 }) ?? true else {
+            // Of a timer that is set for long every earlier one would leave a task behind.
+            let next = self.destinations.nextWake(now: now).map { min($0, now + .seconds(30)) }
+            guard let next, self.wakesAt.map({ next < $0 }) ?? true else {
                 return (calls, logins, releases.tokens, nil)
             }
             self.wakesAt = next

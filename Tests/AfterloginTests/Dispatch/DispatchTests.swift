@@ -57,6 +57,20 @@ struct DispatchTests {
         #expect(script.dispatch.intake.admittedBytes == bytes - 500, "what was kept has gone")
     }
 
+    /// An outage makes a login wait again and again, each time until it is too old: a day.
+    @Test
+    func whoWaitedAndWentOnIsNotRememberedUntilItWouldHaveBeenTooOld() {
+        var script = DispatchScript(concurrency: 1)
+        _ = script.assign(self.zero)
+        let login = script.read(self.zero, [(0, "a")]).logins[0]
+        for _ in 0..<1_000 {
+            let until = script.now + .seconds(86_400)
+            _ = script.dispatch.heldBack(login, for: "away", until: until, bytes: 0, script.now)
+            #expect(script.dispatch.resumed(login, script.now).starts == [login])
+        }
+        #expect(script.dispatch.lanes.due.count <= 66)
+    }
+
     @Test
     func whoWaitsUntilAnInstantIsWokenByTheClock() {
         var script = DispatchScript(concurrency: 1)
