@@ -2,7 +2,7 @@ import Testing
 import Waiting
 
 /// Outages, in virtual time on the real deciders: no login fails, and no update goes without its data.
-@Suite(.serialized, .timeLimit(.minutes(1)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct OutageTests {
     /// One scene of the matrix.
     private func check(

@@ -3,7 +3,7 @@ import Testing
 import Waiting
 
 /// Users whose calls fail for ever, and APIs that are slow or small: what they cost the others.
-@Suite(.serialized, .timeLimit(.minutes(1)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct PoisonTests {
     @Test(arguments: [1, 60])
     func exactlyThePoisonedUsersFail(percent: Int) {
