@@ -8,13 +8,4 @@ package struct LoginUser: Sendable, Hashable {
 
     /// A user whose lane has a number already.
     package init(key: UInt64) { self.key = key }
-
-    /// The user with this id in this partition.
-    package init(topic: String, partition: Int32, id: String) {
-        var hasher = Hasher()
-        hasher.combine(topic)
-        hasher.combine(partition)
-        hasher.combine(id)
-        self.key = UInt64(bitPattern: Int64(hasher.finalize()))
-    }
 }

@@ -105,6 +105,11 @@ package struct LoginPipeline: Sendable {
             self.first = retry.firstAttempt ?? self.last
         }
 
+        /// The chain as this attempt finds it.
+        var start: ChainState {
+            self.retry.chain ?? ChainState(user: self.event.user, context: self.event.context)
+        }
+
         /// Something that another login left behind stood in its way.
         var avoidsTaint: Bool { if case .host = self.retry.wait { true } else { false } }
 
@@ -124,7 +129,7 @@ package struct LoginPipeline: Sendable {
     /// What the end of a login's waiting brings.
     private func resumed(_ attempt: Attempt) -> Resumption {
         let retry = attempt.retry
-        let chain = retry.chain ?? ChainState(user: attempt.event.user, context: attempt.event.context)
+        let chain = attempt.start
         switch retry.wait {
         case nil: return .goesOn(chain, waitedFor: nil)
         case .away(let destination, let until):
@@ -220,8 +225,7 @@ package struct LoginPipeline: Sendable {
     private func outcome(_ verdict: ChainVerdict, _ state: ChainState, _ attempt: Attempt) -> PipelineOutcome {
         if let destination = attempt.calls.unsent, self.waitsForOutages {
             // A call was given up while it waited for its turn: whatever the rule made of that is not its verdict.
-            let chain = attempt.retry.chain ?? ChainState(user: attempt.event.user, context: attempt.event.context)
-            return self.waits(for: destination, chain, attempt)
+            return self.waits(for: destination, attempt.start, attempt)
         }
         switch verdict {
         case .completed: return .result(self.builder.update(attempt.event, state))

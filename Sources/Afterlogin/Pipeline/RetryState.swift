@@ -6,7 +6,7 @@ package struct RetryState: Sendable {
     package enum Wait: Sendable {
         /// A call failed so and its rule with it: judged when the back-off ends.
         case backOff(RuleFailure, until: ContinuousClock.Instant)
-        /// A rule swallowed a call that failed so: stands as soon as somebody else gets through, judged when the back-off ends.
+        /// A rule swallowed a call that failed so: `KeptVerdict` says when that stands, at the latest when the back-off ends.
         case kept(KeptBack, until: ContinuousClock.Instant)
         /// Until the destination is back, or `rules.max_age` is over.
         case away(Destination, until: ContinuousClock.Instant)

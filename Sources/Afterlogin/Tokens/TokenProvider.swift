@@ -21,6 +21,8 @@ final class TokenProvider: Sendable {
         var origins: [String: TokenGrant] = [:]
         /// Which grant is asked for to find out whether it can be had again.
         var places: [Destination: TokenGrant] = [:]
+        /// Their texts, made once: rules ask for the same token at each login.
+        var routes: [TokenGrant.Key: Route] = [:]
     }
 
     /// Grants that are remembered; a rule could ask for a new one every time.
@@ -116,7 +118,16 @@ final class TokenProvider: Sendable {
 
     /// What waits for a token waits for this; its text names no secret.
     func route(_ grant: TokenGrant) -> Route {
-        let key = grant.key
+        if let route = self.state.withLock({ $0.routes[grant.key] }) { return route }
+        let route = self.makeRoute(grant.key)
+        self.state.withLock { state in
+            if state.routes.count >= Self.maxEntries { state.routes.removeAll() }
+            state.routes[grant.key] = route
+        }
+        return route
+    }
+
+    private func makeRoute(_ key: TokenGrant.Key) -> Route {
         var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
         if !key.scope.isEmpty { name += ", scope \(key.scope)" }
         if !key.organization.isEmpty { name += ", organization \(key.organization)" }

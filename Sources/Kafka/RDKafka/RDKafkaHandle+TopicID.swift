@@ -56,8 +56,6 @@ extension RDKafkaHandle {
 
     private static let functions = Functions()
 
-    static var knowsTopicIDs: Bool { self.functions != nil }
-
     /// The identifiers of these topics; empty where the library or the brokers have none.
     ///
     /// Blocks.
