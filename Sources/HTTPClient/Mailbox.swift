@@ -51,12 +51,12 @@ final class Mailbox: Sendable {
     // MARK: For callers
 
     func post(_ command: Command) {
-        let isTaken = self.state.withLock { state in
-            guard !state.isClosing else { return false }
+        let (isTaken, wasAsleep) = self.state.withLock { state in
+            guard !state.isClosing else { return (false, false) }
             state.commands.append(command)
-            self.wake(&state)
-            return true
+            return (true, exchange(&state.isAsleep, with: false))
         }
+        if wasAsleep { self.wake() }
         guard !isTaken else { return }
         switch command {
         case .start(_, let continuation): continuation.resume(returning: .failure(.shutDown))
@@ -66,21 +66,18 @@ final class Mailbox: Sendable {
     }
 
     func close(_ closed: (@Sendable () -> Void)? = nil) {
-        let isClosed = self.state.withLock { state in
-            if state.isClosed { return true }
+        let (isClosed, wasAsleep) = self.state.withLock { state in
+            if state.isClosed { return (true, false) }
             state.isClosing = true
             if let closed { state.closed.append(closed) }
-            self.wake(&state)
-            return false
+            return (false, exchange(&state.isAsleep, with: false))
         }
+        if wasAsleep { self.wake() }
         if isClosed { closed?() }
     }
 
-    private func wake(_ state: inout State) {
-        guard state.isAsleep else { return }
-        state.isAsleep = false
-        eventfd_write(self.wakeDescriptor, 1)
-    }
+    /// After the lock is released: the thread takes it first of all.
+    private func wake() { eventfd_write(self.wakeDescriptor, 1) }
 
     // MARK: For the thread
 

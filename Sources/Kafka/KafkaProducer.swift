@@ -46,7 +46,7 @@ package final class KafkaProducer: Sendable {
         /// As the caller asked; the report names the partition that was chosen.
         var partition: Int32?
         var isAlone = false
-        let since = BootTime.now
+        let since: BootTime
     }
 
     private struct Flush {
@@ -87,7 +87,7 @@ package final class KafkaProducer: Sendable {
         return client
     }
 
-    /// Hands the message to librdkafka at once (order of calls is order of records of one key).
+    /// Hands the message to librdkafka (order of calls is order of records of one key): at once, or, where it `gathers`, within 8 ms and together with others.
     ///
     /// `completion` is called once, on the producer's thread, with the partition and offset when the broker has
     /// acknowledged it.
@@ -96,6 +96,7 @@ package final class KafkaProducer: Sendable {
     /// only then fails with `MSG_SIZE_TOO_LARGE`. The order of one key is kept as `StateMachine` says. When librdkafka's queue is full the message waits outside, never the caller.
     package func produce(
         _ message: KafkaMessage,
+        gathers: Bool = false,
         completion: @escaping @Sendable (Result<(partition: Int32, offset: Int64), KafkaError>) -> Void
     ) {
         let mustWake = self.state.withLock { state in
@@ -105,9 +106,11 @@ package final class KafkaProducer: Sendable {
             }
             state.lastSequence += 1
             let sequence = state.lastSequence
-            state.completions[sequence] = Entry(completion: completion, partition: message.partition)
-            switch state.machine.submitted(sequence, message) {
+            let now = BootTime.now
+            state.completions[sequence] = Entry(completion: completion, partition: message.partition, since: now)
+            switch state.machine.submitted(sequence, message, gathers: gathers, now: now) {
             case .hold: return false
+            case .gather: return true
             case .send:
                 return self.send(StateMachine.Send(sequence: sequence, message: message, isAlone: false), &state)
             }
@@ -299,9 +302,12 @@ package final class KafkaProducer: Sendable {
         let next: BootTime? = self.state.withLock { state in
             guard state.phase == .open else { return nil }
             for send in state.machine.due(now) { _ = self.send(send, &state) }
-            while let send = state.machine.firstOverflow() {
+            while let send = state.machine.firstOverflow(now: now) {
                 let code = state.client.produce(send)
-                if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { break }
+                if code == RD_KAFKA_RESP_ERR__QUEUE_FULL {
+                    state.machine.overflowHasNoRoom()
+                    break
+                }
                 if code == RD_KAFKA_RESP_ERR__FATAL {
                     self.renewWhenFatal(&state)
                     break

@@ -84,9 +84,16 @@ final class Host {
         self.decoder = FrameDecoder(maxFrameBytes: maxFrameBytes)
     }
 
-    var descriptors: (frames: Int32, output: Int32, errors: Int32, watchdog: Int32)? {
+    /// nil once it has ended.
+    func descriptor(of stream: HostLoop.Stream) -> Int32? {
         switch self.process {
-        case .some(let process): (process.frames, process.output, process.errors, process.watchdog)
+        case .some(let process):
+            switch stream {
+            case .output: process.output
+            case .errors: process.errors
+            case .watchdog: process.watchdog
+            case .frames: process.frames
+            }
         case nil: nil
         }
     }

@@ -65,11 +65,13 @@ extension HostLoop {
 
     /// What it still had to say: the watchdog's line above all.
     private func lastLines(_ host: Host) -> String {
-        guard let open = host.descriptors else { return "" }
-        for chunk in Self.remaining(open.watchdog) {
+        guard let watchdog = host.descriptor(of: .watchdog), let errors = host.descriptor(of: .errors) else {
+            return ""
+        }
+        for chunk in Self.remaining(watchdog) {
             for line in host.watched.received(chunk) { host.watchdogSaid(line) }
         }
-        for chunk in Self.remaining(open.errors) {
+        for chunk in Self.remaining(errors) {
             for line in host.complained.received(chunk) { self.complained(host, line) }
         }
         if let line = host.complained.finished() { self.complained(host, line) }

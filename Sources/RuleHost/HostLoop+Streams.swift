@@ -4,38 +4,40 @@ extension HostLoop {
     /// How often deadlines are looked at while something is in flight.
     private static let tick = Duration.milliseconds(100)
 
-    enum Stream {
-        case frames
+    enum Stream: Int, CaseIterable {
         case output
         case errors
         case watchdog
+        case frames
     }
 
     func wait() {
-        var descriptors = [pollfd(fd: self.mailbox.wakeDescriptor, events: Int16(POLLIN), revents: 0)]
-        var owners: [(host: Host, stream: Stream)] = []
+        self.polled.removeAll(keepingCapacity: true)
+        self.polled.append(pollfd(fd: self.mailbox.wakeDescriptor, events: Int16(POLLIN), revents: 0))
         for host in self.hosts {
-            guard let open = host.descriptors else { continue }
-            let events = Int16(POLLIN) | (host.writer.isEmpty ? 0 : Int16(POLLOUT))
-            descriptors.append(pollfd(fd: open.frames, events: events, revents: 0))
-            for descriptor in [open.output, open.errors, open.watchdog] {
+            for stream in Stream.allCases {
                 // One that the host has closed would be ready for ever.
-                let polled = host.closed.contains(descriptor) ? -1 : descriptor
-                descriptors.append(pollfd(fd: polled, events: Int16(POLLIN), revents: 0))
+                let descriptor = host.descriptor(of: stream).flatMap { host.closed.contains($0) ? nil : $0 } ?? -1
+                let writes = stream == .frames && !host.writer.isEmpty ? Int16(POLLOUT) : 0
+                self.polled.append(pollfd(fd: descriptor, events: Int16(POLLIN) | writes, revents: 0))
             }
-            owners += [(host, .frames), (host, .output), (host, .errors), (host, .watchdog)]
         }
-        let count = unsafe poll(&descriptors, nfds_t(descriptors.count), self.timeout)
+        let timeout = self.mailbox.sleeps() ? self.timeout : 0
+        let count = unsafe poll(&self.polled, nfds_t(self.polled.count), timeout)
         guard count > 0 else { return }
-        if descriptors[0].revents != 0 {
+        if self.polled[0].revents != 0 {
             var value: UInt64 = 0
             _ = unsafe Glibc.read(self.mailbox.wakeDescriptor, &value, 8)
         }
         self.now = .now
         // The frames of a host last: when it is dead, its last words have been read.
-        let ready = zip(descriptors.dropFirst(), owners).filter { $0.0.revents & ~Int16(POLLOUT) != 0 }.map(\.1)
-        for owner in ready where owner.stream != .frames { self.read(owner.host, owner.stream) }
-        for owner in ready where owner.stream == .frames { self.read(owner.host, owner.stream) }
+        let hosts = self.hosts
+        for (index, host) in hosts.enumerated() {
+            for stream in Stream.allCases {
+                let events = self.polled[1 + index * Stream.allCases.count + stream.rawValue].revents
+                if events & ~Int16(POLLOUT) != 0 { self.read(host, stream) }
+            }
+        }
     }
 
     private var timeout: Int32 {
@@ -56,14 +58,7 @@ extension HostLoop {
     }
 
     private func read(_ host: Host, _ stream: Stream) {
-        guard let open = host.descriptors else { return }
-        let descriptor =
-            switch stream {
-            case .frames: open.frames
-            case .output: open.output
-            case .errors: open.errors
-            case .watchdog: open.watchdog
-            }
+        guard let descriptor = host.descriptor(of: stream) else { return }
         // Bounded, so that one busy host does not starve the others.
         for _ in 0..<16 {
             let count = unsafe self.buffer.withUnsafeMutableBytes {
@@ -95,7 +90,7 @@ extension HostLoop {
     }
 
     func write(_ host: Host) {
-        guard let descriptor = host.descriptors?.frames else { return }
+        guard let descriptor = host.descriptor(of: .frames) else { return }
         while !host.writer.isEmpty {
             let count = unsafe host.writer.unwritten.withUnsafeBytes { bytes in
                 unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))

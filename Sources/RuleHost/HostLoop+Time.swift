@@ -4,6 +4,7 @@ extension HostLoop {
     private static let silence = Duration.seconds(1)
     private static let patience = Duration.seconds(5)
     private static let turnsOfPatience = 10
+    private static let deadlineTick = Duration.milliseconds(50)
     /// Rules whose work simply needs that much memory must not make hosts be started one after another.
     private static let memoryRetirementInterval = Duration.seconds(15)
 
@@ -19,6 +20,7 @@ extension HostLoop {
         self.keepRetirement()
         if self.now >= self.nextLook { self.look() }
         for host in self.hosts { self.keepTime(of: host) }
+        if self.now >= self.nextDeadlines { self.nextDeadlines = self.now + Self.deadlineTick }
     }
 
     /// The worker keeps the limit of memory itself: rules and their packages reach the host's own watchdog.
@@ -48,21 +50,7 @@ extension HostLoop {
 
     private func keepTime(of host: Host) {
         let silent = self.now - host.lastHeard
-        let isAnswering = !host.pingIsOpen || silent < Self.silence * 2
-        for (number, job) in host.jobs where self.now >= job.deadline {
-            // The host keeps its rules' deadlines; it did not keep this one. Where it doesn't answer either, all of them suffer from something else.
-            guard isAnswering else {
-                host.verdict = "did not answer for \(silent.components.seconds) s"
-                break
-            }
-            host.jobs[number] = nil
-            host.writer.append(.cancel, number)
-            if job.ending != nil {
-                job.finish(.ended(nil))
-            } else {
-                job.finish(.killed(.init(reason: .timeout, message: "the rule host did not end it in time")))
-            }
-        }
+        if self.now >= self.nextDeadlines { self.endOverdue(host, silent) }
         if host.phase == .loading, self.now - host.started > .seconds(30) {
             host.verdict = "did not load the rules within 30 s"
         } else if host.phase == .ready, !host.jobs.isEmpty, silent > Self.silence {
@@ -75,6 +63,26 @@ extension HostLoop {
         }
         if host.writer.count > self.configuration.maxUnreadBytes { host.verdict = "does not read what it is sent" }
         if host.verdict != nil { self.died(host) }
+    }
+
+    /// Ends what the host, which keeps its rules' deadlines, did not end.
+    ///
+    /// Where it doesn't answer either, all of them suffer from something else.
+    private func endOverdue(_ host: Host, _ silent: Duration) {
+        let isAnswering = !host.pingIsOpen || silent < Self.silence * 2
+        for (number, job) in host.jobs where self.now >= job.deadline {
+            guard isAnswering else {
+                host.verdict = "did not answer for \(silent.components.seconds) s"
+                return
+            }
+            host.jobs[number] = nil
+            host.writer.append(.cancel, number)
+            if job.ending != nil {
+                job.finish(.ended(nil))
+            } else {
+                job.finish(.killed(.init(reason: .timeout, message: "the rule host did not end it in time")))
+            }
+        }
     }
 
     func status(of host: Host) -> RuleHostStatus {

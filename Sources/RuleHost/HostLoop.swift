@@ -42,10 +42,13 @@ final class HostLoop {
     var closer: CheckedContinuation<Void, Never>?
     var isOver = false
     var now = ContinuousClock.now
+    /// When deadlines of evaluations are looked at: they are seconds away, and the thread turns for every frame.
+    var nextDeadlines = ContinuousClock.now
     /// When sizes are looked at and `/status` is renewed.
     var nextLook = ContinuousClock.now
     var nextMemoryRetirement = ContinuousClock.now
     private var hostCount = 0
+    var polled: [pollfd] = []
     var buffer = [UInt8](repeating: 0, count: 256 << 10)
 
     init(_ seed: Seed, mailbox: HostMailbox) {

@@ -23,6 +23,8 @@ final class HostMailbox: Sendable {
 
     private struct State {
         var commands: [Command] = []
+        /// The thread waits for its descriptors, or is about to.
+        var isAsleep = false
         var isClosed = false
         var status: [RuleHostStatus] = []
         /// Whether a host may be tainted: nobody need say what got through where none is.
@@ -39,15 +41,15 @@ final class HostMailbox: Sendable {
 
     deinit { Glibc.close(self.wakeDescriptor) }
 
-    /// Wakes the thread on the edge from empty to non-empty only; false when the pool is shut down.
+    /// Wakes the thread where it sleeps, once; false when the pool is shut down.
     @discardableResult
     func send(_ command: Command) -> Bool {
-        let (isOpen, wasEmpty) = self.state.withLock { state in
+        let (isOpen, wasAsleep) = self.state.withLock { state in
             guard !state.isClosed else { return (false, false) }
             state.commands.append(command)
-            return (true, state.commands.count == 1)
+            return (true, exchange(&state.isAsleep, with: false))
         }
-        if wasEmpty {
+        if wasAsleep {
             var one: UInt64 = 1
             _ = unsafe write(self.wakeDescriptor, &one, 8)
         }
@@ -67,7 +69,21 @@ final class HostMailbox: Sendable {
         self.state.withLock { state in if state.commands.isEmpty { state.mayBeTainted = false } }
     }
 
-    func take() -> [Command] { self.state.withLock { state in exchange(&state.commands, with: []) } }
+    /// What was sent since; the thread is at work.
+    func take() -> [Command] {
+        self.state.withLock { state in
+            state.isAsleep = false
+            return exchange(&state.commands, with: [])
+        }
+    }
+
+    /// The thread is about to wait; false where something has come already.
+    func sleeps() -> Bool {
+        self.state.withLock { state in
+            state.isAsleep = state.commands.isEmpty
+            return state.isAsleep
+        }
+    }
 
     /// Nothing is taken any more; returns what came before.
     func close() -> [Command] {

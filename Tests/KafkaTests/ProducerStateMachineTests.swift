@@ -14,10 +14,10 @@ struct ProducerStateMachineTests {
 
     @Test func whatFailsHoldsItsKeyAndNoOther() {
         var machine = Machine()
-        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        check(machine.submitted(1, self.send(1, "a").message, now: self.zero) == .send)
         check(machine.failed(self.send(1, "a"), .transient, now: self.zero) == .sendAgain)
-        check(machine.submitted(2, self.send(2, "a").message) == .hold)
-        check(machine.submitted(3, self.send(3, "b").message) == .send)
+        check(machine.submitted(2, self.send(2, "a").message, now: self.zero) == .hold)
+        check(machine.submitted(3, self.send(3, "b").message, now: self.zero) == .send)
         check(machine.due(self.zero) == [])
         let later = self.zero.advanced(by: Machine.firstBackoff)
         check(machine.nextDue == later)
@@ -31,7 +31,7 @@ struct ProducerStateMachineTests {
 
     @Test func whatIsTooLargeGoesAloneAndOnlyThenFails() {
         var machine = Machine()
-        _ = machine.submitted(1, self.send(1, "a").message)
+        _ = machine.submitted(1, self.send(1, "a").message, now: self.zero)
         check(machine.failed(self.send(1, "a"), .tooLarge, now: self.zero) == .sendAgain)
         check(machine.due(self.zero) == [self.send(1, "a", alone: true)])
         check(machine.failed(self.send(1, "a", alone: true), .tooLarge, now: self.zero) == .fail)
@@ -40,7 +40,7 @@ struct ProducerStateMachineTests {
 
     @Test func theWaitGrowsUpToItsLimit() {
         var machine = Machine()
-        _ = machine.submitted(1, self.send(1, "a").message)
+        _ = machine.submitted(1, self.send(1, "a").message, now: self.zero)
         var now = self.zero
         var waits: [Duration] = []
         for _ in 0..<8 {
@@ -56,20 +56,23 @@ struct ProducerStateMachineTests {
 
     @Test func aFullQueueKeepsTheOrder() {
         var machine = Machine()
-        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        check(machine.submitted(1, self.send(1, "a").message, now: self.zero) == .send)
         machine.queueWasFull(self.send(1, "a"), now: self.zero)
-        check(machine.submitted(2, self.send(2, "b").message) == .hold)
-        check(machine.firstOverflow()?.sequence == 1)
+        check(machine.submitted(2, self.send(2, "b").message, now: self.zero) == .hold)
+        check(machine.firstOverflow(now: self.zero)?.sequence == 1)
         machine.firstOverflowSent()
-        check(machine.firstOverflow()?.sequence == 2)
+        check(machine.firstOverflow(now: self.zero)?.sequence == 2)
         machine.firstOverflowSent()
-        check(machine.firstOverflow() == nil && machine.submitted(3, self.send(3, "a").message) == .send)
+        check(
+            machine.firstOverflow(now: self.zero) == nil
+                && machine.submitted(3, self.send(3, "a").message, now: self.zero) == .send
+        )
     }
 
     /// Or the thread would poll without a pause as long as the queue is full.
     @Test func aFullQueueIsAskedAgainLaterForWhatIsSentAgain() {
         var machine = Machine()
-        _ = machine.submitted(1, self.send(1, "a").message)
+        _ = machine.submitted(1, self.send(1, "a").message, now: self.zero)
         _ = machine.failed(self.send(1, "a"), .transient, now: self.zero)
         let due = self.zero.advanced(by: Machine.firstBackoff)
         check(machine.due(due) == [self.send(1, "a")])
@@ -81,21 +84,81 @@ struct ProducerStateMachineTests {
 
     @Test func nothingGoesToAClientThatHasEnded() {
         var machine = Machine()
-        check(machine.submitted(1, self.send(1, "a").message) == .send)
+        check(machine.submitted(1, self.send(1, "a").message, now: self.zero) == .send)
         machine.isSuspended = true
-        check(machine.submitted(2, self.send(2, "a").message) == .hold)
-        check(machine.submitted(3, self.send(3, "b").message) == .hold)
+        check(machine.submitted(2, self.send(2, "a").message, now: self.zero) == .hold)
+        check(machine.submitted(3, self.send(3, "b").message, now: self.zero) == .hold)
         // Only now the client gives back what it had.
         check(machine.failed(self.send(1, "a"), .transient, now: self.zero) == .sendAgain)
         let later = self.zero.advanced(by: .seconds(1))
-        check(machine.firstOverflow() == nil && machine.due(later) == [] && machine.nextDue == nil)
+        check(machine.firstOverflow(now: self.zero) == nil && machine.due(later) == [] && machine.nextDue == nil)
         machine.isSuspended = false
         // The second one waits for the first one of its key.
-        check(machine.firstOverflow()?.sequence == 3)
+        check(machine.firstOverflow(now: self.zero)?.sequence == 3)
         machine.firstOverflowSent()
-        check(machine.firstOverflow() == nil && machine.due(later).map(\.sequence) == [1])
+        check(machine.firstOverflow(now: self.zero) == nil && machine.due(later).map(\.sequence) == [1])
         machine.delivered(1)
         check(machine.due(later).map(\.sequence) == [2])
+    }
+
+    @Test func whatGathersIsHandedOverInGroupsAndInOrder() {
+        var machine = Machine()
+        var now = self.zero
+        var handedOver: [UInt] = []
+        var groups = 0
+        for sequence in 1...1_000 as ClosedRange<UInt> {
+            now = now.advanced(by: .microseconds(100))
+            if let due = machine.nextDue, due <= now {
+                while let send = machine.firstOverflow(now: now) {
+                    machine.firstOverflowSent()
+                    handedOver.append(send.sequence)
+                }
+            }
+            check(machine.firstOverflow(now: now) == nil)
+            // One in ten gathers nothing, and keeps its place all the same.
+            let action = machine.submitted(
+                sequence,
+                self.send(sequence, "k").message,
+                gathers: sequence % 10 != 0,
+                now: now
+            )
+            switch action {
+            case .send: handedOver.append(sequence)
+            case .hold: break
+            // The thread is told of each group once.
+            case .gather:
+                groups += 1
+                check(machine.nextDue == now.advanced(by: Machine.gatheringTime))
+            }
+            check(!machine.isHolding)
+        }
+        now = now.advanced(by: Machine.gatheringTime)
+        while let send = machine.firstOverflow(now: now) {
+            machine.firstOverflowSent()
+            handedOver.append(send.sequence)
+        }
+        #expect(handedOver == Array(1...1_000) && machine.nextDue == nil)
+        #expect(groups == 13)
+    }
+
+    @Test func whatIsGatheredWaitsForRoomWhereTheQueueIsFull() {
+        var machine = Machine()
+        check(machine.submitted(1, self.send(1, "a").message, gathers: true, now: self.zero) == .gather)
+        let due = self.zero.advanced(by: Machine.gatheringTime)
+        check(machine.firstOverflow(now: due)?.sequence == 1)
+        machine.overflowHasNoRoom()
+        // Not for a time: a delivery report tells.
+        check(machine.isHolding && machine.nextDue == nil)
+        check(machine.submitted(2, self.send(2, "a").message, gathers: true, now: due) == .hold)
+        check(machine.firstOverflow(now: due)?.sequence == 1)
+    }
+
+    @Test func aPurgeTakesWhatIsGathered() {
+        var machine = Machine()
+        check(machine.submitted(1, self.send(1, "a").message, gathers: true, now: self.zero) == .gather)
+        check(machine.submitted(2, self.send(2, "b").message, now: self.zero) == .hold)
+        check(machine.purged() == [1, 2] && machine.nextDue == nil)
+        check(machine.submitted(3, self.send(3, "a").message, now: self.zero) == .send)
     }
 
     /// A cluster that fails at random: every message ends once, and what is sent again keeps the order of its key.
@@ -121,7 +184,7 @@ struct ProducerStateMachineTests {
                 againByKey[send.message.key ?? [], default: []].append(send.sequence)
                 inFlight.append(send)
             }
-            while let send = machine.firstOverflow(), inFlight.count < 20 {
+            while let send = machine.firstOverflow(now: now), inFlight.count < 20 {
                 machine.firstOverflowSent()
                 inFlight.append(send)
             }
@@ -154,7 +217,8 @@ struct ProducerStateMachineTests {
             case 0..<4:
                 last += 1
                 let send = self.send(last, "k\(Int.random(in: 0..<5, using: &random))")
-                guard machine.submitted(last, send.message) == .send else { break }
+                let gathers = Bool.random(using: &random)
+                guard machine.submitted(last, send.message, gathers: gathers, now: now) == .send else { break }
                 if inFlight.count >= 20 { machine.queueWasFull(send, now: now) } else { inFlight.append(send) }
             case 4..<8: answer()
             case 8: turn()
@@ -166,7 +230,7 @@ struct ProducerStateMachineTests {
                 purged.formUnion(dropped)
             }
         }
-        while machine.isHolding || !inFlight.isEmpty {
+        while machine.isHolding || machine.nextDue != nil || !inFlight.isEmpty {
             now = now.advanced(by: .seconds(3))
             turn()
             answer()

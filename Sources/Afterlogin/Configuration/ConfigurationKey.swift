@@ -117,7 +117,11 @@ package struct ConfigurationKey: Sendable {
             configuration.rules.backoff.cap = try Self.duration(text)
         },
         .text("rules.host.node", "node", "Node 18 or later, a name or a path") { $0.rules.host.node = $1 },
-        .text("rules.host.count", "2", "Node processes") { (configuration, text) throws(Refusal) in
+        .text(
+            "rules.host.count",
+            "\(RuleHostConfiguration.defaultCount)",
+            "Node processes; by default one for two processors, 8 at most"
+        ) { (configuration, text) throws(Refusal) in
             configuration.rules.host.count = try Self.integer(text, 1...64)
         },
         .text("rules.host.turn", "1s", "longest turn of the event loop") { (configuration, text) throws(Refusal) in

@@ -130,7 +130,7 @@ extension Dispatch {
 
     /// It has ended and counts for nothing.
     mutating func giveUp(_ login: AdmittedLogin, _ step: inout Step) {
-        if self.counts(login), let standing = self.lanes.lane(of: login)?.standing {
+        if self.counts(login), let standing = self.lanes.standing(of: login) {
             self.partitions.left(login, hadSlot: standing != .running(hasSlot: false))
         }
         self.intake.extraBytesChanged(by: -self.lanes.ended(login))

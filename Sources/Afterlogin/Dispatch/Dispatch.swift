@@ -241,7 +241,7 @@ struct Dispatch {
         _ now: Instant
     ) -> Step {
         var step = Step()
-        if self.counts(login), self.mayBegin(login), let standing = self.lanes.lane(of: login)?.standing {
+        if self.counts(login), self.mayBegin(login), let standing = self.lanes.standing(of: login) {
             self.partitions.left(login, hadSlot: standing == .running(hasSlot: true))
             let growth = self.lanes.heldBack(login, for: reason, until: until, bytes: bytes)
             self.intake.extraBytesChanged(by: growth)

@@ -18,6 +18,8 @@ extension Dispatcher {
         struct Consequence {
             /// May be handed over.
             var results: [(login: AdmittedLogin, result: ResultRecord)] = []
+            /// Others wait for a slot: the results may be written together with theirs.
+            var isBehind = false
             /// So many results count for nothing.
             var stale = 0
             var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
@@ -113,6 +115,7 @@ extension Dispatcher {
                     self.results[latest.login.id] = latest.result
                 }
             }
+            consequence.isBehind = self.dispatch.lanes.someAreReady
             for login in step.publishes where !self.results.isEmpty {
                 guard let result = self.results.removeValue(forKey: login.id) else { continue }
                 consequence.results.append((login, result))

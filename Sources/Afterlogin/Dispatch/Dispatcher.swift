@@ -202,7 +202,7 @@ package final class Dispatcher: RecordReceiver {
 
     private func isWaiting(_ login: AdmittedLogin) -> Bool {
         self.snapshot { state in
-            if case .waiting = state.dispatch.lanes.lane(of: login)?.standing { true } else { false }
+            if case .waiting = state.dispatch.lanes.standing(of: login) { true } else { false }
         }
     }
 
@@ -229,13 +229,13 @@ package final class Dispatcher: RecordReceiver {
     }
 
     /// Hands a result over; false where it must wait.
-    private func publish(_ login: AdmittedLogin, _ result: ResultRecord) -> Bool {
+    private func publish(_ login: AdmittedLogin, _ result: ResultRecord, gathers: Bool) -> Bool {
         guard self.source.leaseIsValid else {
             // After a gap nothing is published until a commit of the current generation has succeeded (KAFKA.md, "A zombie").
             Task { await self.publishWhenLeased(login, result) }
             return false
         }
-        self.handOver(result, login)
+        self.handOver(result, login, gathers: gathers)
         return true
     }
 
@@ -250,10 +250,10 @@ package final class Dispatcher: RecordReceiver {
         self.update { $0.becameStale(login, $1) }
     }
 
-    private func handOver(_ result: ResultRecord, _ login: AdmittedLogin) {
+    private func handOver(_ result: ResultRecord, _ login: AdmittedLogin, gathers: Bool = false) {
         // The publisher has its bytes; only a failure may have to be handed over again as it is.
         let (kind, failure) = (result.kind, result.kind == .failure ? result : nil)
-        self.publisher.publish(result) { outcome in
+        self.publisher.publish(result, gathers: gathers) { outcome in
             switch outcome {
             case .acknowledged: self.acknowledged(kind, failure?.reason, login)
             case .refused(let reason): self.refused(failure, login, reason)
@@ -310,7 +310,8 @@ package final class Dispatcher: RecordReceiver {
         if consequence.stale > 0 { self.metrics.add(.staleResults, Double(consequence.stale)) }
         if let (waiter, result) = consequence.ended { waiter.resume(with: result) }
         // Handed over before the lane moves on: the publisher keeps the order from here.
-        let published = consequence.results.filter { self.publish($0.login, $0.result) }.map(\.login)
+        let published = consequence.results
+            .filter { self.publish($0.login, $0.result, gathers: consequence.isBehind) }.map(\.login)
         guard !published.isEmpty else { return next }
         let other = self.update(goesOn: goesOn && next == nil) { $0.dispatch.published(published, $1) }
         return next ?? other

@@ -24,7 +24,8 @@ struct Lanes {
         static func < (one: Self, other: Self) -> Bool { one.instant < other.instant }
     }
 
-    private var slots: [Lane?] = []
+    /// One without a login is free.
+    private var slots: [Lane] = []
     private var free: [Int] = []
     private var indices: [LaneKey: Int] = [:]
     private var ready: [Int: MinimumHeap<Place>] = [:]
@@ -39,22 +40,27 @@ struct Lanes {
     private(set) var idle = 0
     private(set) var waiting = 0
 
-    var all: some Sequence<Lane> { self.slots.lazy.compactMap { $0 } }
+    /// Whether logins may begin for which there is no slot.
+    var someAreReady: Bool { !self.heads.isEmpty }
+    var all: some Sequence<Lane> { self.slots.lazy.filter { $0.first != nil } }
     /// When the next of those that wait is due.
     var nextDue: Instant? { self.due.first?.instant }
 
     /// Whether the login is the first of its lane, and was not dropped.
     func holds(_ login: AdmittedLogin) -> Bool {
-        guard let index = self.indices[login.lane], self.slots[index]?.first == login else { return false }
-        return self.slots[index]?.isDropped == false
+        guard let index = self.index(of: login) else { return false }
+        return !self.slots[index].isDropped
     }
 
-    /// The lane of which the login is the first, where it is.
-    func lane(of login: AdmittedLogin) -> Lane? {
-        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login else {
-            return nil
-        }
-        return lane
+    /// What the login does, where it is the first of its lane.
+    func standing(of login: AdmittedLogin) -> Lane.Standing? {
+        self.index(of: login).map { self.slots[$0].standing }
+    }
+
+    /// The slot of the lane of which the login is the first, where it is.
+    private func index(of login: AdmittedLogin) -> Int? {
+        guard let index = self.indices[login.lane], self.slots[index].first == login else { return nil }
+        return index
     }
 
     // MARK: Who goes next
@@ -62,12 +68,17 @@ struct Lanes {
     mutating func queued(_ login: AdmittedLogin) {
         let key = login.lane
         if let index = self.indices[key] {
-            self.slots[index]?.logins.append(login)
+            self.slots[index].logins.append(login)
         } else {
-            let index = self.free.popLast() ?? self.slots.count
-            if index == self.slots.count { self.slots.append(nil) }
+            let index: Int
+            if let free = self.free.popLast() {
+                index = free
+                self.slots[index] = Lane(key, login)
+            } else {
+                index = self.slots.count
+                self.slots.append(Lane(key, login))
+            }
             self.indices[key] = index
-            self.slots[index] = Lane(key, login)
             self.becameReady(index, login)
         }
     }
@@ -79,7 +90,7 @@ struct Lanes {
         while let head = self.heads.first {
             self.heads.removeFirst()
             guard let place = self.ready[head.epoch]?.first, place.arrival == head.arrival,
-                let login = self.slots[place.lane]?.first
+                let login = self.slots[place.lane].first
             else { continue }
             guard mayBegin(login) else {
                 self.held.insert(head.epoch)
@@ -87,7 +98,7 @@ struct Lanes {
             }
             self.ready[head.epoch]?.removeFirst()
             self.headChanged(head.epoch)
-            self.slots[place.lane]?.standing = .running(hasSlot: true)
+            self.slots[place.lane].standing = .running(hasSlot: true)
             self.working += 1
             return login
         }
@@ -116,19 +127,21 @@ struct Lanes {
     /// Returns whether it had one.
     mutating func finished(_ login: AdmittedLogin) -> Bool {
         guard let index = self.indices[login.lane] else { return true }
-        let hadSlot = self.slots[index]?.standing != .running(hasSlot: false)
+        let hadSlot = self.slots[index].standing != .running(hasSlot: false)
         if !hadSlot {
             self.working += 1
             self.idle -= 1
         }
-        self.slots[index]?.standing = .finished
+        self.slots[index].standing = .finished
         return hadSlot
     }
 
     /// It works no more for now; false where it had no slot.
     mutating func slotGivenBack(_ login: AdmittedLogin) -> Bool {
-        guard self.lane(of: login)?.standing == .running(hasSlot: true) else { return false }
-        self.change(login) { $0.standing = .running(hasSlot: false) }
+        guard let index = self.index(of: login), self.slots[index].standing == .running(hasSlot: true) else {
+            return false
+        }
+        self.slots[index].standing = .running(hasSlot: false)
         self.working -= 1
         self.idle += 1
         return true
@@ -137,8 +150,10 @@ struct Lanes {
     /// It works again; false where it had a slot.
     @discardableResult
     mutating func slotTaken(_ login: AdmittedLogin) -> Bool {
-        guard self.lane(of: login)?.standing == .running(hasSlot: false) else { return false }
-        self.change(login) { $0.standing = .running(hasSlot: true) }
+        guard let index = self.index(of: login), self.slots[index].standing == .running(hasSlot: false) else {
+            return false
+        }
+        self.slots[index].standing = .running(hasSlot: true)
         self.working += 1
         self.idle -= 1
         return true
@@ -148,16 +163,15 @@ struct Lanes {
     ///
     /// Returns by how much what is kept beside its record grew.
     mutating func heldBack(_ login: AdmittedLogin, for reason: String, until: Instant?, bytes: Int) -> Int {
-        guard let lane = self.lane(of: login) else { return 0 }
-        self.leftItsStanding(lane.standing)
+        guard let index = self.index(of: login) else { return 0 }
+        self.leftItsStanding(self.slots[index].standing)
         self.waiting += 1
-        self.change(login) { lane in
-            lane.standing = .waiting(for: reason, until: until)
-            lane.replaceFirst(login)
-            lane.extraBytes = bytes
-        }
+        let growth = bytes - self.slots[index].extraBytes
+        self.slots[index].standing = .waiting(for: reason, until: until)
+        self.slots[index].replaceFirst(login)
+        self.slots[index].extraBytes = bytes
         if let until { self.waits(login, until: until) }
-        return bytes - lane.extraBytes
+        return growth
     }
 
     /// An entry outlives its login, which may have been resumed long before: they must not keep the records of a day.
@@ -174,11 +188,9 @@ struct Lanes {
     /// It may begin, at its old place; false where it does not wait.
     @discardableResult
     mutating func resumed(_ login: AdmittedLogin) -> Bool {
-        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login,
-            case .waiting = lane.standing
-        else { return false }
+        guard let index = self.index(of: login), case .waiting = self.slots[index].standing else { return false }
         self.waiting -= 1
-        self.slots[index]?.standing = .ready
+        self.slots[index].standing = .ready
         self.becameReady(index, login)
         return true
     }
@@ -188,20 +200,19 @@ struct Lanes {
         while let due = self.due.first, due.instant <= now {
             self.due.removeFirst()
             // It may have been resumed before, and wait for something else.
-            guard let lane = self.lane(of: due.login), case .waiting(_, until: due.instant) = lane.standing else {
-                continue
-            }
+            guard case .waiting(_, until: due.instant) = self.standing(of: due.login) else { continue }
             self.resumed(due.login)
         }
     }
 
     /// It is over here, and the next of its user may begin; returns what was kept beside its record.
     mutating func ended(_ login: AdmittedLogin) -> Int {
-        guard let index = self.indices[login.lane], let lane = self.slots[index], lane.first == login else { return 0 }
-        self.leftItsStanding(lane.standing)
-        self.slots[index]?.removeFirst()
-        if let next = self.slots[index]?.first { self.becameReady(index, next) } else { self.remove(index) }
-        return lane.extraBytes
+        guard let index = self.index(of: login) else { return 0 }
+        self.leftItsStanding(self.slots[index].standing)
+        let extraBytes = self.slots[index].extraBytes
+        self.slots[index].removeFirst()
+        if let next = self.slots[index].first { self.becameReady(index, next) } else { self.remove(index) }
+        return extraBytes
     }
 
     // MARK: Drains
@@ -222,7 +233,8 @@ struct Lanes {
         var dropped = Dropped()
         for epoch in epochs { self.ready[epoch] = nil }
         for index in self.slots.indices {
-            guard let lane = self.slots[index], let first = lane.first else { continue }
+            let lane = self.slots[index]
+            guard let first = lane.first else { continue }
             let kept = lane.queued.filter { !epochs.contains($0.epoch) }
             dropped.queued += lane.queued.filter { epochs.contains($0.epoch) }
             let isFirstDropped = epochs.contains(first.epoch)
@@ -231,7 +243,7 @@ struct Lanes {
             case .running, .finished:
                 leaves = false
                 if isFirstDropped, lane.standing == .running(hasSlot: false), !lane.isDropped {
-                    self.slots[index]?.isDropped = true
+                    self.slots[index].isDropped = true
                     dropped.idle.append(first)
                 }
             case .ready: if isFirstDropped { dropped.queued.append(first) }
@@ -242,9 +254,9 @@ struct Lanes {
             }
             if leaves { dropped.extraBytes += lane.extraBytes }
             if !leaves {
-                self.slots[index]?.keep([first] + kept)
+                self.slots[index].keep([first] + kept)
             } else if let next = kept.first {
-                self.slots[index]?.restart(with: kept)
+                self.slots[index].restart(with: kept)
                 self.becameReady(index, next)
             } else {
                 self.remove(index)
@@ -254,17 +266,11 @@ struct Lanes {
     }
 
     /// It gave its slot back in a drain: it runs on for nothing.
-    mutating func isDropped(_ login: AdmittedLogin) { self.change(login) { $0.isDropped = true } }
+    mutating func isDropped(_ login: AdmittedLogin) {
+        if let index = self.index(of: login) { self.slots[index].isDropped = true }
+    }
 
     // MARK: Inside
-
-    private mutating func change(_ login: AdmittedLogin, _ change: (inout Lane) -> Void) {
-        guard let index = self.indices[login.lane], var lane = self.slots[index] else { return }
-        // Taken out, so that what it holds is not copied.
-        self.slots[index] = nil
-        change(&lane)
-        self.slots[index] = lane
-    }
 
     private mutating func leftItsStanding(_ standing: Lane.Standing) {
         switch standing {
@@ -276,9 +282,8 @@ struct Lanes {
     }
 
     private mutating func remove(_ index: Int) {
-        guard let key = self.slots[index]?.key else { return }
-        self.indices[key] = nil
-        self.slots[index] = nil
+        self.indices[self.slots[index].key] = nil
+        self.slots[index].keep([])
         self.free.append(index)
     }
 }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// How long to wait before the next attempt: full jitter, `random(0, min(cap, base * 2^n))`.
 ///
 /// Full jitter spreads the attempts of many callers that failed together better than any jitter around a middle value
@@ -34,11 +36,22 @@ package struct Backoff: Sendable, Hashable {
         self.ceiling(failures: failures) * min(max(fraction, 0), 1)
     }
 
-    /// The wait after that many failures in a row, with the system's randomness.
+    /// The wait after that many failures in a row.
     package func delay(failures: Int) -> Duration {
         self.delay(failures: failures, fraction: Self.random())
     }
 
-    /// The system's randomness; what tests replace.
-    @Sendable package static func random() -> Double { Double.random(in: 0..<1) }
+    /// Even in `0..<1`, and no secret; what tests replace.
+    ///
+    /// Every call of a rule asks for one before it is known whether it fails: the system's randomness would be a system call each. The mixing is that of
+    /// SplitMix64 (Steele, Lea and Flood, 2014).
+    @Sendable package static func random() -> Double {
+        var bits = self.lastRandom.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        bits ^= bits >> 31
+        return Double(bits >> 11) * 0x1p-53
+    }
+
+    private static let lastRandom = Atomic(UInt64.random(in: .min ... .max))
 }

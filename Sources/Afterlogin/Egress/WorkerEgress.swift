@@ -18,6 +18,7 @@ package final class WorkerEgress: Egress {
     private let metrics: Metrics
     private let clock: any WorkerClock
     private let refused = Mutex<Set<String>>([])
+    private let grants = Mutex(GrantMemory())
 
     /// With libcurl.
     ///
@@ -132,7 +133,8 @@ package final class WorkerEgress: Egress {
             return self.failed(call, error)
         }
         if let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
-            address.target == endpoint.target, let tokens = self.tokens, let grant = TokenGrant(of: call.request)
+            address.target == endpoint.target, let tokens = self.tokens,
+            let grant = self.grants.withLock({ $0.grant(of: call.request) })
         {
             return await self.answer(call, grant, tokens)
         }

@@ -36,7 +36,11 @@ package final class NDJSONPublisher: ResultPublisher {
         NamedThread.start("afterlogin.output") { self.writeAll() }
     }
 
-    package func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
+    package func publish(
+        _ result: ResultRecord,
+        gathers _: Bool,
+        completion: @escaping @Sendable (PublishOutcome) -> Void
+    ) {
         let line = ResultLine.bytes(result)
         let (isOpen, wasEmpty) = self.state.withLock { state in
             guard !state.isClosed else { return (false, false) }

@@ -15,7 +15,9 @@ package enum PublishOutcome: Sendable {
 /// Where results go.
 package protocol ResultPublisher: Sendable {
     /// Hands the result over; the order of calls is the order of one key's results. `completion` is called once, when it is durable.
-    func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void)
+    ///
+    /// `gathers`: other logins wait behind it, so it may be written a moment later together with their results, which is cheaper.
+    func publish(_ result: ResultRecord, gathers: Bool, completion: @escaping @Sendable (PublishOutcome) -> Void)
     /// Drops what waits and was not sent.
     func purge()
     /// Waits until all is written, or the time is over; then ends.
@@ -59,7 +61,11 @@ package final class KafkaResultPublisher: ResultPublisher {
         )
     }
 
-    package func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
+    package func publish(
+        _ result: ResultRecord,
+        gathers: Bool,
+        completion: @escaping @Sendable (PublishOutcome) -> Void
+    ) {
         let (topic, produced) =
             switch result.kind {
             case .update, .denial: (self.topics.updates, self.produced.results)
@@ -67,7 +73,7 @@ package final class KafkaResultPublisher: ResultPublisher {
             }
         let message = KafkaMessage(topic: topic, key: result.key, value: result.value, headers: result.headers)
         let size = result.byteCount
-        self.producer.produce(message) { report in
+        self.producer.produce(message, gathers: gathers) { report in
             switch report {
             case .success:
                 produced.add()

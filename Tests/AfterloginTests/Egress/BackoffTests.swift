@@ -54,6 +54,13 @@ struct RetryAfterTests {
         #expect(RetryAfter.duration(value, wallClock: 0) == nil)
     }
 
+    /// Of 10,000 each tenth gets 1,000, give or take six standard deviations (30 each).
+    @Test func randomFractionsAreEven() {
+        var tenths = [Int](repeating: 0, count: 10)
+        for _ in 0..<10_000 { tenths[Int(Backoff.random() * 10)] += 1 }
+        #expect(tenths.allSatisfy { abs($0 - 1_000) <= 180 })
+    }
+
     @Test func theLongestOfSeveralHeadersCounts() {
         let headers = [HTTPField("retry-after", "1"), HTTPField("Retry-After", "3"), HTTPField("X", "9")]
         #expect(RetryAfter.duration(in: headers, wallClock: 0) == .seconds(3))

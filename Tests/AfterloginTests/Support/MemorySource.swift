@@ -78,7 +78,7 @@ final class MemoryPublisher: ResultPublisher {
         for published in held { published.completion(outcome) }
     }
 
-    func publish(_ result: ResultRecord, completion: @escaping @Sendable (PublishOutcome) -> Void) {
+    func publish(_ result: ResultRecord, gathers: Bool, completion: @escaping @Sendable (PublishOutcome) -> Void) {
         let isHeld = self.state.withLock { state in
             state.all.append(result)
             if state.holds { state.held.append(Published(result: result, completion: completion)) }

@@ -1,1 +1,0 @@
-../Kafka/SanitizedMutex.swift
