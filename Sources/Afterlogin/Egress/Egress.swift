@@ -62,8 +62,15 @@ package protocol Egress: Sendable {
     func send(_ call: EgressCall) async -> EgressReply
     /// The same with a bearer token of `tokens` in the configuration.
     func send(_ call: EgressCall, token name: String) async -> EgressReply
+    /// What answers that call; nil where it does not leave.
+    func place(of call: EgressCall) -> Destination?
     /// The Management API token for `auth0.accessToken`, or why there is none.
     func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply
+}
+
+extension Egress {
+    /// Of one that sends nothing.
+    package func place(of call: EgressCall) -> Destination? { nil }
 }
 
 package enum ManagementTokenReply: Sendable {

@@ -8,7 +8,7 @@ import Waiting
 /// Called on the thread of the rule hosts; every call runs in a task of its own.
 final class ScriptedCalls: EvaluationClient {
     private struct State {
-        var tasks: [UInt32: (rule: Int, bytes: Int, task: Task<Void, Never>)] = [:]
+        var tasks: [UInt32: (call: EgressCall, task: Task<Void, Never>)] = [:]
         /// Of the bodies of `tasks`.
         var bytes = 0
         /// Of the present life: a host that dies takes those of its life along.
@@ -70,7 +70,7 @@ final class ScriptedCalls: EvaluationClient {
             let call = EgressCall(rule: rule, request: outgoing, deadline: deadline, scope: scope)
             calls.started(rule: request.rule)
             let task = Task { await self.run(call, request, calls) }
-            state.tasks[request.number] = (request.rule, request.body.count, task)
+            state.tasks[request.number] = (call, task)
             state.bytes = bytes
             return false
         }
@@ -90,27 +90,29 @@ final class ScriptedCalls: EvaluationClient {
         }
         switch reply {
         case .response(let response, let outcome):
-            self.tell(outcome)
+            self.tell(outcome, isHeard: isWanted)
             if isWanted { request.reply(.response(HostResponse(response, failedSo: outcome.failedSo))) }
             calls.finished(rule: request.rule, outcome)
         case .failed(let failure, let outcome):
-            self.tell(outcome)
+            self.tell(outcome, isHeard: isWanted)
             if isWanted { request.reply(.failed(HostFailure(failure, failedSo: outcome.failedSo))) }
             calls.finished(rule: request.rule, outcome)
         case .away(let destination):
             self.hosts.called(self.token, destination.description)
-            if isWanted { self.end(.away(destination)) }
+            if isWanted { self.end(.away(destination)) } else { call.scope?.gaveUpUnsent(destination) }
             calls.finished(rule: request.rule, CallOutcome())
         }
     }
 
     /// What the evaluation's host may keep from now on, or no longer keeps.
-    private func tell(_ outcome: CallOutcome) {
+    ///
+    /// An answer that nobody hears makes nothing good that is kept there.
+    private func tell(_ outcome: CallOutcome, isHeard: Bool) {
         guard let route = outcome.route else { return }
         for place in [route.answers, route.connection] {
             guard let place else { continue }
             self.hosts.called(self.token, place.description)
-            if outcome.failedAt == nil { self.hosts.gotThrough(self.token, to: place.description) }
+            if outcome.failedAt == nil, isHeard { self.hosts.gotThrough(self.token, to: place.description) }
         }
         if outcome.failedSo, let place = outcome.failedAt { self.hosts.told(self.token, of: place.description) }
     }
@@ -131,16 +133,17 @@ final class ScriptedCalls: EvaluationClient {
     func waits(for destinations: [String]) { self.end(.keptPromise(destinations)) }
 
     /// The rule gave it up; what it came to is known when its task has ended.
-    func requestCancelled(_ number: UInt32) {
+    func requestCancelled(_ number: UInt32) -> String? {
         self.activity.noted()
-        guard let (_, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
+        guard let (call, task) = self.state.withLock({ Self.take(number, &$0) }) else { return nil }
         task.cancel()
+        return self.chain.egress.place(of: call)?.description
     }
 
-    private static func take(_ number: UInt32, _ state: inout State) -> (rule: Int, task: Task<Void, Never>)? {
-        guard let (rule, bytes, task) = state.tasks.removeValue(forKey: number) else { return nil }
-        state.bytes -= bytes
-        return (rule, task)
+    private static func take(_ number: UInt32, _ state: inout State) -> (call: EgressCall, task: Task<Void, Never>)? {
+        guard let taken = state.tasks.removeValue(forKey: number) else { return nil }
+        state.bytes -= taken.call.request.body.count
+        return taken
     }
 
     func restarted() {

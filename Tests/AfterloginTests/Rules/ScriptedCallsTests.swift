@@ -36,7 +36,7 @@ struct ScriptedCallsTests {
         }
     }
 
-    private func makeCalls(_ egress: ScriptedEgress) -> ScriptedCalls {
+    private func makeCalls(_ egress: ScriptedEgress, _ login: EvaluatedLogin = .test()) -> ScriptedCalls {
         let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: LoadMessage(), delegate: Silent())
         let chain = RuleChain(
             links: [.init(name: "rule", step: .scripted(0, readsAccessToken: false))],
@@ -46,7 +46,7 @@ struct ScriptedCallsTests {
             metrics: Metrics(),
             hosts: hosts
         )
-        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"], login: .test())
+        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"], login: login)
     }
 
     private func request(
@@ -118,6 +118,24 @@ struct ScriptedCallsTests {
         #expect(calls.ending?.destination == Self.api)
     }
 
+    /// Its library has a time limit of its own, and meanwhile the destination has gone away.
+    @Test func anOutageThatARuleNoLongerListensForDropsItsVerdict() async {
+        let gate = Gate()
+        let login = EvaluatedLogin.test()
+        let egress = ScriptedEgress { _ in
+            await gate.pass()
+            return .away(Self.api)
+        }
+        let calls = self.makeCalls(egress, login)
+        calls.requestMade(self.request(1) { _ in Issue.record("nobody listens") })
+        for await _ in gate.arrivals.prefix(1) {}
+        #expect(calls.requestCancelled(1) == "api.example:443 (rule rule)")
+        gate.opener.finish()
+        _ = await calls.finish()
+        #expect(login.scope.login.unsent == Self.api)
+        #expect(calls.ending == nil)
+    }
+
     /// Other logins may wait for its answer.
     @Test func anotherCallOfAnEndedEvaluationIsStillAnswered() async {
         let gate = Gate()
@@ -150,7 +168,7 @@ struct ScriptedCallsTests {
         }
         for number in 1...4 { make(UInt32(number)) }
         #expect(refusals.withLock { $0 } == [4])
-        calls.requestCancelled(1)
+        #expect(calls.requestCancelled(1) != nil && calls.requestCancelled(1) == nil)
         make(5)
         #expect(refusals.withLock { $0 } == [4])
         make(6)
