@@ -30,6 +30,16 @@ package enum EgressReply: Sendable {
     case away(Destination)
 }
 
+extension EgressReply {
+    /// Of one that was answered.
+    var route: Route? {
+        switch self {
+        case .response(_, let outcome), .failed(_, let outcome): outcome.route
+        case .away: nil
+        }
+    }
+}
+
 /// What reports and verdicts need to know of a call that was answered.
 package struct CallOutcome: Sendable {
     /// It failed in a way that another run may mend, and was told: the login is judged by who else gets through.

@@ -36,7 +36,11 @@ struct ScriptedCallsTests {
         }
     }
 
-    private func makeCalls(_ egress: ScriptedEgress, _ login: EvaluatedLogin = .test()) -> ScriptedCalls {
+    private func makeCalls(
+        _ egress: ScriptedEgress,
+        _ login: EvaluatedLogin = .test(),
+        clock: any WorkerClock = ContinuousClock()
+    ) -> ScriptedCalls {
         let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: LoadMessage(), delegate: Silent())
         let chain = RuleChain(
             links: [.init(name: "rule", step: .scripted(0, readsAccessToken: false))],
@@ -46,7 +50,14 @@ struct ScriptedCallsTests {
             metrics: Metrics(),
             hosts: hosts
         )
-        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"], login: login)
+        return ScriptedCalls(
+            chain: chain,
+            hosts: hosts,
+            token: EvaluationToken(),
+            names: [0: "rule"],
+            login: login,
+            clock: clock
+        )
     }
 
     private func request(
@@ -134,6 +145,24 @@ struct ScriptedCallsTests {
         _ = await calls.finish()
         #expect(login.scope.login.unsent == Self.api)
         #expect(calls.ending == nil)
+    }
+
+    /// The host has so much to do that its rule's own time limit comes first.
+    @Test(arguments: [(Duration.seconds(5), true), (.milliseconds(900), false)])
+    func anAnswerThatARuleDidNotWaitForIsJudged(after time: Duration, isJudged: Bool) async {
+        let (clock, login) = (ManualClock(), EvaluatedLogin.test())
+        let route = Route.call(rule: "rule", host: "api.example", port: 443)
+        let egress = ScriptedEgress { _ in .response(HTTPResponse(status: 200), CallOutcome(route: route)) }
+        let calls = self.makeCalls(egress, login, clock: clock)
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        calls.requestMade(self.request(1) { _ in answer.yield() })
+        for await _ in answers.prefix(1) {}
+        clock.advance(by: time)
+        #expect(calls.requestCancelled(1) == nil)
+        let log = await calls.finish()
+        #expect(log.entry(0).hasFailed == isJudged && log.hasFailedSo == isJudged)
+        #expect(login.scope.login.attempts.failedCalls.map(\.destination) == (isJudged ? [route.answers] : []))
+        #expect(login.scope.login.unsent == nil)
     }
 
     /// Other logins may wait for its answer.
