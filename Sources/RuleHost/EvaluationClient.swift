@@ -3,7 +3,10 @@
 /// Called on the thread `afterlogin.rules`: must not block.
 package protocol EvaluationClient: AnyObject, Sendable {
     func requestMade(_ request: HostRequest)
-    func requestCancelled(_ number: UInt32)
+    /// The rule gave that request up, unanswered.
+    ///
+    /// Returns what it waited for: others may keep the promise that its rule has just rejected.
+    func requestCancelled(_ number: UInt32) -> String?
     func consolePrinted(_ line: ConsoleLine)
     func warned(_ warning: HostWarning)
     /// It waits for a promise that will never come, of an evaluation that was ended on its host: end it, and run it again elsewhere.

@@ -37,7 +37,12 @@ extension HostLoop {
             )
         case .cancelRequest:
             let number = try frame.takeNumber()
-            host.jobs[frame.evaluation]?.client.requestCancelled(number)
+            guard let job = host.jobs[frame.evaluation], let destination = job.client.requestCancelled(number) else {
+                return
+            }
+            // At once: those who wait for its promise fail with it, and say so in the next frames.
+            self.mailbox.oneMayBeTainted()
+            self.told(job.token, of: destination)
         case .console: host.jobs[frame.evaluation]?.client.consolePrinted(try ConsoleLine(frame.payload))
         case .warning:
             let warning = try HostWarning(frame.payload)

@@ -58,9 +58,11 @@ final class HostMailbox: Sendable {
 
     /// As `send`, of what taints a host.
     func sendTaint(_ command: Command) {
-        self.state.withLock { $0.mayBeTainted = true }
+        self.oneMayBeTainted()
         self.send(command)
     }
+
+    func oneMayBeTainted() { self.state.withLock { $0.mayBeTainted = true } }
 
     var mayBeTainted: Bool { self.state.withLock(\.mayBeTainted) }
 

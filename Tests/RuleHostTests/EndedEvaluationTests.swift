@@ -69,6 +69,32 @@ struct EndedEvaluationTests {
         }
     }
 
+    /// Its library has a time limit of its own: whoever keeps that promise fails in the same moment.
+    @Test func aCallThatItsRuleGivesUpTaintsItsHostAtOnce() async throws {
+        let rule = """
+            async function (user, context, callback) {
+                try {
+                    await (global.kept ||= fetch('http://api.example/', { signal: AbortSignal.timeout(50) }));
+                    callback(null, user, context);
+                } catch (error) { callback(error); }
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let client = HoldingClient()
+            async let first = hosts.evaluate(client: client)
+            await client.seen()
+            async let second = hosts.evaluate()
+            for outcome in await [first, second] {
+                guard case .done(let reply, let condition) = outcome else {
+                    Issue.record("\(outcome)")
+                    continue
+                }
+                #expect(reply.outcome == .error)
+                #expect(condition == .init(isTainted: true, hasEnded: false))
+            }
+        }
+    }
+
     @Test func whatWaitsBeginsOnAFreshHostAndOthersGoOn() async throws {
         try await RunningHosts.with(Self.keeping) { hosts in
             let first = try self.process(await hosts.evaluate(#"{"plain":true}"#))

@@ -289,6 +289,14 @@ struct Lanes {
 }
 
 extension Lanes {
+    /// How many logins wait, those included that are queued behind one that does.
+    var heldUp: Int {
+        self.all.reduce(0) { count, lane in
+            guard case .waiting = lane.standing else { return count }
+            return count + 1 + lane.queued.count
+        }
+    }
+
     /// How many logins wait, by what for; the first 20 reasons.
     var waitingReasons: [String: Int] {
         guard self.waiting > 0 else { return [:] }

@@ -30,6 +30,16 @@ package enum EgressReply: Sendable {
     case away(Destination)
 }
 
+extension EgressReply {
+    /// Of one that was answered.
+    var route: Route? {
+        switch self {
+        case .response(_, let outcome), .failed(_, let outcome): outcome.route
+        case .away: nil
+        }
+    }
+}
+
 /// What reports and verdicts need to know of a call that was answered.
 package struct CallOutcome: Sendable {
     /// It failed in a way that another run may mend, and was told: the login is judged by who else gets through.
@@ -62,8 +72,15 @@ package protocol Egress: Sendable {
     func send(_ call: EgressCall) async -> EgressReply
     /// The same with a bearer token of `tokens` in the configuration.
     func send(_ call: EgressCall, token name: String) async -> EgressReply
+    /// What answers that call; nil where it does not leave.
+    func place(of call: EgressCall) -> Destination?
     /// The Management API token for `auth0.accessToken`, or why there is none.
     func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply
+}
+
+extension Egress {
+    /// Of one that sends nothing.
+    package func place(of call: EgressCall) -> Destination? { nil }
 }
 
 package enum ManagementTokenReply: Sendable {

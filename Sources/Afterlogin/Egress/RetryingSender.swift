@@ -63,18 +63,12 @@ final class RetryingSender: Sendable {
                 call.scope?.login.callFailed(at: destination, failure, isForgiven: true, now: self.clock.now)
                 return self.told(result, sending, failedSo: false, failedAt: destination)
             case .cancelled:
-                self.gaveUpUnsent(call, route.answers)
+                call.scope?.gaveUpUnsent(route.answers)
                 return self.told(.failure(Self.cancelled), sending, failedSo: false)
             case .send(let ticket):
                 if let reply = await self.send(&sending, ticket) { return reply }
             }
         }
-    }
-
-    /// Given up while it waited for limit, pace, a connection or bytes: whatever its rule makes of that is no verdict.
-    private func gaveUpUnsent(_ call: EgressCall, _ destination: Destination) {
-        guard let scope = call.scope, !scope.isDiscarded else { return }
-        scope.login.callGivenUpUnsent(destination)
     }
 
     /// Nil where the call is to be sent again when its pace allows.
@@ -96,7 +90,7 @@ final class RetryingSender: Sendable {
             self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
             return nil
         }
-        if end.verdict.consequence == .dropped { self.gaveUpUnsent(sending.call, ticket.call.route.answers) }
+        if end.verdict.consequence == .dropped { sending.call.scope?.gaveUpUnsent(ticket.call.route.answers) }
         guard let failed = end.failed else { return self.told(result, sending, failedSo: false) }
         // What is away is told to nobody: the login waits, and its rule host never hears of it.
         if !end.isForgiven, failed.failure != .application, self.board.isAway(failed.destination) {
@@ -111,13 +105,18 @@ final class RetryingSender: Sendable {
 
     /// The attempts inside of one call: they are no calls of their own.
     private func attempts(_ sending: inout Sending) async -> Ending {
+        // What is given up after an attempt has failed has failed as that did.
+        var failed: CallEnding?
         while true {
             sending.attempts += 1
             let begun = self.clock.now
             let remaining = sending.call.deadline - begun
             guard remaining > .zero else {
                 let isUnsent = sending.attempts == 1
-                return .result(.failure(Self.timeout(sending.address)), isUnsent ? .givenUpUnsent : .undecided)
+                return .result(
+                    .failure(Self.timeout(sending.address)),
+                    isUnsent ? .givenUpUnsent : failed ?? .undecided
+                )
             }
             sending.request.timeout = min(self.timeout, remaining)
             sending.request.connectTimeout = min(sending.request.connectTimeout, sending.request.timeout)
@@ -131,10 +130,12 @@ final class RetryingSender: Sendable {
                 switch await self.renewed(&sending) {
                 case .token: continue
                 case .away(let destination): return .away(destination)
+                case .givenUp: return .result(.failure(Self.cancelled), .givenUpUnsent)
                 case .refused: break
                 }
             }
-            let ending = self.ending(result, sending, begun: begun)
+            var ending = self.ending(result, sending, begun: begun)
+            if case .givenUpUnanswered = ending, let failed { ending = failed }
             let decision = self.policy.decide(
                 result,
                 ending,
@@ -150,8 +151,10 @@ final class RetryingSender: Sendable {
             do {
                 try await self.clock.sleep(until: self.clock.now.advanced(by: pause), tolerance: nil)
             } catch {
-                return .result(.failure(Self.cancelled), self.givenUp(sending, since: begun))
+                let isDiscarded = sending.call.scope?.isDiscarded == true
+                return .result(.failure(Self.cancelled), isDiscarded ? .undecided : ending)
             }
+            failed = ending
         }
     }
 
@@ -187,6 +190,8 @@ final class RetryingSender: Sendable {
     private enum Renewal {
         case token
         case away(Destination)
+        /// The rule gave the call up while it waited for the token.
+        case givenUp
         case refused
     }
 
@@ -194,7 +199,9 @@ final class RetryingSender: Sendable {
     private func renewed(_ sending: inout Sending) async -> Renewal {
         guard let token = Self.bearer(sending.request), let tokens = self.tokens else { return .refused }
         sending.hasRenewed = true
-        switch await tokens.renewed(token) {
+        let reply = await tokens.renewed(token)
+        if Task.isCancelled, reply != nil { return .givenUp }
+        switch reply {
         case .token(let fresh, _) where fresh != token:
             sending.request.headers.removeAll { $0.name.lowercased() == "authorization" }
             sending.request.headers.append(HTTPField("Authorization", "Bearer \(fresh)"))

@@ -1,7 +1,7 @@
 package import HTTPClient
 import JSON
 import Synchronization
-import Waiting
+package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
 package final class WorkerEgress: Egress {
@@ -132,10 +132,7 @@ package final class WorkerEgress: Egress {
         } catch {
             return self.failed(call, error)
         }
-        if let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
-            address.target == endpoint.target, let tokens = self.tokens,
-            let grant = self.grants.withLock({ $0.grant(of: call.request) })
-        {
+        if let tokens = self.tokens, let grant = self.grant(of: call, address) {
             return await self.answer(call, grant, tokens)
         }
         guard case .allowed(let special) = self.allowList.verdict(address) else { return self.refuse(call, address) }
@@ -151,12 +148,28 @@ package final class WorkerEgress: Egress {
         return await self.sender.send(request, for: call, to: address)
     }
 
+    /// Where it is a rule's own token request.
+    private func grant(of call: EgressCall, _ address: EgressAddress) -> TokenGrant? {
+        guard let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
+            address.target == endpoint.target
+        else { return nil }
+        return self.grants.withLock { $0.grant(of: call.request) }
+    }
+
+    package func place(of call: EgressCall) -> Destination? {
+        guard let address = try? EgressAddress(call.request.url) else { return nil }
+        if let tokens = self.tokens, let grant = self.grant(of: call, address) { return tokens.route(grant).answers }
+        return Route.call(rule: call.rule, host: address.host, port: address.port).answers
+    }
+
     package func send(_ call: EgressCall, token name: String) async -> EgressReply {
         guard let profile = self.configuration.tokens.first(where: { $0.name == name })?.profile else {
             return self.failed(call, Self.unknownToken("tokens has no \(name)"))
         }
-        switch await self.ownToken(profile) {
-        case nil: return self.failed(call, Self.unknownToken("tenant names no client, so there are no tokens"))
+        guard let tokens = self.tokens, let credentials = self.credentials else {
+            return self.failed(call, Self.unknownToken("tenant names no client, so there are no tokens"))
+        }
+        switch await self.token(for: TokenGrant(credentials, profile), tokens, call) {
         case .token(let token, _):
             var call = call
             call.request.headers.removeAll { $0.name.lowercased() == "authorization" }
@@ -177,6 +190,13 @@ package final class WorkerEgress: Egress {
         case .away(let destination): return .away(destination)
         case .failed(let result): return .refused(Self.reason(result))
         }
+    }
+
+    /// A call that its rule gives up while it waits for its token was not sent.
+    private func token(for grant: TokenGrant, _ tokens: TokenProvider, _ call: EgressCall) async -> TokenReply {
+        let reply = await tokens.token(for: grant)
+        if Task.isCancelled { call.scope?.gaveUpUnsent(tokens.route(grant).answers) }
+        return reply
     }
 
     private func ownToken(_ profile: Configuration.TokenProfile) async -> TokenReply? {
@@ -202,7 +222,7 @@ package final class WorkerEgress: Egress {
 
     /// A rule's own token request, answered from the cache that all rules share.
     private func answer(_ call: EgressCall, _ grant: TokenGrant, _ tokens: TokenProvider) async -> EgressReply {
-        switch await tokens.token(for: grant) {
+        switch await self.token(for: grant, tokens, call) {
         case .token(let token, let expires):
             let seconds = max(0, (expires - self.clock.now).components.seconds)
             var members: [(name: String, value: JSONValue)] = [

@@ -54,6 +54,14 @@ final class CallLog: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
+    /// Its rule did not wait for an answer that was on its way.
+    func cameTooLate(rule: Int) {
+        self.state.withLock { state in
+            state.entries[rule, default: Entry()].failedSo = true
+            state.entries[rule, default: Entry()].hasFailed = true
+        }
+    }
+
     /// Returns when no call is without its end: one that was given up says a moment later what it came to.
     func settled() async {
         guard self.state.withLock({ $0.open > 0 }) else { return }

@@ -226,6 +226,7 @@ private final class NativeServices: RuleServices {
             throw failure
         case .away(let destination):
             _ = self.calls.met(destination)
+            self.calls.finished(rule: 0, CallOutcome())
             throw CancellationError()
         }
     }

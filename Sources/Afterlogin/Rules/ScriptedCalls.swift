@@ -7,8 +7,24 @@ import Waiting
 ///
 /// Called on the thread of the rule hosts; every call runs in a task of its own.
 final class ScriptedCalls: EvaluationClient {
+    private struct OpenCall {
+        let call: EgressCall
+        let made: ContinuousClock.Instant
+        let task: Task<Void, Never>
+    }
+
+    /// Its answer is on its way to the host.
+    private struct AnsweredCall {
+        let number: UInt32
+        let rule: Int
+        let made: ContinuousClock.Instant
+        let place: Destination
+    }
+
     private struct State {
-        var tasks: [UInt32: (rule: Int, bytes: Int, task: Task<Void, Never>)] = [:]
+        var tasks: [UInt32: OpenCall] = [:]
+        /// Of the present life, in their order.
+        var answered: [AnsweredCall] = []
         /// Of the bodies of `tasks`.
         var bytes = 0
         /// Of the present life: a host that dies takes those of its life along.
@@ -31,6 +47,7 @@ final class ScriptedCalls: EvaluationClient {
     private let token: EvaluationToken
     private let names: [Int: String]
     private let activity: LoginActivity
+    private let clock: any WorkerClock
     private let state: Mutex<State>
 
     init(
@@ -38,13 +55,15 @@ final class ScriptedCalls: EvaluationClient {
         hosts: RuleHostPool,
         token: EvaluationToken,
         names: [Int: String],
-        login: EvaluatedLogin
+        login: EvaluatedLogin,
+        clock: any WorkerClock = ContinuousClock()
     ) {
         self.chain = chain
         self.hosts = hosts
         self.token = token
         self.names = names
         self.activity = login.activity
+        self.clock = clock
         self.state = Mutex(State(scope: login.scope))
     }
 
@@ -58,7 +77,8 @@ final class ScriptedCalls: EvaluationClient {
         var outgoing = HTTPRequest(request.method, request.url, headers: headers, body: request.body)
         outgoing.decompresses = false
         let rule = self.names[request.rule] ?? "unknown"
-        let deadline = ContinuousClock.now + min(request.remaining, self.chain.timeout)
+        let now = self.clock.now
+        let deadline = now + min(request.remaining, self.chain.timeout)
         let isTooMuch = self.state.withLock { state in
             let bytes = state.bytes + request.body.count
             guard !state.isFinished else { return false }
@@ -70,7 +90,7 @@ final class ScriptedCalls: EvaluationClient {
             let call = EgressCall(rule: rule, request: outgoing, deadline: deadline, scope: scope)
             calls.started(rule: request.rule)
             let task = Task { await self.run(call, request, calls) }
-            state.tasks[request.number] = (request.rule, request.body.count, task)
+            state.tasks[request.number] = OpenCall(call: call, made: now, task: task)
             state.bytes = bytes
             return false
         }
@@ -86,31 +106,38 @@ final class ScriptedCalls: EvaluationClient {
         self.limiter.leave()
         self.activity.noted()
         let isWanted = self.state.withLock { state in
-            state.calls === calls && Self.take(request.number, &state) != nil
+            guard state.calls === calls, let open = Self.take(request.number, &state) else { return false }
+            if let place = reply.route?.answers {
+                let answered = AnsweredCall(number: request.number, rule: request.rule, made: open.made, place: place)
+                state.answered.append(answered)
+            }
+            return true
         }
         switch reply {
         case .response(let response, let outcome):
-            self.tell(outcome)
+            self.tell(outcome, isHeard: isWanted)
             if isWanted { request.reply(.response(HostResponse(response, failedSo: outcome.failedSo))) }
             calls.finished(rule: request.rule, outcome)
         case .failed(let failure, let outcome):
-            self.tell(outcome)
+            self.tell(outcome, isHeard: isWanted)
             if isWanted { request.reply(.failed(HostFailure(failure, failedSo: outcome.failedSo))) }
             calls.finished(rule: request.rule, outcome)
         case .away(let destination):
             self.hosts.called(self.token, destination.description)
-            if isWanted { self.end(.away(destination)) }
+            if isWanted { self.end(.away(destination)) } else { call.scope?.gaveUpUnsent(destination) }
             calls.finished(rule: request.rule, CallOutcome())
         }
     }
 
     /// What the evaluation's host may keep from now on, or no longer keeps.
-    private func tell(_ outcome: CallOutcome) {
+    ///
+    /// An answer that nobody hears makes nothing good that is kept there.
+    private func tell(_ outcome: CallOutcome, isHeard: Bool) {
         guard let route = outcome.route else { return }
         for place in [route.answers, route.connection] {
             guard let place else { continue }
             self.hosts.called(self.token, place.description)
-            if outcome.failedAt == nil { self.hosts.gotThrough(self.token, to: place.description) }
+            if outcome.failedAt == nil, isHeard { self.hosts.gotThrough(self.token, to: place.description) }
         }
         if outcome.failedSo, let place = outcome.failedAt { self.hosts.told(self.token, of: place.description) }
     }
@@ -131,16 +158,36 @@ final class ScriptedCalls: EvaluationClient {
     func waits(for destinations: [String]) { self.end(.keptPromise(destinations)) }
 
     /// The rule gave it up; what it came to is known when its task has ended.
-    func requestCancelled(_ number: UInt32) {
+    func requestCancelled(_ number: UInt32) -> String? {
         self.activity.noted()
-        guard let (_, task) = self.state.withLock({ Self.take(number, &$0) }) else { return }
-        task.cancel()
+        let (open, late) = self.state.withLock { state in
+            (Self.take(number, &state), state.answered.last { $0.number == number })
+        }
+        if let open {
+            open.task.cancel()
+            return self.chain.egress.place(of: open.call)?.description
+        }
+        if let late { self.cameTooLate(late) }
+        return nil
     }
 
-    private static func take(_ number: UInt32, _ state: inout State) -> (rule: Int, task: Task<Void, Never>)? {
-        guard let (rule, bytes, task) = state.tasks.removeValue(forKey: number) else { return nil }
-        state.bytes -= bytes
-        return (rule, task)
+    /// The answer was on its way, and its rule did not wait for it: the host had too much to do.
+    ///
+    /// Right after an outage all who waited begin at once. As with what is given up unanswered, another run may mend it.
+    private func cameTooLate(_ late: AnsweredCall) {
+        let now = self.clock.now
+        let ending = CallEnding.givenUpUnanswered(after: now - late.made)
+        guard let failure = ending.failure else { return }
+        let (calls, scope) = self.state.withLock { ($0.calls, $0.scope) }
+        guard !scope.isDiscarded else { return }
+        scope.login.callFailed(at: late.place, failure, isForgiven: false, now: now)
+        calls.cameTooLate(rule: late.rule)
+    }
+
+    private static func take(_ number: UInt32, _ state: inout State) -> OpenCall? {
+        guard let taken = state.tasks.removeValue(forKey: number) else { return nil }
+        state.bytes -= taken.call.request.body.count
+        return taken
     }
 
     func restarted() {
@@ -149,6 +196,7 @@ final class ScriptedCalls: EvaluationClient {
             state.scope = CallScope(state.scope.login)
             if state.ending != nil { state.scope.discard() }
             state.calls = CallLog()
+            state.answered = []
         }
     }
 

@@ -72,5 +72,11 @@ package final class CallScope: Sendable {
     /// The worker gave the run up, for reasons of its own: what its calls come to says nothing.
     func discard() { self.discarded.store(true, ordering: .relaxed) }
 
+    /// A call of it was given up before that destination had it: whatever its rule makes of that is no verdict.
+    func gaveUpUnsent(_ destination: Destination) {
+        guard !self.isDiscarded else { return }
+        self.login.callGivenUpUnsent(destination)
+    }
+
     var isDiscarded: Bool { self.discarded.load(ordering: .relaxed) }
 }

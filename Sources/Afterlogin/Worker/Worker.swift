@@ -110,25 +110,21 @@ package final class Worker: Sendable {
 
     /// Says for whom intake stands, once while it does.
     private func watchIntake() async {
-        var wasSaid = false
+        var watch = IntakeWatch()
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
-            let (stands, admitted) = self.dispatcher.snapshot { state in
-                let waiting = state.dispatch.lanes.waiting
-                let admitted = state.dispatch.intake.admitted
-                return (state.dispatch.intake.isClosed && waiting * 2 >= admitted && waiting > 0, admitted)
-            }
-            guard stands != wasSaid else { continue }
-            wasSaid = stands
-            if stands {
+            let look = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
+            switch watch.looked(look) {
+            case nil: break
+            case .goesOn: self.log.log(.info, "intake goes on")
+            case .stands:
                 let reasons = self.degradation() ?? "retries are under way"
                 self.log.log(
                     .error,
-                    "intake stands for all users: \(admitted) logins are admitted (admitted.logins, admitted.bytes); "
-                        + "\(reasons); rules are told after egress.patience, at once for hosts in egress.optional"
+                    "intake stands for all users: \(look.admitted) logins are admitted (admitted.logins, "
+                        + "admitted.bytes); \(reasons); rules are told after egress.patience, at once for hosts in "
+                        + "egress.optional"
                 )
-            } else {
-                self.log.log(.info, "intake goes on")
             }
         }
     }

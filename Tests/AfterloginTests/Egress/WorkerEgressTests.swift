@@ -189,6 +189,73 @@ struct WorkerEgressTests {
         #expect(egress.outages().map(\.name) == ["api.example:443"])
     }
 
+    /// By the time limit of its library, say.
+    private static func scoped(_ call: EgressCall) -> (EgressCall, LoginCalls) {
+        let login = LoginCalls(number: 1, user: LoginUser(key: 1), firstAttempt: .now)
+        var call = call
+        call.scope = CallScope(login)
+        return (call, login)
+    }
+
+    @Test(arguments: [true, false])
+    func aTokenThatIsGivenUpBeforeItCameIsWaitedFor(isFetched: Bool) async throws {
+        let gate = Gate()
+        let sender = ScriptedSender { _, _ in
+            await gate.wait()
+            return isFetched ? .status(200, #"{"access_token":"opaque-token-1","expires_in":3600}"#) : .status(503)
+        }
+        let egress = try Self.egress(sender)
+        let (call, login) = Self.scoped(Self.call("POST", Self.tokenURL, body: Self.grant))
+        let asked = Task { await egress.send(call) }
+        await gate.waitForGuest()
+        asked.cancel()
+        gate.open()
+        let reply = await asked.value
+        if case .away = reply {
+        } else {
+            #expect(isFetched)
+            #expect(login.unsent?.description.contains("https://tenant.example/oauth/token for profiles") == true)
+        }
+    }
+
+    @Test
+    func aCallThatIsGivenUpWhileItsTokenIsRenewedIsWaitedFor() async throws {
+        let gate = Gate()
+        let fetches = Counter()
+        let sender = ScriptedSender { request, _ in
+            guard request.url.hasSuffix("/oauth/token") else { return .status(401) }
+            let number = fetches.next()
+            if number == 2 { await gate.wait() }
+            return .status(200, #"{"access_token":"opaque-token-\#(number)","expires_in":3600}"#)
+        }
+        let egress = try Self.egress(sender)
+        let (call, login) = Self.scoped(Self.call("GET", "https://api.example/"))
+        let asked = Task { await egress.send(call, token: "profiles") }
+        await gate.waitForGuest()
+        asked.cancel()
+        gate.open()
+        guard case .failed(_, let outcome) = await asked.value else {
+            Issue.record("the API answered, although nobody waited")
+            return
+        }
+        #expect(!outcome.failedSo)
+        #expect(login.unsent?.description.contains("api.example") == true)
+    }
+
+    /// Whether the rule gave it up before or after the repeat had begun is chance.
+    @Test
+    func whatIsGivenUpAfterAnAttemptHasFailedHasFailed() async throws {
+        let cancelled = HTTPFailure(kind: .cancelled, message: "cancelled", code: "ECONNRESET", sentBytes: true)
+        let sender = ScriptedSender { _, number in number == 1 ? .status(503) : .failure(cancelled) }
+        let (call, login) = Self.scoped(Self.call("GET", "https://api.example/"))
+        guard case .failed(_, let outcome) = try await Self.egress(sender).send(call) else {
+            Issue.record("it was answered")
+            return
+        }
+        #expect(outcome.failedSo && outcome.failedAt != nil)
+        #expect(login.attempts.failedCalls.count == 1 && login.unsent == nil)
+    }
+
     @Test
     func aTokenThatAnAPIRejectsIsRenewedOnce() async throws {
         let fetches = Counter()

@@ -184,6 +184,24 @@ struct NativeRuleTests {
         #expect(!failure.isRetryable)
     }
 
+    /// What was away when it asked is what its login waits for, whatever it does with the rest of its time.
+    @Test func aRuleThatGoesOnUntilItsDeadlineWaitsForWhatWasAway() async throws {
+        let api = Destination.connection(host: "api.example", port: 443)
+        let chain = try await self.chain(
+            [
+                ClosureRule("stubborn", order: 1) { _, services in
+                    do { _ = try await services.send(HTTPRequest("GET", "https://api.example/")) } catch {}
+                    while !Task.isCancelled { await Task.yield() }
+                }
+            ],
+            egress: ScriptedEgress { _ in .away(api) },
+            timeout: .milliseconds(50)
+        )
+        let (_, verdict) = await chain.evaluate(try self.state(), for: .test())
+        guard case .away(let destination) = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(destination == api)
+    }
+
     @Test func twoRulesOfOneOrderOrNameAreRefused() async throws {
         await #expect(throws: RuleChainRefusal.self) {
             _ = try await self.chain([

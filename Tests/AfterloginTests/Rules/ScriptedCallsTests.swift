@@ -36,7 +36,11 @@ struct ScriptedCallsTests {
         }
     }
 
-    private func makeCalls(_ egress: ScriptedEgress) -> ScriptedCalls {
+    private func makeCalls(
+        _ egress: ScriptedEgress,
+        _ login: EvaluatedLogin = .test(),
+        clock: any WorkerClock = ContinuousClock()
+    ) -> ScriptedCalls {
         let hosts = RuleHostPool(configuration: RuleHostConfiguration(), load: LoadMessage(), delegate: Silent())
         let chain = RuleChain(
             links: [.init(name: "rule", step: .scripted(0, readsAccessToken: false))],
@@ -46,7 +50,14 @@ struct ScriptedCallsTests {
             metrics: Metrics(),
             hosts: hosts
         )
-        return ScriptedCalls(chain: chain, hosts: hosts, token: EvaluationToken(), names: [0: "rule"], login: .test())
+        return ScriptedCalls(
+            chain: chain,
+            hosts: hosts,
+            token: EvaluationToken(),
+            names: [0: "rule"],
+            login: login,
+            clock: clock
+        )
     }
 
     private func request(
@@ -118,6 +129,42 @@ struct ScriptedCallsTests {
         #expect(calls.ending?.destination == Self.api)
     }
 
+    /// Its library has a time limit of its own, and meanwhile the destination has gone away.
+    @Test func anOutageThatARuleNoLongerListensForDropsItsVerdict() async {
+        let gate = Gate()
+        let login = EvaluatedLogin.test()
+        let egress = ScriptedEgress { _ in
+            await gate.pass()
+            return .away(Self.api)
+        }
+        let calls = self.makeCalls(egress, login)
+        calls.requestMade(self.request(1) { _ in Issue.record("nobody listens") })
+        for await _ in gate.arrivals.prefix(1) {}
+        #expect(calls.requestCancelled(1) == "api.example:443 (rule rule)")
+        gate.opener.finish()
+        _ = await calls.finish()
+        #expect(login.scope.login.unsent == Self.api)
+        #expect(calls.ending == nil)
+    }
+
+    /// The host has so much to do that its rule's own time limit comes first.
+    @Test(arguments: [(Duration.seconds(5), true), (.milliseconds(900), false)])
+    func anAnswerThatARuleDidNotWaitForIsJudged(after time: Duration, isJudged: Bool) async {
+        let (clock, login) = (ManualClock(), EvaluatedLogin.test())
+        let route = Route.call(rule: "rule", host: "api.example", port: 443)
+        let egress = ScriptedEgress { _ in .response(HTTPResponse(status: 200), CallOutcome(route: route)) }
+        let calls = self.makeCalls(egress, login, clock: clock)
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        calls.requestMade(self.request(1) { _ in answer.yield() })
+        for await _ in answers.prefix(1) {}
+        clock.advance(by: time)
+        #expect(calls.requestCancelled(1) == nil)
+        let log = await calls.finish()
+        #expect(log.entry(0).hasFailed == isJudged && log.hasFailedSo == isJudged)
+        #expect(login.scope.login.attempts.failedCalls.map(\.destination) == (isJudged ? [route.answers] : []))
+        #expect(login.scope.login.unsent == nil)
+    }
+
     /// Other logins may wait for its answer.
     @Test func anotherCallOfAnEndedEvaluationIsStillAnswered() async {
         let gate = Gate()
@@ -150,7 +197,7 @@ struct ScriptedCallsTests {
         }
         for number in 1...4 { make(UInt32(number)) }
         #expect(refusals.withLock { $0 } == [4])
-        calls.requestCancelled(1)
+        #expect(calls.requestCancelled(1) != nil && calls.requestCancelled(1) == nil)
         make(5)
         #expect(refusals.withLock { $0 } == [4])
         make(6)

@@ -33,6 +33,10 @@ final class ScriptedEgress: Egress {
         return await self.send(call)
     }
 
+    func place(of call: EgressCall) -> Destination? {
+        Route.call(rule: call.rule, host: "api.example", port: 443).answers
+    }
+
     func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply { self.managementReply }
 }
 

@@ -65,7 +65,11 @@ final class HoldingClient: EvaluationClient {
         self.noticed()
     }
 
-    func requestCancelled(_ number: UInt32) {}
+    func requestCancelled(_ number: UInt32) -> String? {
+        self.noticed()
+        return "api.example"
+    }
+
     func warned(_ warning: HostWarning) {}
 
     func waits(for destinations: [String]) {
