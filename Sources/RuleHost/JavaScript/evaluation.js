@@ -280,14 +280,14 @@ class Evaluation {
 function call(run, user, context) {
     const callback = (error, newUser, newContext) => run.calledBack(error, newUser, newContext);
     // Called by itself, so that `this` is what it is in any function.
-    const { call: rule, mayReplace } = shared.rules[run.index];
+    const { call: rule } = shared.rules[run.index];
     try {
         const returned = rule(user, context, callback);
         if (returned !== undefined && returned !== null && typeof returned.then === 'function') run.promised(returned);
     } catch (error) {
         run.threw(error);
     }
-    if (mayReplace && !integrity.isIntact()) repair(run);
+    if (!integrity.isIntact()) repair(run);
 }
 
 module.exports = { Evaluation };

@@ -51,6 +51,8 @@ class RuleRun extends RuleWork {
         this.late = null;
         this.warnings = 0;
         this.writes = null;
+        /** What it set as `Error.prepareStackTrace`. */
+        this.prepareStackTrace = undefined;
         /** Sockets that answers were handed over on, each with the request that it served. */
         this.answered = null;
     }
