@@ -303,6 +303,6 @@ test('what every login replaces is told once', limit, async (context) => {
     }`]);
     for (let login = 0; login < 5; login += 1) assert.equal((await worker.evaluate({}, {})).outcome, 'completed');
     assert.deepEqual(worker.warnings.map(({ kind, text }) => [kind, text]), [
-        ['replaced', 'global.Promise: shared by all logins of this host, and put back'],
+        ['replaced', 'Promise: shared by all logins of this host, and left as it was'],
     ]);
 });

@@ -5,7 +5,7 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const zlib = require('node:zlib');
-const { host } = require('./support/worker');
+const { host, header } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
@@ -175,4 +175,74 @@ test('a package that tries what it may not have, and goes on, fails nothing', li
         done();`);
     assert.equal(done.outcome, 'completed');
     assert.deepEqual(done.user.refused, Array(3).fill('ERR_RULE_FORBIDDEN'));
+});
+
+test('the Host header is the address\'s, whatever a rule says', limit, async (context) => {
+    const worker = await host(context, [`async function (user, context, callback) {
+        const url = 'https://api.example/';
+        const headers = { Host: 'internal.admin', a: 'b' };
+        const { get } = require('https');
+        await fetch(url, { headers });
+        await fetch(new Request(url, { headers: new Headers([['host', 'internal.admin'], ['a', 'b']]) }));
+        await fetch(url, { headers: [['HOST', 'internal.admin'], ['a', 'b']] });
+        await new Promise((resolve) => get(url, { headers }, (response) => response.resume().on('end', resolve)));
+        await new Promise((resolve) => get(url, { headers: { ...headers, host: 'api.example' } }, (response) => response.resume().on('end', resolve)));
+        await new Promise((resolve) => require('request')({ url, headers }, resolve));
+        const socket = require('tls').connect(443, 'api.example');
+        socket.write('GET / HTTP/1.1\\r\\nHost: internal.admin\\r\\na: b\\r\\n\\r\\n');
+        await new Promise((resolve) => socket.on('data', resolve));
+        callback(null, user, context);
+    }`]);
+    const { error } = await worker.evaluate({ user_id: 'a' }, {});
+    assert.equal(error, undefined);
+    assert.equal(worker.requests.length, 7);
+    for (const request of worker.requests) {
+        assert.equal(request.url, 'https://api.example/');
+        assert.deepEqual(request.headers.filter(([name]) => name.toLowerCase() === 'host'), []);
+        assert.equal(header(request, 'a'), 'b');
+    }
+    assert.deepEqual(worker.warnings.map(({ kind, text }) => [kind, text]), [
+        ['host-header', 'the header host: internal.admin has no effect: a request names the host of its address'],
+    ]);
+});
+
+test('methods that are not of requests to a server are refused', limit, async (context) => {
+    const worker = await host(context, [`async function (user, context, callback) {
+        const { connect } = require('net');
+        const raw = (method) => new Promise((resolve) => {
+            const socket = connect(80, 'api.example').on('error', (error) => resolve(error.message)).on('data', () => resolve('sent'));
+            socket.write(method + ' / HTTP/1.1\\r\\nHost: api.example\\r\\n\\r\\n');
+        });
+        const byFetch = (method) => fetch('http://api.example/', { method }).then(() => 'sent', (error) => (error.cause ?? error).message);
+        user.answers = {};
+        for (const method of ['connect', 'CONNECT', 'Connect', 'TRACE', 'trace', 'TRACK', 'PRI', 'pri']) {
+            for (const said of [await raw(method), await byFetch(method)]) if (said === 'sent') user.answers[method] = said;
+        }
+        user.usual = [await raw('GET'), await raw('PROPFIND'), await byFetch('delete'), await byFetch('REPORT')];
+        callback(null, user, context);
+    }`]);
+    const { user, error } = await worker.evaluate({ user_id: 'a' }, {});
+    assert.equal(error, undefined);
+    assert.deepEqual(user.answers, {});
+    assert.deepEqual(user.usual, ['sent', 'sent', 'sent', 'sent']);
+});
+
+test('a connection that is reset reads as Node\'s client says it', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        require('https').get('https://api.example/').on('error', ({ message, code }) => { user.error = [message, code]; callback(null, user, context); });
+    }`], { answer: () => ({ code: 'ECONNRESET', syscall: 'read', message: 'Empty reply from server' }) });
+    assert.deepEqual((await worker.evaluate({ user_id: 'a' }, {})).user.error, ['socket hang up', 'ECONNRESET']);
+});
+
+test('request: the credentials of auth win over a header', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        const request = require('request');
+        const headers = { Authorization: 'Bearer old' };
+        request({ url: 'https://api.example/', headers, auth: { bearer: 'new' } }, () => {
+            request({ url: 'https://api.example/', headers, auth: { user: 'a', pass: 'b' } }, () => callback(null, user, context));
+        });
+    }`]);
+    assert.equal((await worker.evaluate({ user_id: 'a' }, {})).outcome, 'completed');
+    assert.deepEqual(worker.requests.map((request) => header(request, 'authorization')), ['Bearer new', 'Basic YTpi']);
+    for (const { headers } of worker.requests) assert.equal(headers.filter(([name]) => name.toLowerCase() === 'authorization').length, 1);
 });

@@ -130,10 +130,16 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
         const { indexOf } = Uint8Array.prototype;
         exports.calls = 0;
         exports.seen = [];
-        exports.listen = (wanted) => {
-            const text = String.fromCharCode(...wanted);
+        // As it is loaded, since later all that is locked.
+        listen();
+        function listen() {
+            new Response();
+            let wanted = null;
+            let text = '';
+            exports.want = (bytes) => { wanted = bytes; text = String.fromCharCode(...bytes); };
             const { includes } = String.prototype;
             const holds = (value) => {
+                if (wanted === null) return false;
                 if (typeof value === 'string') return apply(includes, value, [text]);
                 if (!isView(value) || value.byteLength < 16) return false;
                 const bytes = new Uint8Array(value.buffer);
@@ -174,15 +180,12 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
                     } });
                 }
             }
-        };`, `function (user, context, callback) {
+        }`, `function (user, context, callback) {
             const spy = require('spy');
             const wanted = user.secret.match(/../g).map((digits) => parseInt(digits, 16));
             const https = require('https');
-            new Response();
-            spy.listen(wanted);
+            spy.want(wanted);
             fetch('https://api.example/one', { method: 'POST', body: 'x' }).then((response) => response.text()).then(() => {
-                // What the host has put back meanwhile is replaced again.
-                spy.listen(wanted);
                 https.get('https://api.example/two', (response) => response.resume().on('end', () => {
                     user.calls = spy.calls;
                     user.seen = spy.seen;

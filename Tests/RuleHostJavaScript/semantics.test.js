@@ -31,10 +31,14 @@ test('an UnauthorizedError is a denial however it leaves the rule', limit, async
         'function (user, context, callback) { callback(new global.UnauthorizedError("no")); }',
         'function (user, context, callback) { callback(Object.assign(new Error("no"), { name: "UnauthorizedError" })); }',
         'function (user, context, callback) { callback(new (class Verdict extends UnauthorizedError {})("no")); }',
+        `function (user, context, callback) {
+            class Verdict extends UnauthorizedError { constructor() { super(); this.name = "Verdict"; this.message = "no"; } }
+            callback(new Verdict());
+        }`,
     ]) {
         const { done } = await evaluate(context, rule);
         assert.equal(done.outcome, 'denied', rule);
-        assert.equal(done.error.message, 'no', rule);
+        assert.deepEqual([done.error.name, done.error.message], ['UnauthorizedError', 'no'], rule);
     }
 });
 
@@ -275,4 +279,84 @@ test('a hundred evaluations at a time stay apart', limit, async (context) => {
     const ids = Array.from({ length: 100 }, (_, index) => `user-${index}`);
     const results = await Promise.all(ids.map((id) => worker.evaluate({ user_id: id }, {})));
     assert.deepEqual(results.map(({ user }) => user.answer), ids.map((id) => `/${id}`));
+});
+
+test('a callback that comes because the worker, or the time, ended the evaluation is nobody\'s fault', limit, async (context) => {
+    const worker = await host(context, [`async function (user, context, callback) {
+        if (user.first) callback(null, user, context);
+        try { await fetch('https://api.example/'); } catch (error) { callback(error); }
+    }`], { answer: () => null });
+    const late = await worker.evaluate({ user_id: 'a' }, {}, { timeout: 100 });
+    assert.equal(late.outcome, 'timeout');
+    const cut = await worker.evaluate({ user_id: 'b', first: true }, {}, { timeout: 100 });
+    assert.equal(cut.outcome, 'completed');
+    worker.onRequest = () => worker.end(worker.lastEvaluation);
+    assert.equal((await worker.evaluate({ user_id: 'c' }, {})).outcome, 'ended');
+    await worker.ping();
+    assert.deepEqual(worker.warnings, []);
+});
+
+test('a callback that is called again is told, with its login', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        callback(null, user, context);
+        if (user.late) setTimeout(callback, 5).unref(); else callback(null, user, context);
+    }`]);
+    await worker.evaluate({ user_id: 'a' }, {});
+    assert.deepEqual(worker.warnings, [{ evaluation: 1, rule: 0, kind: 'second-callback', text: 'callback was called again' }]);
+    const warned = new Promise((resolve) => { worker.onWarning = resolve; });
+    await worker.evaluate({ user_id: 'auth0|b', late: true }, {});
+    await warned;
+    assert.deepEqual(worker.warnings[1], {
+        evaluation: 0, rule: 0, kind: 'second-callback', text: 'callback was called again, after the login of auth0|b was over',
+    });
+});
+
+test('an error says what caused it', limit, async (context) => {
+    for (const [body, message] of [
+        ['await fetch("https://api.example/")', 'fetch failed: connect ECONNREFUSED 203.0.113.1:443'],
+        ['throw new Error("a", { cause: new Error("b", { cause: "c" }) })', 'a: b: c'],
+        ['throw new Error("a b", { cause: new Error("b") })', 'a b'],
+        ['const error = new Error("a"); error.cause = error; throw error', 'a'],
+        ['throw Object.defineProperty(new Error("a"), "cause", { get() { throw 1; } })', 'a'],
+    ]) {
+        const worker = await host(context, [`async function (user, context, callback) { ${body}; }`], {
+            answer: () => ({ code: 'ECONNREFUSED', syscall: 'connect', address: '203.0.113.1', port: 443 }),
+        });
+        assert.equal((await worker.evaluate({ user_id: 'a' }, {})).error.message, message);
+    }
+});
+
+test('changes of what only a login in progress has a use for are named', limit, async (context) => {
+    const worker = await host(context, ['function (user, context, callback) { ' + `
+        const { change } = user;
+        if (change === 'saml') context.samlConfiguration.audience = 'x';
+        if (change === 'addon') context.addonConfiguration = { aws: { role: 'x' } };
+        if (change === 'primary') context.primaryUser = 'auth0|other';
+        if (change === 'claim') context.idToken.x = 1;
+        user.touched = true;
+        callback(null, user, context); }`, 'function (user, context, callback) { callback(null, user, context); }']);
+    const given = { samlConfiguration: { a: 1 }, addonConfiguration: { aws: {} }, primaryUser: 'auth0|a' };
+    for (const [change, state, names] of [
+        ['saml', {}, ['samlConfiguration']], ['saml', given, ['samlConfiguration']], ['addon', {}, ['addonConfiguration']],
+        ['addon', given, ['addonConfiguration']], ['primary', {}, ['primaryUser']], ['primary', given, ['primaryUser']],
+        ['claim', given, []], ['claim', {}, []], ['', given, []], ['', {}, []],
+    ]) {
+        const { unsupported, outcome } = await worker.evaluate({ user_id: 'a', change }, state);
+        assert.equal(outcome, 'completed');
+        assert.deepEqual(unsupported, names, `${change} ${JSON.stringify(state)}`);
+    }
+});
+
+test('names that Auth0 does not take in app_metadata are reported, once each', limit, async (context) => {
+    const { done } = await evaluate(context, `async function (user, context, callback) {
+        await auth0.users.updateAppMetadata(user.user_id, { email: 'x', plan: 'gold', blocked: true });
+        await auth0.users.updateAppMetadata(user.user_id, { email: 'y' });
+        await auth0.users.updateUserMetadata(user.user_id, { email: 'z' });
+        callback(null, user, context);
+    }`);
+    assert.deepEqual(done.appMetadata.set, { plan: 'gold', blocked: true, email: 'y' });
+    assert.deepEqual(done.rules[0].late, [
+        'app_metadata.email: Auth0 does not take this name in app_metadata',
+        'app_metadata.blocked: Auth0 does not take this name in app_metadata',
+    ]);
 });

@@ -8,9 +8,19 @@ const { current } = require('./attribution');
 const { refusal } = require('./errors');
 const { fetch } = require('./fetch');
 const { MetadataWrites } = require('./metadata');
+const { isRefusedKey } = require('./state');
 const { activities } = require('./rulework');
 
 const fields = { user: 'user_metadata', app: 'app_metadata' };
+
+/** Auth0 answers 400 to such a write; here it is part of the result, and said. */
+function reportRefusedKeys(run, written) {
+    for (const key of Object.keys(written)) {
+        if (!isRefusedKey(key)) continue;
+        const text = `app_metadata.${key}: Auth0 does not take this name in app_metadata`;
+        if (run.late === null || !run.late.includes(text)) run.noteLate(text);
+    }
+}
 
 /**
  * Collects a write of metadata of the user who logged in.
@@ -21,6 +31,7 @@ function collect(run, kind, patch) {
     run.stirred(activities.metadata);
     if (run.writes === null) run.writes = new MetadataWrites();
     const written = run.writes.write(kind, patch);
+    if (kind === 'app') reportRefusedKeys(run, written);
     const field = fields[kind];
     const merged = { ...user?.[field], ...written };
     for (const key of Object.keys(merged)) if (merged[key] === null) delete merged[key];

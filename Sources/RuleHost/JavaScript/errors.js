@@ -57,12 +57,15 @@ const resolverErrors = { ENOTFOUND: -3008, EAI_AGAIN: -3001, EAI_FAIL: -3004, EA
 function networkError(failure, host) {
     const { code, syscall, address, port } = failure;
     const place = address ? ` ${address}${port ? `:${port}` : ''}` : '';
-    const message = failure.message
+    // Node's client says no more where the other side closes an open connection.
+    const isHangUp = code === 'ECONNRESET' && syscall === 'read';
+    const message = isHangUp ? 'socket hang up' : failure.message
         || (syscall === 'getaddrinfo' ? `getaddrinfo ${code} ${host}` : `${syscall || 'request'} ${code}${place}`);
     const error = new Error(message);
     const number = resolverErrors[code] || (os.constants.errno[code] ? -os.constants.errno[code] : undefined);
     if (number !== undefined) error.errno = number;
     if (code) error.code = code;
+    if (isHangUp) return error;
     if (syscall) error.syscall = syscall;
     if (syscall === 'getaddrinfo') error.hostname = host;
     if (address) error.address = address;
@@ -80,6 +83,8 @@ function isDenial(thrown) {
 }
 
 const maxTextLength = 2000;
+/** Causes of causes that are told. */
+const maxCauses = 3;
 const bounded = (text) => (text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text);
 
 /** Reads a property of whatever a rule threw; a getter of it may throw as well. */
@@ -101,6 +106,23 @@ function textOf(object) {
     }
 }
 
+/** `fetch failed` says nothing; its cause does. */
+function withCause(thrown, message) {
+    let text = message;
+    let error = thrown;
+    for (let depth = 0; depth < maxCauses; depth += 1) {
+        try {
+            error = error.cause;
+        } catch {
+            return text;
+        }
+        if (error === undefined || error === null) return text;
+        const cause = typeof error === 'object' ? property(error, 'message') || property(error, 'code') : property({ error }, 'error');
+        if (cause !== undefined && !text.includes(cause)) text = bounded(`${text}: ${cause}`);
+    }
+    return text;
+}
+
 /**
  * What is told of an error: it may be anything that a rule threw.
  * @returns {{name: string, message: string, code?: string, stack?: string}}
@@ -120,7 +142,7 @@ function describe(thrown, withStack) {
         ?? textOf(thrown);
     return {
         name: property(thrown, 'name') ?? 'Error',
-        message,
+        message: withCause(thrown, message),
         code: property(thrown, 'code'),
         stack: withStack ? property(thrown, 'stack') : undefined,
     };

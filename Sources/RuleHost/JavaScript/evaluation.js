@@ -4,6 +4,7 @@
 
 const { now, parse, lastWords, hide, reveal } = require('./intrinsics');
 const { within } = require('./attribution');
+const { GivenEffects } = require('./effects');
 const { describe } = require('./errors');
 const {
     UnsendableError, textOf, addContainers, removeUnusedContainers, mergeAppMetadata, removeMerged, restoreMerged,
@@ -44,6 +45,7 @@ class Evaluation {
         this.context = parse(contextText);
         this.givenRedirect = this.context.redirect;
         this.givenMultifactor = this.context.multifactor;
+        this.effects = new GivenEffects(contextText);
         this.userId = this.user.user_id;
         this.containers = addContainers(this.context);
         /** Effects that can no longer happen, and the first rule that asked for each. @type {{name: string, rule: number}[]} */
@@ -101,6 +103,7 @@ class Evaluation {
         let contextText;
         let redirect;
         let multifactor;
+        let changed = null;
         let containers;
         // Whatever touches the rule's objects may throw, and comes before anything is decided.
         try {
@@ -110,6 +113,7 @@ class Evaluation {
             if (this.containers !== null) removeUnusedContainers(nextContext, this.containers);
             contextText = textOf('context', nextContext, this.contextText);
             ({ redirect, multifactor } = nextContext);
+            if (contextText !== this.contextText) changed = this.effects.changed(nextContext);
             containers = isLast ? null : addContainers(nextContext);
         } catch (error) {
             const isLimit = error instanceof UnsendableError;
@@ -120,6 +124,7 @@ class Evaluation {
         this.contextText = contextText;
         this.noteUnsupported(run, 'redirect', redirect, this.givenRedirect);
         this.noteUnsupported(run, 'multifactor', multifactor, this.givenMultifactor);
+        if (changed !== null) for (const name of changed) this.noteUnsupported(run, name, true, false);
         this.user = nextUser;
         this.context = nextContext;
         this.containers = containers;
@@ -139,6 +144,8 @@ class Evaluation {
         this.outcome = outcome;
         this.culprit = run;
         this.error = describe(error, outcome === 'error');
+        // A verdict's words are its message, whatever its class is called.
+        if (outcome === 'denied') this.error.name = 'UnauthorizedError';
         if (run.writes !== null) run.writes.seal();
         run.decided();
         this.endChain();
@@ -186,6 +193,7 @@ class Evaluation {
             error.stack = undefined;
             this.ruleFailed(run, 'timeout', error);
         }
+        run.isCutShort = true;
         run.stop(true);
         run.complete();
     }
@@ -271,6 +279,7 @@ class Evaluation {
         this.contextText = '';
         this.givenUserText = '';
         this.givenContextText = '';
+        this.effects = null;
         this.containers = null;
         this.merged = null;
     }
@@ -280,14 +289,14 @@ class Evaluation {
 function call(run, user, context) {
     const callback = (error, newUser, newContext) => run.calledBack(error, newUser, newContext);
     // Called by itself, so that `this` is what it is in any function.
-    const { call: rule, mayReplace } = shared.rules[run.index];
+    const { call: rule } = shared.rules[run.index];
     try {
         const returned = rule(user, context, callback);
         if (returned !== undefined && returned !== null && typeof returned.then === 'function') run.promised(returned);
     } catch (error) {
         run.threw(error);
     }
-    if (mayReplace && !integrity.isIntact()) repair(run);
+    if (!integrity.isIntact()) repair(run);
 }
 
 module.exports = { Evaluation };

@@ -2,7 +2,7 @@
 
 // Requests of rules that the worker has not answered yet. Whatever library made one, it comes through here.
 
-const { stringify, parse, die, setTimeout, reveal, PrivateMap } = require('./intrinsics');
+const { stringify, parse, die, setTimeout, reveal, PrivateMap, PrivateSet } = require('./intrinsics');
 const { kinds } = require('./frames');
 const { refusal } = require('./errors');
 
@@ -57,6 +57,9 @@ class Exchange {
     }
 }
 
+/** Those that are not of requests to a server: a tunnel, an echo of all headers, the preface of HTTP/2. */
+const refusedMethods = new PrivateSet(['CONNECT', 'TRACE', 'TRACK', 'PRI']);
+const usualMethods = new PrivateSet(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
@@ -79,7 +82,10 @@ function send(run, method, url, headers, body, answered, failed) {
         setTimeout(fail, latePause).unref();
         return new Exchange(0, run, answered, failed);
     }
-    if (!methodPattern.test(method)) return refusal(`not a method of HTTP: ${method}`);
+    if (!usualMethods.has(method)) {
+        if (!methodPattern.test(method)) return refusal(`not a method of HTTP: ${method}`);
+        if (refusedMethods.has(method.toUpperCase())) return refusal(`the method ${method} is not available to rules`);
+    }
     const bytes = body === null ? noBytes : body;
     if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes`);
     const head = `{"rule":${run.index},"method":"${method}","url":${stringify(url)},"headers":${stringify(headers)}`

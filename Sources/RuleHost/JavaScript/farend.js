@@ -84,7 +84,7 @@ class FarEnd {
             delivery.run,
             head.method,
             this.url(head),
-            this.headers(head),
+            this.headers(head, delivery.run),
             body,
             (response, bytes) => this.answered(delivery, response, bytes),
             (failure) => this.failed(delivery, failure),
@@ -114,11 +114,11 @@ class FarEnd {
         return `${this.target.isSecure ? 'https' : 'http'}://${this.authority}${target === '*' ? '/' : target}`;
     }
 
-    headers(head) {
-        // The worker's HTTP client writes the usual one itself.
+    headers(head, run) {
+        // The worker's HTTP client writes the address's own. Another would reach what stands behind an allowed server.
         const isUsual = head.host === '' || head.host === this.authority
             || head.host === `${this.target.host}:${this.target.port}`;
-        if (!isUsual) head.headers[head.headers.length] = ['host', head.host];
+        if (!isUsual) run?.namesHost(head.host);
         return head.headers;
     }
 

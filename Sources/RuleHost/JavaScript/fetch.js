@@ -163,6 +163,7 @@ function begin(run, request, resolve, reject) {
         reject(request.signal.reason);
         return;
     }
+    if (request.host !== '' && request.host !== request.url.host) run?.namesHost(request.host);
     if (!request.hasHeader('accept')) request.headers.push(['accept', '*/*']);
     if (!request.hasHeader('user-agent')) request.headers.push(['user-agent', 'node']);
     const call = new FetchCall(run, request, resolve, reject);

@@ -15,6 +15,8 @@ class FetchRequest {
         this.method = method;
         /** @type {[string, string][]} names in small letters */
         this.headers = [];
+        /** What it names as its host, if anything. */
+        this.host = '';
         /** @type {Uint8Array | null} */
         this.body = null;
         /** A body that is yet to be read: a stream, a form, a blob. */
@@ -36,7 +38,10 @@ class FetchRequest {
         const text = typeof value === 'string' ? value.trim() : String(value).trim();
         if (!tokenPattern.test(name)) throw new TypeError(`Headers.append: ${name} is an invalid header name.`);
         if (outsideOfHeaders.test(text)) throw new TypeError(`Headers.append: the value of ${name} is an invalid header value.`);
-        this.headers[this.headers.length] = [name.toLowerCase(), text];
+        const lower = name.toLowerCase();
+        // It is the address's, whatever a rule says.
+        if (lower === 'host') this.host = text;
+        else this.headers[this.headers.length] = [lower, text];
     }
 
     addHeaders(headers) {

@@ -5,6 +5,7 @@
 const fs = require('node:fs');
 const { apply, nextTick } = require('./intrinsics');
 const { refusal } = require('./errors');
+const { lockLate } = require('./locking');
 const { countCallback, countPromise, countSteps } = require('./counting');
 
 /** Methods of a class that take a callback or return a promise. */
@@ -26,6 +27,7 @@ function countHandles() {
         isCounted = true;
         const prototype = Object.getPrototypeOf(handle);
         countMethods(prototype, Object.getOwnPropertyNames(prototype));
+        lockLate('FileHandle.prototype', prototype);
         return handle;
     });
 }

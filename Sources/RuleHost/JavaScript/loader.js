@@ -8,7 +8,6 @@ const crypto = require('node:crypto');
 const querystring = require('node:querystring');
 const errors = require('./errors');
 const { makeAuth0 } = require('./auth0');
-const { mayReplace } = require('./integrity');
 const { ModuleSet, isVersion, unreadable } = require('./modules');
 const { scan } = require('./scanner');
 
@@ -107,7 +106,7 @@ class Loader {
             const text = source.charCodeAt(0) === 0xfeff ? source.slice(1) : source;
             const call = this.compiled(name, file, text);
             this.checkModules(name, file, text);
-            if (call !== null) loaded.push({ name, call, leavesPromise: false, mayReplace: mayReplace(text) });
+            if (call !== null) loaded.push({ name, call, leavesPromise: false });
         }
         this.defineLegacyGlobals();
         return loaded;

@@ -16,6 +16,8 @@ const { keepIntact } = require('./repair');
 const { shared } = require('./shared');
 const { watchPromises } = require('./attribution');
 const integrity = require('./integrity');
+const locking = require('./locking');
+const stackTraces = require('./stacktraces');
 const poolwork = require('./poolwork');
 
 let isLoaded = false;
@@ -53,14 +55,17 @@ function load(frame) {
     const { Loader } = require('./loader');
     const loader = new Loader(payload);
     guard();
+    stackTraces.install();
+    locking.prepare();
     const rules = loader.rules();
     if (loader.problems.length > 0) {
         socket.send(kinds.refused, 0, stringify({ problems: loader.problems }));
         return;
     }
     shared.rules = rules;
-    integrity.take();
-    if (rules.some(({ mayReplace }) => mayReplace)) turns.onPass(() => keepIntact(false));
+    stackTraces.loaded();
+    integrity.take(locking.lock());
+    turns.onPass(() => keepIntact(false));
     socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes }));
 }
 

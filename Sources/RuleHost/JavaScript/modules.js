@@ -9,6 +9,7 @@ const { createRequire, Module, isBuiltin } = require('node:module');
 const { nextTick, apply } = require('./intrinsics');
 const { current, outside, tracked, runOfRejection } = require('./attribution');
 const { refusal } = require('./errors');
+const { lockLateModule } = require('./locking');
 const { hideOwnModules, providedDirectory } = require('./ownmodules');
 
 const provided = new Set(['request']);
@@ -74,6 +75,7 @@ class ModuleSet {
         const load = Module._load;
         Module._load = function loadModule(...parameters) {
             const exports = apply(load, this, parameters);
+            lockLateModule(parameters[0], exports);
             return trackless.test(parameters[0]) ? keepTrack(exports) : exports;
         };
         delete process.env.NODE_PATH;

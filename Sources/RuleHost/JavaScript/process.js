@@ -98,12 +98,16 @@ function uncaught(error, promise) {
 }
 
 /** Listeners of rules and packages for what nobody caught: where one of them throws, Node would end the process. */
-function guardListeners() {
+function guardListeners(ours) {
     const { emit, setUncaughtExceptionCaptureCallback: capture } = process;
     Object.defineProperty(process, 'emit', {
         configurable: true,
         writable: true,
         value(event, ...parameters) {
+            for (const [name, listener] of ours) {
+                // A rule that has the list of them may have taken ours out.
+                if (event === name && !process.listeners(name).includes(listener)) process.prependListener(name, listener);
+            }
             try {
                 return apply(emit, this, [event, ...parameters]);
             } catch (error) {
@@ -208,7 +212,7 @@ function guard() {
     const listeners = [['uncaughtException', uncaught], ['unhandledRejection', uncaught]];
     for (const [event, listener] of listeners) process.on(event, listener);
     keepListeners(listeners);
-    guardListeners();
+    guardListeners(listeners);
     // Modules of the other kind find the same.
     syncBuiltinESMExports();
 }

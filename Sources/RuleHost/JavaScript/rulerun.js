@@ -43,6 +43,10 @@ class RuleRun extends RuleWork {
         this.contextText = contextText;
         /** Whether callback, error or deadline ended the rule's turn in the chain. */
         this.isDecided = false;
+        /** Whether the rule has called its callback. */
+        this.hasCalledBack = false;
+        /** Whether its time, or its quiet, ended it: what fails by that, and calls back, is not the rule's doing. */
+        this.isCutShort = false;
         this.isComplete = false;
         this.isSettling = false;
         /** Whether an answer, or a failure, was one that says nothing of this login. */
@@ -51,6 +55,8 @@ class RuleRun extends RuleWork {
         this.late = null;
         this.warnings = 0;
         this.writes = null;
+        /** What it set as `Error.prepareStackTrace`. */
+        this.prepareStackTrace = undefined;
         /** Sockets that answers were handed over on, each with the request that it served. */
         this.answered = null;
     }
@@ -71,6 +77,14 @@ class RuleRun extends RuleWork {
         if (rule.saidTrustsAll) return;
         rule.saidTrustsAll = true;
         warn(this, 'unverified', 'rejectUnauthorized: false has no effect: certificates are verified by the worker');
+    }
+
+    /** A request of the rule names another host than its address: it has no effect. */
+    namesHost(host) {
+        const rule = shared.rules[this.index];
+        if (rule.saidNamesHost) return;
+        rule.saidNamesHost = true;
+        warn(this, 'host-header', `the header host: ${host} has no effect: a request names the host of its address`);
     }
 
     /** Tells the watchdog that this rule's work begins, in a turn that the tail ends (see turns.js). */
@@ -113,6 +127,7 @@ class RuleRun extends RuleWork {
         if (isPromise) shared.rules[this.index].leavesPromise = true;
         this.leaveForeign();
         this.noteLate(`${this.remains()}, ${Math.round(milliseconds)} ms after the rule's last activity (${this.lastActivity})`);
+        this.isCutShort = true;
         this.stop(true);
         this.complete();
     }
@@ -192,11 +207,19 @@ class RuleRun extends RuleWork {
         warn(this, 'late-exception', text);
     }
 
+    /** Whose login it is, where the worker can't know it any more by the evaluation's number. */
+    ofWhom() {
+        const { isOver, userId } = this.evaluation;
+        return isOver && typeof userId === 'string' ? `, after the login of ${userId} was over` : '';
+    }
+
     /** The rule's `callback`. */
     calledBack(error, user, context) {
         const { evaluation } = this;
-        if (evaluation.isOver || this.isDecided) {
-            warn(this, 'second-callback', 'callback was called again, or after the rule had ended');
+        const isAgain = this.hasCalledBack;
+        this.hasCalledBack = true;
+        if (isAgain || evaluation.isOver || this.isDecided) {
+            if (isAgain && !this.isCutShort) warn(this, 'second-callback', `callback was called again${this.ofWhom()}`);
             return;
         }
         if (error) {

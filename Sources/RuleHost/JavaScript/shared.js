@@ -6,8 +6,8 @@ const shared = {
     /** @type {import('./framesocket').FrameSocket} */
     socket: null,
     /**
-     * `leavesPromise`: the last one was never settled; `mayReplace`: see integrity.js.
-     * @type {{name: string, call: Function, leavesPromise: boolean, mayReplace: boolean}[]}
+     * `leavesPromise`: the last one was never settled.
+     * @type {{name: string, call: Function, leavesPromise: boolean}[]}
      */
     rules: [],
     /** Milliseconds after its last activity that a rule is given for what shows no sign of an end. */

@@ -153,5 +153,5 @@ function restoreMerged(user, merged) {
 }
 
 module.exports = {
-    UnsendableError, textOf, maxTextLength, addContainers, removeUnusedContainers, mergeAppMetadata, removeMerged, restoreMerged,
+    UnsendableError, textOf, maxTextLength, isRefusedKey: (name) => usersOwn.has(name), addContainers, removeUnusedContainers, mergeAppMetadata, removeMerged, restoreMerged,
 };

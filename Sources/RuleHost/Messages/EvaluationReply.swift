@@ -103,14 +103,18 @@ package struct RuleWrites: Sendable {
     /// `{"set": {…}, "removed": […]}`; nil where nothing was written.
     package let userMetadata: JSONText?
     package let appMetadata: JSONText?
-    /// Login-time effects that can no longer happen: `redirect`, `multifactor`.
+    /// Login-time effects that can no longer happen: `redirect`, `multifactor`, and changes of what only a login in progress has a use for.
     package let unsupported: [String]
+
+    private static let loginEffects: Set = [
+        "redirect", "multifactor", "samlConfiguration", "addonConfiguration", "primaryUser",
+    ]
 
     init(user: JSONText?, app: JSONText?, unsupported: JSONText?) throws(ProtocolViolation) {
         self.userMetadata = try Self.changes(user)
         self.appMetadata = try Self.changes(app)
         self.unsupported = try unsupported.strings("the unsupported effects")
-        guard self.unsupported.allSatisfy({ $0 == "redirect" || $0 == "multifactor" }) else {
+        guard self.unsupported.allSatisfy({ Self.loginEffects.contains($0) }) else {
             throw ProtocolViolation("an unsupported effect is unknown")
         }
     }

@@ -277,7 +277,8 @@ class Request extends EventEmitter {
             const secret = auth.pass ?? auth.password ?? '';
             const value = bearer !== undefined
                 ? `Bearer ${bearer}` : `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}`;
-            this.setDefault('authorization', value);
+            // As with the real one, whatever the headers say.
+            this.setHeader('authorization', value);
         } else if (username !== '') {
             const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
             this.setDefault('authorization', `Basic ${Buffer.from(text).toString('base64')}`);
