@@ -74,17 +74,21 @@ package final class WorkerEgress: Egress {
         self.metrics = metrics
         self.clock = clock
         self.credentials = try TokenCredentials(configuration.tenant)
+        var allowList: AllowList
+        let endpoint: EgressAddress?
         do {
-            var allowList = try AllowList(configuration.egress.allow)
-            self.tokenEndpoint = try configuration.tenant.resolvedTokenURL.map { (url) throws(HTTPFailure) in
+            allowList = try AllowList(configuration.egress.allow)
+            endpoint = try configuration.tenant.resolvedTokenURL.map { (url) throws(HTTPFailure) in
                 try EgressAddress(url)
             }
-            if let endpoint = self.tokenEndpoint { allowList.allow(endpoint) }
+            if let endpoint { allowList.allow(endpoint) }
             if let domain = configuration.tenant.domain { allowList.allow(try EgressAddress("https://\(domain)")) }
-            self.allowList = allowList
         } catch {
             throw EgressProblem(description: "egress.allow or tenant: \(error.message)")
         }
+        self.allowList = allowList
+        self.tokenEndpoint = endpoint
+        let mayBePrivate = endpoint.map(allowList.verdict) == .allowed(special: true)
         let board = DestinationBoard(
             WaitingSettings(configuration, waitsForOutages: waitsForOutages),
             log: log,
@@ -94,6 +98,8 @@ package final class WorkerEgress: Egress {
         self.tokens = configuration.tenant.resolvedTokenURL.map { url in
             TokenProvider(
                 endpoint: url,
+                wantsForms: configuration.tenant.tokenRequest == .form,
+                allowsSpecialAddresses: mayBePrivate,
                 credentials: (try? TokenCredentials(configuration.tenant)) ?? nil,
                 sender: sender,
                 board: board,
@@ -131,22 +137,24 @@ package final class WorkerEgress: Egress {
         } catch {
             return self.failed(call, error)
         }
-        if let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
-            address.target == endpoint.target, let tokens = self.tokens, let grant = TokenGrant(of: call.request)
-        {
-            return await self.answer(call, grant, tokens)
-        }
-        guard case .allowed(let special) = self.allowList.verdict(address) else { return self.refuse(call, address) }
         var request = call.request
-        request.url = address.url
         if let authorization = address.authorization,
             !request.headers.contains(where: { $0.name.lowercased() == "authorization" })
         {
             request.headers.append(authorization)
         }
+        if let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
+            address.target == endpoint.target, let tokens = self.tokens, let grant = TokenGrant(of: request)
+        {
+            return await self.answer(call, grant, tokens)
+        }
+        guard case .allowed(let special) = self.allowList.verdict(address) else { return self.refuse(call, address) }
+        request.url = address.url
         request.allowsSpecialAddresses = special
         request.maxResponseBytes = self.configuration.egress.maxResponseBytes
-        return await self.sender.send(request, for: call, to: address)
+        let reply = await self.sender.send(request, for: call, to: address)
+        if case .failed(let failure, _) = reply, failure.kind == .addressRefused { self.refusedAddress(call, address) }
+        return reply
     }
 
     package func send(_ call: EgressCall, token name: String) async -> EgressReply {
@@ -229,27 +237,34 @@ package final class WorkerEgress: Egress {
     }
 
     private func refuse(_ call: EgressCall, _ address: EgressAddress) -> EgressReply {
-        self.metrics.add(.callsRefused, 1, address.hostAndPort)
-        // Once for each rule and host: a rule that phones home does so at every login.
-        let isNews = self.refused.withLock {
-            $0.count < 1_000 && $0.insert("\(call.rule) \(address.hostAndPort)").inserted
-        }
-        if isNews {
-            self.log.log(
-                .warning,
-                "refused a call to \(address.hostAndPort): egress.allow does not name it",
-                [("rule", call.rule)]
-            )
-        }
+        // A name of the rule's choice: what it puts there is not shown by a metric either.
+        let place = self.log.redactor.redact(address.hostAndPort, limit: 300)
+        self.metrics.add(.callsRefused, 1, place)
+        self.sayOnce("refused a call to \(place): egress.allow does not name it", call)
         let failure = HTTPFailure(
             kind: .addressRefused,
-            message: "connect EACCES \(address.hostAndPort): the host is not in egress.allow",
+            message: "connect EACCES \(place): the host is not in egress.allow",
             code: "EACCES",
             port: address.port
         )
         return .failed(
             failure,
-            CallOutcome(summary: "\(call.request.method) \(address.hostAndPort): refused by egress.allow")
+            CallOutcome(summary: "\(call.request.method) \(place): refused by egress.allow")
+        )
+    }
+
+    /// Once for each rule and text: a rule that phones home does so at every login.
+    private func sayOnce(_ text: String, _ call: EgressCall) {
+        let isNews = self.refused.withLock { $0.count < 1_000 && $0.insert("\(call.rule) \(text)").inserted }
+        if isNews { self.log.log(.warning, text, [("rule", call.rule)]) }
+    }
+
+    /// Its name is allowed, and leads inside.
+    private func refusedAddress(_ call: EgressCall, _ address: EgressAddress) {
+        self.sayOnce(
+            "refused a call to \(address.hostAndPort): its address is a private one; where that is meant, write "
+                + "private:\(address.hostAndPort) in egress.allow",
+            call
         )
     }
 

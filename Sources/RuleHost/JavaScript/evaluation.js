@@ -19,7 +19,7 @@ const turns = require('./turns');
 class Evaluation {
     /**
      * @param {number} number
-     * @param {{from: number, to: number, timeout: number, accessToken?: string}} head
+     * @param {{from: number, to: number, timeout: number, accessToken?: string, userId?: string}} head
      * @param {string} userText
      * @param {string} contextText
      * @param {string} secret
@@ -44,7 +44,10 @@ class Evaluation {
         this.context = parse(contextText);
         this.givenRedirect = this.context.redirect;
         this.givenMultifactor = this.context.multifactor;
-        this.userId = this.user.user_id;
+        /** The login's own, whatever rules write into `user.user_id`. */
+        this.userId = typeof head.userId === 'string' ? head.userId : this.user.user_id;
+        /** What the last rule left there. */
+        this.seenUserId = this.user.user_id;
         this.containers = addContainers(this.context);
         /** Effects that can no longer happen, and the first rule that asked for each. @type {{name: string, rule: number}[]} */
         this.unsupported = [];
@@ -102,6 +105,7 @@ class Evaluation {
         let redirect;
         let multifactor;
         let containers;
+        let userId;
         // Whatever touches the rule's objects may throw, and comes before anything is decided.
         try {
             if (this.merged !== null) removeMerged(nextUser, this.merged);
@@ -110,6 +114,7 @@ class Evaluation {
             if (this.containers !== null) removeUnusedContainers(nextContext, this.containers);
             contextText = textOf('context', nextContext, this.contextText);
             ({ redirect, multifactor } = nextContext);
+            userId = nextUser.user_id;
             containers = isLast ? null : addContainers(nextContext);
         } catch (error) {
             const isLimit = error instanceof UnsendableError;
@@ -118,6 +123,10 @@ class Evaluation {
         }
         this.userText = userText;
         this.contextText = contextText;
+        if (userId !== this.seenUserId) {
+            this.seenUserId = userId;
+            run.noteLate('changed user.user_id; the result keeps the login\'s own');
+        }
         this.noteUnsupported(run, 'redirect', redirect, this.givenRedirect);
         this.noteUnsupported(run, 'multifactor', multifactor, this.givenMultifactor);
         this.user = nextUser;
