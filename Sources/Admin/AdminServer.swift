@@ -94,10 +94,10 @@ package final class AdminServer: Sendable {
         switch request.path {
         case "/livez":
             let stall = source.stall()
-            return self.text(stall == nil ? 200 : 503, "\(stall ?? "alive")\n")
+            return self.text(stall == nil ? 200 : 503, "\(TerminalText.plain(stall ?? "alive"))\n")
         case "/readyz":
             let readiness = source.readiness()
-            return self.text(readiness.isReady ? 200 : 503, "\(readiness.reason)\n")
+            return self.text(readiness.isReady ? 200 : 503, "\(TerminalText.plain(readiness.reason))\n")
         case "/metrics":
             let text = PrometheusText.render(source.metrics().snapshot(), process: .current)
             return self.response(200, "text/plain; version=0.0.4; charset=utf-8", Array(text.utf8))

@@ -29,7 +29,7 @@ enum CheckCommand: Command {
                 "problems": .array(findings.problems.map(Self.json)), "notes": .array(findings.notes.map(Self.json)),
                 "rules": .array(findings.names.map { .string($0) }),
             ]
-            Output.line(TerminalText.escaped(json: report.serialized()))
+            Output.line(report.serialized())
         } else {
             for problem in findings.problems { Output.error(TerminalText.plain("error: \(problem)")) }
             for note in findings.notes { Output.error(TerminalText.plain("note: \(note)")) }

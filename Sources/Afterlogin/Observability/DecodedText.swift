@@ -4,44 +4,59 @@
 /// that is decoded, not the secret that is written in all ways.
 struct DecodedText {
     private(set) var bytes: [UInt8] = []
-    /// Where each byte begins in the text that was decoded, and where the last one ends.
+    /// Where each byte begins in the text that was decoded, and where the last one ends; empty where nobody asks.
     private var starts: [Int] = []
+    private let isMapped: Bool
     /// Whether there was anything to decode.
     private(set) var hasChanged = false
+    /// Whether what was decoded has a character that the shapes of secrets are made of.
+    private(set) var mayHaveNewShapes = false
 
     /// Whether there can be anything to decode in it.
     static func isNeeded(_ text: [UInt8]) -> Bool {
-        text.contains { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "+") }
+        text.contains(where: Self.begins)
     }
 
-    init(_ text: [UInt8]) {
+    /// With `mapped`, each byte's place is kept, which costs more than to decode it.
+    init(_ text: [UInt8], mapped: Bool) {
+        self.isMapped = mapped
         self.bytes.reserveCapacity(text.count)
-        self.starts.reserveCapacity(text.count + 1)
+        if mapped { self.starts.reserveCapacity(text.count + 1) }
         var index = 0
         while index < text.count {
+            guard Self.begins(text[index]) else {
+                self.append(text[index], from: index)
+                index += 1
+                continue
+            }
             let (length, byte) = Self.encoded(text, index)
             if length > 0 {
                 self.append(byte, from: index)
+                if ":=\"' .-@/".utf8.contains(byte), text[index] != UInt8(ascii: "+") { self.mayHaveNewShapes = true }
                 self.hasChanged = true
                 index += length
             } else if let (length, scalar) = Self.escaped(text, index) {
                 for byte in Unicode.UTF8.encode(scalar) ?? .init() { self.append(byte, from: index) }
-                self.hasChanged = true
+                (self.hasChanged, self.mayHaveNewShapes) = (true, true)
                 index += length
             } else {
                 self.append(text[index], from: index)
                 index += 1
             }
         }
-        self.starts.append(text.count)
+        if mapped { self.starts.append(text.count) }
     }
 
     private mutating func append(_ byte: UInt8, from index: Int) {
         self.bytes.append(byte)
-        self.starts.append(index)
+        if self.isMapped { self.starts.append(index) }
     }
 
-    /// The part of the text that was decoded behind a part of this one.
+    private static func begins(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "%") || byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "+")
+    }
+
+    /// The part of the text that was decoded behind a part of this one, which is mapped.
     func source(of range: Range<Int>) -> Range<Int> {
         // A character of several bytes has one escape: its end is where another begins.
         var end = range.upperBound

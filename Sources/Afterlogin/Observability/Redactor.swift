@@ -61,15 +61,29 @@ package final class Redactor: Sendable {
     private static let deepestEncoding = 4
 
     private static func encodedMatches(in text: [UInt8], _ index: SecretIndex, shapes: Bool) -> [Range<Int>] {
+        // Nearly always there is nothing, and nobody needs to know where it would have been.
+        guard self.hasEncodedMatch(text, index, shapes: shapes) else { return [] }
         var ranges: [Range<Int>] = []
-        var levels = [DecodedText(text)]
+        var levels = [DecodedText(text, mapped: true)]
         while let level = levels.last, level.hasChanged {
             let matches = index.matches(in: level.bytes) + (shapes ? SecretShapes.matches(in: level.bytes) : [])
             ranges += matches.map { match in levels.reversed().reduce(match) { $1.source(of: $0) } }
             guard levels.count < Self.deepestEncoding else { break }
-            levels.append(DecodedText(level.bytes))
+            levels.append(DecodedText(level.bytes, mapped: true))
         }
         return ranges
+    }
+
+    private static func hasEncodedMatch(_ text: [UInt8], _ index: SecretIndex, shapes: Bool) -> Bool {
+        var bytes = text
+        for _ in 0..<self.deepestEncoding where DecodedText.isNeeded(bytes) {
+            let level = DecodedText(bytes, mapped: false)
+            guard level.hasChanged else { return false }
+            if !index.matches(in: level.bytes).isEmpty { return true }
+            if shapes, level.mayHaveNewShapes, !SecretShapes.matches(in: level.bytes).isEmpty { return true }
+            bytes = level.bytes
+        }
+        return false
     }
 
     private static func replace(_ ranges: [Range<Int>], in bytes: [UInt8]) -> [UInt8] {

@@ -242,7 +242,7 @@ final class TokenProvider: Sendable {
     private func fetched(_ grant: TokenGrant, _ token: String, _ life: Duration) -> TokenReply {
         let now = self.clock.now
         self.log.redactor.add(token)
-        self.metrics.add(.tokensFetched, 1, self.log.redactor.redact(grant.audience, limit: 200))
+        self.metrics.add(.tokensFetched, 1, TerminalText.plain(self.log.redactor.redact(grant.audience, limit: 200)))
         self.state.withLock { state in
             state.entries[grant.key, default: TokenEntry()]
                 .fetched(token, life: life, now: now, fraction: self.random())

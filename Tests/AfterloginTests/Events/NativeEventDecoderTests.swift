@@ -44,6 +44,20 @@ struct NativeEventDecoderTests {
         #expect(ofHeader.hasPrefix("\"ce_time\" is no time as RFC 3339 writes it"), "\(ofHeader)")
     }
 
+    @Test(arguments: [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true),
+        ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", true),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false), ("anything", false), ("", false),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\u{9B}2J", false),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" + String(repeating: "x", count: 300), false),
+    ])
+    func aTraceIsPassedOnWhereItIsOne(text: String, isOne: Bool) throws {
+        let event = #"{"traceparent":"\#(text)","user":{"user_id":"a"}}"#
+        #expect(try self.decode(event).get().traceparent == (isOne ? text : nil))
+        let header = KafkaHeader(name: "traceparent", value: Array(text.utf8))
+        #expect(try self.decode(#"{"user":{"user_id":"a"}}"#, [header]).get().traceparent == (isOne ? text : nil))
+    }
+
     /// All of them would read as U+FFFD: two users would be one.
     @Test(arguments: [#"a\ud800"#, #"\uDC00b"#, #"\ud83d\ud83d"#, #"\ud83d\u0041"#])
     func halfASurrogatePairIsNoID(id: String) {
