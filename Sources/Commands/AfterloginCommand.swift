@@ -17,6 +17,8 @@ public enum AfterloginCommand {
 
     /// Runs the command that the process was started with, and ends the process with its exit code.
     public static func main(rules: [any Rule] = []) async -> Never {
+        // Before a secret is read, and before any other process is started.
+        _ = shim_refuse_inspection()
         // A reader of our output that went away must not end the worker.
         signal(SIGPIPE, SIG_IGN)
         shim_share_memory_among_threads()
@@ -59,7 +61,8 @@ public enum AfterloginCommand {
             }
             return try await command.run(arguments, rules: rules)
         } catch {
-            Output.error("afterlogin \(name): \(error.message)")
+            let lines = error.message.split(separator: "\n", omittingEmptySubsequences: false)
+            Output.error("afterlogin \(name): \(lines.map { TerminalText.plain(String($0)) }.joined(separator: "\n"))")
             return error.code
         }
     }

@@ -19,8 +19,9 @@ enum CheckCommand: Command {
         var findings = Findings()
         switch try Setup.load(arguments) {
         case .success(let loaded):
+            let setup = Setup(loaded)
             findings.notes = loaded.notes.map(RuleProblem.init)
-            await self.look(at: rules, Setup(loaded), &findings)
+            await self.look(at: rules, setup, &findings)
         case .failure(let refusal): findings.problems = refusal.problems.map(RuleProblem.init)
         }
         if isJSON {
@@ -30,11 +31,11 @@ enum CheckCommand: Command {
             ]
             Output.line(report.serialized())
         } else {
-            for problem in findings.problems { Output.error("error: \(problem)") }
-            for note in findings.notes { Output.error("note: \(note)") }
+            for problem in findings.problems { Output.error(TerminalText.plain("error: \(problem)")) }
+            for note in findings.notes { Output.error(TerminalText.plain("note: \(note)")) }
             if findings.problems.isEmpty {
                 let count = findings.names.count == 1 ? "1 rule" : "\(findings.names.count) rules in order"
-                Output.text("\(count): \(findings.names.joined(separator: ", "))")
+                Output.text(TerminalText.plain("\(count): \(findings.names.joined(separator: ", "))"))
             }
         }
         return findings.problems.isEmpty ? .done : .usage
@@ -56,11 +57,12 @@ enum CheckCommand: Command {
         )
         do throws(RuleChainRefusal) {
             let (chain, notes) = try await loader.load()
-            findings.notes += notes
+            findings.notes += notes.map { $0.redacted(setup.log.redactor) }
             findings.names = chain.ruleNames
             await chain.shutdown()
         } catch {
-            findings.problems = error.problems
+            // Whatever a rule says while it is loaded.
+            findings.problems = error.problems.map { $0.redacted(setup.log.redactor) }
         }
         await egress.shutdown()
     }

@@ -38,16 +38,16 @@ enum DoctorCommand: Command {
         if isJSON {
             let report = lines.map { line -> JSONValue in
                 [
-                    "verdict": .string(line.verdict.rawValue), "what": .string(line.what),
+                    "verdict": .string(line.verdict.rawValue),
+                    "what": .string(setup.log.redactor.redact(line.what)),
                     "finding": .string(setup.log.redactor.redact(line.finding)),
                 ]
             }
             Output.line(JSONValue.array(report).serialized())
         } else {
             for line in lines {
-                Output.text(
-                    "\(line.verdict.rawValue.padded(to: 8)) \(line.what): \(setup.log.redactor.redact(line.finding))"
-                )
+                let text = setup.log.redactor.redact("\(line.what): \(line.finding)")
+                Output.text("\(line.verdict.rawValue.padded(to: 8)) \(TerminalText.plain(text))")
             }
         }
         return lines.contains { $0.verdict == .problem } ? .failed : .done
@@ -173,6 +173,11 @@ enum DoctorCommand: Command {
             let host = try await RuleHostProbe.look(setup.configuration.rules.host)
             var lines = [Line(verdict: .fine, what: "Node", finding: host.nodeVersion)]
             let missing = host.notEnforced.joined(separator: ", ")
+            guard !host.mayReadEveryFile else {
+                let finding =
+                    "\(RuleHostStatus.whatIsOpen): this kernel lacks \(missing); \(RuleHostStatus.whatToDo)"
+                return lines + [Line(verdict: .warning, what: "confinement", finding: finding)]
+            }
             lines.append(
                 missing.isEmpty
                     ? Line(verdict: .fine, what: "confinement", finding: host.confinement.joined(separator: ", "))

@@ -8,7 +8,7 @@ struct DoctorHosts {
     private static let most = 100
 
     private struct Question {
-        /// As it stands in `egress.allow`.
+        /// As it stands in `egress.allow`, without what stands for private addresses.
         var entry: String
         var origins: [String]
         /// Where a rule names it, and `egress.allow` does not.
@@ -19,7 +19,7 @@ struct DoctorHosts {
 
     func lines() async throws(CommandFailure) -> [DoctorCommand.Line] {
         let literal = LiteralHost.all(self.setup.configuration)
-        let allowed = self.setup.configuration.egress.allow
+        let allowed = self.setup.configuration.egress.allow.map(AllowList.place(of:))
         var questions = allowed.map { entry in
             let named = literal.filter { $0.isAllowed && $0.entry == entry }.map(\.origin)
             return Question(entry: entry, origins: named.isEmpty ? ["https://\(entry)", "http://\(entry)"] : named)
@@ -47,7 +47,7 @@ struct DoctorHosts {
         guard !question.entry.hasPrefix("*.") else {
             return .init(verdict: .fine, what: what, finding: "a wildcard; nothing to try")
         }
-        let (verdict, finding) = await self.look(question.origins, egress)
+        let (verdict, finding) = await self.look(question, egress)
         guard let place = question.place else { return .init(verdict: verdict, what: what, finding: finding) }
         return .init(
             verdict: .warning,
@@ -57,11 +57,11 @@ struct DoctorHosts {
     }
 
     private func look(
-        _ origins: [String],
+        _ question: Question,
         _ egress: WorkerEgress
     ) async -> (verdict: DoctorCommand.Verdict, finding: String) {
         var problem: (verdict: DoctorCommand.Verdict, finding: String) = (.problem, "no address to ask")
-        for (number, origin) in origins.enumerated() {
+        for (number, origin) in question.origins.enumerated() {
             var request = HTTPRequest("HEAD", "\(origin)/")
             request.timeout = .seconds(5)
             let call = EgressCall(rule: "doctor", request: request, deadline: .now + .seconds(6))
@@ -71,7 +71,9 @@ struct DoctorHosts {
                 return (.fine, "answers\(isPlain ? " without TLS" : "") (\(response.status))")
             case .away(let destination): problem = (.problem, "\(destination) is away")
             case .failed(let failure, _):
-                if number == 0 { problem = (.problem, "\(failure.message); \(Self.advice(failure.kind))") }
+                if number == 0 {
+                    problem = (.problem, "\(failure.message); \(Self.advice(failure.kind, question.entry))")
+                }
                 // Inside of a network many speak no TLS; nothing else is better without.
                 guard failure.kind == .tls else { return problem }
             }
@@ -79,13 +81,13 @@ struct DoctorHosts {
         return problem
     }
 
-    private static func advice(_ kind: HTTPFailure.Kind) -> String {
+    private static func advice(_ kind: HTTPFailure.Kind, _ entry: String) -> String {
         switch kind {
         case .nameNotFound: "check the name, and the resolver"
         case .connectionRefused, .connectTimeout: "the name resolves; check the port, and the network between"
         case .certificate: "it connects; check egress.ca_file, and the server's certificate"
         case .tls: "it connects, but speaks no TLS that can be used"
-        case .addressRefused: "name it with its port in egress.allow to allow a private address"
+        case .addressRefused: "where that is meant, write private:\(entry) in egress.allow"
         case .invalidRequest, .timeout, .connectionReset, .responseTooLarge, .headersTooLarge, .badResponse, .cancelled,
             .other:
             "it connects; see what the server says"

@@ -22,7 +22,8 @@ enum Output {
     }
 
     static func text(_ text: String) { self.write(Array("\(text)\n".utf8), to: 1) }
-    static func line(_ bytes: [UInt8]) { self.write(bytes + [0x0A], to: 1) }
+    /// A line of JSON.
+    static func line(_ bytes: [UInt8]) { self.write(TerminalText.escaped(json: bytes) + [0x0A], to: 1) }
     static func error(_ text: String) { StandardError.write(Array("\(text)\n".utf8)) }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {

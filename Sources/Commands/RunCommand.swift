@@ -45,6 +45,9 @@ enum RunCommand: Command {
         let check = TopicCheck(setup)
         // Lines from a file are read by someone who waits for their end, not by a service with probes.
         let admin = input == nil ? try Self.startAdmin(setup, status, check) : nil
+        if input != nil, setup.setKeys.contains("admin.listen"), setup.configuration.admin.listen != nil {
+            setup.log.log(.warning, "admin.listen has no effect with --input: nothing listens while lines are read")
+        }
         stop.onThrow { worker.stop() }
         setup.log.log(
             .info,
@@ -114,7 +117,7 @@ enum RunCommand: Command {
             metrics: { status.updatedMetrics() }
         )
         do {
-            let server = try AdminServer(listen: listen, source: source)
+            let server = try AdminServer(listen: listen, source: source, hosts: setup.configuration.admin.hosts)
             setup.log.log(.info, "admin on port \(server.port)")
             return server
         } catch {

@@ -108,7 +108,7 @@ enum SandboxCommand: Command {
         var news = RepeatedProblem()
         while (try? await Task.sleep(for: .seconds(2))) != nil {
             let line = news.line(feed.problem.map { ($0.code, "\($0)") })
-            if let line { Output.error("afterlogin sandbox: \(line)") }
+            if let line { Output.error("afterlogin sandbox: \(TerminalText.plain(line))") }
         }
     }
 

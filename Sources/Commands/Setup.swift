@@ -7,6 +7,8 @@ struct Setup {
     var log: Log
     var metrics: Metrics
     var file: String?
+    /// The keys that somebody set.
+    var setKeys: Set<String> = []
 
     /// Loads the configuration, and makes the log that knows its secrets.
     init(_ arguments: Arguments) throws(CommandFailure) {
@@ -22,6 +24,7 @@ struct Setup {
     init(_ loaded: LoadedConfiguration) {
         self.configuration = loaded.configuration
         self.file = loaded.file
+        self.setKeys = loaded.setKeys
         self.metrics = Metrics()
         self.log = Log(
             level: Log.Level(name: loaded.configuration.logLevel) ?? .info,
@@ -65,7 +68,7 @@ struct Setup {
                 waitsForOutages: waitsForOutages
             )
         } catch {
-            throw CommandFailure(message: error.description, code: .usage)
+            throw CommandFailure(message: self.log.redactor.redact(error.description), code: .usage)
         }
     }
 
@@ -83,7 +86,9 @@ struct Setup {
             for note in notes { self.log.log(.notice, note.description) }
             return chain
         } catch {
-            throw CommandFailure(message: "the rules can't be run\n\(error)", code: .usage)
+            let problems = error.problems.map { "\($0.redacted(self.log.redactor))" }.joined(separator: "\n")
+            let code: ExitCode = error.isDeath ? .failed : .usage
+            throw CommandFailure(message: "the rules can't be run\n\(problems)", code: code)
         }
     }
 }

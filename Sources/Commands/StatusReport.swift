@@ -76,7 +76,8 @@ struct StatusReport: Sendable {
             "rules": .array(self.chain.ruleNames.map { self.rule($0) }),
             "ruleHosts": .array(self.chain.hostStatus().map(Self.host)),
         ]
-        return report.serialized()
+        // Looked at with curl, most often.
+        return TerminalText.escaped(json: report.serialized())
     }
 
     private static func seconds(_ duration: Duration) -> JSONValue {

@@ -78,7 +78,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 /* What the kernel doesn't offer: an end where it is required, else a word in the report. */
 static void lacks(enum mode mode, const char *what)
 {
-    if (mode == REQUIRED) fail("the kernel does not offer %s, and confinement is required", what);
+    if (mode == REQUIRED) fail("confinement is required, and %s is missing here", what);
     if (missing[0]) strncat(missing, ", ", sizeof missing - strlen(missing) - 1);
     strncat(missing, what, sizeof missing - strlen(missing) - 1);
 }
@@ -92,7 +92,7 @@ static void bind_to_parent(pid_t parent)
 
 static void limit_process(void)
 {
-    /* A process group of its own: Ctrl-C in the worker's terminal begins a drain, in which rules still run. */
+    /* A process group of its own, where whoever started this did not see to it. */
     setsid();
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
@@ -117,13 +117,41 @@ static void limit_process(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 }
 
+/* Whether the next program could have a capability again: what root gets by an execve is what is in one of these sets. */
+static int may_have_capabilities(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (syscall(SYS_capget, &header, sets)) return 1;
+    const uint32_t kept = 1U << CAP_DAC_READ_SEARCH;
+    if ((sets[0].inheritable | sets[0].permitted) & ~kept || sets[1].inheritable | sets[1].permitted) return 1;
+    const int is_root = !getuid() || !geteuid();
+    for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 1) return 1;
+        /* Of others than root the bounding set is only a bound: no_new_privs keeps them from everything in it. */
+        if (is_root && capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1) return 1;
+    }
+    return 0;
+}
+
 /* Root keeps nothing that root may do but to read: a network interface can be taken down through any socket, for one. */
-static void drop_capabilities(void)
+static void drop_capabilities(enum mode mode)
 {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    /* What is not in the bounding set is gone with the execve. Only root may change it, and only root needs to. */
+    /* What is not in the bounding set is gone with the execve; it can be changed only while there is the right to. */
     for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         if (capability != CAP_DAC_READ_SEARCH) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    /* Those that are inherited outlast an execve whatever the bounding set says. */
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (!syscall(SYS_capget, &header, sets)) {
+        const uint32_t kept = sets[0].permitted & 1U << CAP_DAC_READ_SEARCH;
+        sets[0] = (struct __user_cap_data_struct){kept, kept, 0};
+        sets[1] = (struct __user_cap_data_struct){0, 0, 0};
+        syscall(SYS_capset, &header, sets);
+    }
+    /* What was refused above is seen here, whatever it was. */
+    if (may_have_capabilities()) lacks(mode, "capabilities");
 }
 
 /* Returns the version of Landlock that is in force, or 0. */
@@ -304,7 +332,7 @@ int main(int count, char **words)
     if (chdir(directory)) fail("cannot go to %s: %s", directory, strerror(errno));
     int landlock = 0, seccomp = 0;
     if (mode != OFF) {
-        drop_capabilities();
+        drop_capabilities(mode);
         landlock = confine_files(mode, grants, granted);
         if (landlock > 0 && landlock < 4) lacks(mode == REQUIRED ? AUTO : mode, "landlock network rules");
         seccomp = confine_calls(mode);

@@ -70,6 +70,11 @@ extension CurlTransfer {
         self.maxResponseBytes = request.maxResponseBytes
     }
 
+    /// What no server should be asked for through a proxy or by a page (Fetch, "forbidden method"), and the first word of HTTP/2.
+    ///
+    /// In any spelling: some servers know no case.
+    private static let notSent: Set = ["CONNECT", "TRACE", "TRACK", "PRI"]
+
     private static func method(of request: HTTPRequest) throws(HTTPFailure) -> AppliedOptions.Method {
         let hasBody = !request.body.isEmpty
         switch request.method {
@@ -78,8 +83,8 @@ extension CurlTransfer {
         case "POST": return .post
         case "PUT", "PATCH": return .custom(request.method, sendsBody: true)
         default:
-            guard HTTPToken.contains(request.method), request.method.utf8.count <= 64, request.method != "CONNECT",
-                request.method != "HEAD"
+            guard HTTPToken.contains(request.method), request.method.utf8.count <= 64, request.method != "HEAD",
+                !Self.notSent.contains(request.method.uppercased())
             else {
                 throw HTTPFailure(
                     kind: .invalidRequest,

@@ -128,6 +128,8 @@ private enum HeaderName {
         self =
             switch name.utf8.count {
             case 2 where Self.matches(name, "te"): .ofConnection
+            // The address says whom the request is for: what was allowed is what is asked.
+            case 4 where Self.matches(name, "host"): .ofConnection
             case 6 where Self.matches(name, "accept"): .accept
             case 6 where Self.matches(name, "expect"): .ofConnection
             case 7 where Self.matches(name, "upgrade") || Self.matches(name, "trailer"): .ofConnection

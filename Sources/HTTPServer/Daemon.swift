@@ -57,7 +57,20 @@ final class Daemon: Sendable {
     // MARK: Connections
 
     func connectionOpened(_ connection: ServerConnection) {
-        self.connections.withLock { $0[ObjectIdentifier(connection)] = connection }
+        self.connections.withLock { connections in
+            if self.configuration.makesRoom, connections.count >= self.configuration.maxConnections {
+                Self.makeRoom(&connections)
+            }
+            connections[ObjectIdentifier(connection)] = connection
+        }
+    }
+
+    /// Ends the one that has had the most time; it leaves the table when libmicrohttpd has seen that.
+    private static func makeRoom(_ connections: inout [ObjectIdentifier: ServerConnection]) {
+        let open = connections.values.compactMap { connection in
+            connection.endsAt.map { (connection: connection, endsAt: $0) }
+        }
+        open.min { $0.endsAt < $1.endsAt }?.connection.endEarly()
     }
 
     /// The descriptor is closed only after this.

@@ -16,7 +16,9 @@ import Threads
         unsafe self.callbacks = Unmanaged.passRetained(callbacks)
         var options = unsafe afterlogin_mhd_options()
         unsafe options.listen_socket = socket.descriptor
-        unsafe options.connection_limit = UInt32(clamping: configuration.maxConnections)
+        // Closing one takes a turn of the server's thread; until then it is counted.
+        let limit = configuration.maxConnections * (configuration.makesRoom ? 2 : 1)
+        unsafe options.connection_limit = UInt32(clamping: limit)
         unsafe options.idle_seconds = UInt32(clamping: max(1, configuration.idleTimeout.components.seconds))
         unsafe options.context = self.callbacks.toOpaque()
         unsafe options.request_arrived = requestArrived

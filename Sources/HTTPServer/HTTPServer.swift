@@ -26,6 +26,8 @@ package final class HTTPServer: Sendable {
         package var maxBodyBytes = 1 << 20
         /// Further connections wait in the kernel's queue.
         package var maxConnections = 2_000
+        /// Beyond them the connection whose request has been on its way the longest is closed instead, so that whoever asks at once is heard.
+        package var makesRoom = false
         /// A connection on which nothing moves is closed.
         package var idleTimeout: Duration = .seconds(30)
         /// A request has to arrive whole, and its response to be taken, within this time, however it drips.

@@ -13,6 +13,8 @@ import Synchronization
         var response: HTTPServer.Response?
         /// When the request must have arrived, or its response been taken; nil while the handler is at work.
         var deadline: ContinuousClock.Instant?
+        /// It was ended before its time, and is to be chosen no more.
+        var isEnding = false
     }
 
     /// Beyond a body that is too large, so much is read before the reply (or else a reset of the connection may overtake it).
@@ -156,6 +158,15 @@ import Synchronization
     func requestEnded() { self.exchange.withLock { $0 = Exchange(deadline: .now + self.transferDeadline) } }
 
     // MARK: Ending
+
+    /// When its time is over; nil while the handler is at work, and where it ends already.
+    var endsAt: ContinuousClock.Instant? { self.exchange.withLock { $0.isEnding ? nil : $0.deadline } }
+
+    /// Somebody else needs its place.
+    func endEarly() {
+        self.exchange.withLock { $0.isEnding = true }
+        self.hangUp()
+    }
 
     func isLate(at now: ContinuousClock.Instant) -> Bool {
         self.exchange.withLock { $0.deadline.map { $0 < now } ?? false }

@@ -36,7 +36,11 @@ enum JSONGrammar {
     }
 
     /// Checks that `bytes` is one JSON value, white space around it allowed, and returns where the value stands.
-    static func validate(_ bytes: Span<UInt8>, maxDepth: Int) throws(JSONError) -> Range<Int> {
+    static func validate(
+        _ bytes: Span<UInt8>,
+        maxDepth: Int,
+        refusesInfinity: Bool = false
+    ) throws(JSONError) -> Range<Int> {
         var position = self.skipWhitespace(bytes, 0)
         let start = position
         if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF {
@@ -64,7 +68,12 @@ enum JSONGrammar {
                 }
                 position += 1
             case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                let start = position
                 try self.validateNumber(bytes, &position)
+                // Shorter ones cannot be infinite.
+                if refusesInfinity, position - start > 4, self.isInfinite(bytes, start..<position) {
+                    throw JSONError(reason: JSONError.infinity, offset: start)
+                }
             case UInt8(ascii: "t"):
                 try self.validateWord("true", bytes, &position)
             case UInt8(ascii: "f"):
@@ -208,6 +217,16 @@ enum JSONGrammar {
             index = exponent
         }
         position = index
+    }
+
+    /// Whether a number is one that a `Double` cannot hold.
+    private static func isInfinite(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var hasExponent = false
+        for index in range where bytes[index] | 0x20 == UInt8(ascii: "e") { hasExponent = true }
+        guard hasExponent || range.count > 308 else { return false }
+        var text = ""
+        for index in range { text.unicodeScalars.append(Unicode.Scalar(bytes[index])) }
+        return Double(text)?.isInfinite ?? true
     }
 
     @inline(__always)

@@ -160,6 +160,26 @@ enum JSONSkimmer {
         return text
     }
 
+    /// Whether the string at `range` (quotes included) has half a pair of surrogates.
+    static func hasLoneSurrogate(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var index = range.lowerBound + 1
+        while index < range.upperBound - 1 {
+            guard bytes[index] == UInt8(ascii: "\\") else {
+                index += 1
+                continue
+            }
+            guard bytes[index + 1] == UInt8(ascii: "u") else {
+                index += 2
+                continue
+            }
+            let unit = JSONBytes.hexadecimal(bytes, index + 2) ?? 0
+            index += 2
+            let scalar = self.scalar(bytes, &index, range.upperBound - 1)
+            if scalar == "\u{FFFD}", UTF16.isLeadSurrogate(unit) || UTF16.isTrailSurrogate(unit) { return true }
+        }
+        return false
+    }
+
     /// The scalar whose four digits begin at `index`, together with a second escape where both are a surrogate pair.
     private static func scalar(_ bytes: Span<UInt8>, _ index: inout Int, _ end: Int) -> Unicode.Scalar {
         let unit = JSONBytes.hexadecimal(bytes, index) ?? 0xFFFD

@@ -46,9 +46,14 @@ public struct JSONText: Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - bytes: UTF-8 without a byte order mark; white space around the value is allowed.
     ///   - maxDepth: How many objects and arrays may stand inside one another (`[[]]` is 2); no more than `deepestLimit`.
+    ///   - refusesInfinity: Whether a number beyond a `Double` is a problem: `JSON.parse` makes it infinite, and writes it as `null`.
     /// - Throws: `JSONError` with the byte offset of the problem.
-    public init(validating bytes: [UInt8], maxDepth: Int = 512) throws(JSONError) {
-        self.range = try JSONGrammar.validate(bytes.span, maxDepth: min(maxDepth, Self.deepestLimit))
+    public init(validating bytes: [UInt8], maxDepth: Int = 512, refusesInfinity: Bool = false) throws(JSONError) {
+        self.range = try JSONGrammar.validate(
+            bytes.span,
+            maxDepth: min(maxDepth, Self.deepestLimit),
+            refusesInfinity: refusesInfinity
+        )
         self.storage = bytes
     }
 
@@ -111,6 +116,23 @@ public struct JSONText: Sendable, CustomStringConvertible {
     ///
     /// Empty where this is no object. Names are compared by their code points, not by Unicode equivalence.
     public var members: [(name: String, value: JSONText)] { self.mapMembers { $0 }.entries }
+
+    /// The members as they stand, those of equal names too; empty where this is no object.
+    package var everyMember: [(name: String, value: JSONText)] {
+        var members: [(name: String, value: JSONText)] = []
+        guard self.kind == .object else { return members }
+        let bytes = self.storage.span
+        JSONSkimmer.forEachMember(bytes, self.range) { name, value in
+            members.append((JSONSkimmer.string(bytes, name), JSONText(storage: self.storage, range: value)))
+        }
+        return members
+    }
+
+    /// Whether a string has half a pair of surrogates in it, which no text can hold: `string` reads U+FFFD then.
+    package var hasLoneSurrogate: Bool {
+        guard let text = self.string, text.unicodeScalars.contains("\u{FFFD}") else { return false }
+        return JSONSkimmer.hasLoneSurrogate(self.storage.span, self.range)
+    }
 
     /// The members with their values transformed.
     func mapMembers<Value>(_ transform: (JSONText) -> Value) -> UniqueMembers<Value> {
@@ -198,6 +220,8 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     public let reason: String
     /// In bytes from the beginning.
     public let offset: Int
+    /// The reason where `refusesInfinity` was asked for.
+    package static let infinity = "a number beyond what JavaScript can hold"
     /// Both in one line.
     public var description: String { "\(self.reason) at byte \(self.offset)" }
 }

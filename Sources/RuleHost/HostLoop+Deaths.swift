@@ -1,4 +1,7 @@
 extension HostLoop {
+    /// How often the first host is started where somebody kills it (the kernel, for memory): that says nothing of the rules.
+    private static let mostStarts = 3
+
     /// The process is gone, or must go: finds the culprit, and runs the others again.
     func died(_ host: Host) {
         guard host.phase != .dead else { return }
@@ -23,9 +26,10 @@ extension HostLoop {
             reason: verdict.kill?.message ?? Self.reason(host, verdict, cause),
             culprit: verdict.kill
         )
-        if let starter = self.starter.take() {
+        let wasKilled = host.verdict == nil && host.lastWords == nil && complaint.isEmpty && ending.hasPrefix("signal ")
+        if !wasKilled || self.slots[0].deaths >= Self.mostStarts, let starter = self.starter.take() {
             let message = "a rule host did not start: \(complaint.isEmpty ? cause : complaint)"
-            starter.resume(returning: .failure(RuleHostRefusal(message)))
+            starter.resume(returning: .failure(RuleHostRefusal(message, isDeath: wasKilled)))
             self.isOver = true
         }
         self.runAgain(host, verdict)

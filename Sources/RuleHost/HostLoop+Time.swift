@@ -11,7 +11,8 @@ extension HostLoop {
     func keepTime() {
         for index in self.slots.indices where self.slots[index].host == nil {
             // Until the first is ready, only the first is tried.
-            if self.now >= self.slots[index].startsAt, self.starter == nil { self.startHost(.regular(slot: index)) }
+            guard self.now >= self.slots[index].startsAt, self.starter == nil || index == 0 else { continue }
+            self.startHost(.regular(slot: index))
         }
         if !self.groups.isEmpty, self.quarantine.host == nil, self.now >= self.quarantine.startsAt, self.starter == nil
         {

@@ -1,6 +1,7 @@
 import Afterlogin
 import Foundation
 import HTTPClient
+import HTTPServer
 import Synchronization
 import Testing
 
@@ -92,6 +93,55 @@ struct AdminServerTests {
         #expect(ContinuousClock.now - start < .seconds(20))
         for descriptor in silent { close(descriptor) }
         await server.stop()
+    }
+
+    /// More than are taken, each with a head that never ends: the oldest go.
+    @Test
+    func headsThatNeverEndDoNotKeepProbesOut() async throws {
+        let source = AdminSource(readiness: { .ready }, status: { [] }, metrics: { Metrics() })
+        let server = try AdminServer(listen: "127.0.0.1:0", source: source)
+        let dripping = try (0..<143).map { _ in try Self.connection(server, "GET /livez HTTP/1.1\r\nX: ") }
+        let start = ContinuousClock.now
+        #expect(try await Self.get(server, "/livez").status == 200)
+        // Nobody waits for their time to be over.
+        #expect(ContinuousClock.now - start < .seconds(4))
+        for descriptor in dripping { close(descriptor) }
+        await server.stop()
+    }
+
+    private static func connection(_ server: AdminServer, _ text: String) throws -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(server.port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+        let bytes = Array(text.utf8)
+        _ = send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        return descriptor
+    }
+
+    /// A page in an operator's browser may have its own name lead here, and would read what it says.
+    @Test(arguments: [
+        ("evil.example", 421), ("evil.example:8080", 421), ("127.0.0.1.evil.example", 421), ("worker:8080", 200),
+        ("Worker", 200), ("127.0.0.1:8080", 200), ("10.1.2.3", 200), ("[::1]:8080", 200), ("localhost:8080", 200),
+        ("", 421), ("a b", 421), (nil, 200),
+    ])
+    func whoAsksByANameThatNobodyGaveHearsNothing(host: String?, status: Int) {
+        let source = AdminSource(readiness: { .ready }, status: { Array("secret".utf8) }, metrics: { Metrics() })
+        for path in ["/", "/status", "/metrics", "/readyz", "/nothing"] {
+            let request = HTTPServer.Request(method: "GET", path: path, headers: host.map { [("Host", $0)] } ?? [])
+            let response = AdminServer.answer(request, source, hosts: ["worker"])
+            #expect(response.status == (status == 200 && path == "/nothing" ? 404 : status), "\(path)")
+        }
+        // A probe that asks by a name must not end the worker, and hears no more than that it lives.
+        let probe = HTTPServer.Request(method: "GET", path: "/livez", headers: host.map { [("Host", $0)] } ?? [])
+        #expect(AdminServer.answer(probe, source, hosts: ["worker"]).status == 200)
     }
 
     @Test

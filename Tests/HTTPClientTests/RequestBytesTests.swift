@@ -69,7 +69,7 @@ struct RequestBytesTests {
 
     @Test(arguments: [
         "Content-Length", "content-length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "TE", "Trailer",
-        "Expect", "Proxy-Connection", "Proxy-Authorization", "HTTP2-Settings",
+        "Expect", "Proxy-Connection", "Proxy-Authorization", "HTTP2-Settings", "Host", "hOST",
     ])
     func whatFramesTheMessageIsTheClientsOwn(name: String) async throws {
         let bytes = try await self.bytes { server in
@@ -77,6 +77,8 @@ struct RequestBytesTests {
         }
         #expect(!bytes.contains("17"))
         #expect(bytes.contains("\r\nContent-Length: 4\r\n"))
+        #expect(bytes.lowercased().ranges(of: "\r\nhost:").count == 1)
+        #expect(bytes.contains("\r\nHost: 127.0.0.1:PORT\r\n"))
         #expect(bytes.hasSuffix("\r\n\r\nbody"))
     }
 
@@ -101,6 +103,8 @@ struct RequestBytesTests {
 
     @Test(arguments: [
         "", "GE T", "GET /other HTTP/1.1\r\nX:", "GET\n", "G\0", "CONNECT", "ä", String(repeating: "A", count: 65),
+        // What only a proxy or another protocol could mean by them, in any spelling.
+        "connect", "Connect", "TRACE", "trace", "TRACK", "PRI",
     ])
     func aMethodThatIsNoTokenIsRefused(method: String) async throws {
         try await self.expectRefused(code: "ERR_INVALID_HTTP_TOKEN") { .local(method, $0.url()) }

@@ -150,6 +150,42 @@ test('metadata of another user goes to the Management API', limit, async (contex
     assert.match(refused.error.message, /only write to the user who logged in/);
 });
 
+test('an id that a rule puts into user.user_id is another account, also after its callback', limit, async (context) => {
+    const rules = [`async function (user, context, callback) {
+        user.user_id = 'auth0|other';
+        await auth0.users.updateAppMetadata(user.user_id, { n: 1 });
+        callback(null, user, context);
+        await new Promise((resolve) => { setTimeout(resolve, 5); });
+        await auth0.users.updateUserMetadata(user.user_id, { late: 1 });
+    }`, `async function (user, context, callback) {
+        user.seen = user.user_id;
+        await auth0.users.updateAppMetadata(user.user_id, { n: 2 });
+        await auth0.users.updateAppMetadata('a', { own: 1 });
+        callback(null, user, context);
+    }`];
+    const { worker, done } = await evaluate(context, rules, { overrides: { accessToken: 'token' } });
+    assert.equal(done.outcome, 'completed');
+    assert.equal(done.user.seen, 'auth0|other');
+    assert.deepEqual([done.appMetadata, done.userMetadata], [{ set: { own: 1 }, removed: [] }, { set: {}, removed: [] }]);
+    assert.deepEqual(
+        worker.requests.map(({ method, url, body }) => `${method} ${url.slice(-13)} ${body}`).sort(),
+        ['{"app_metadata":{"n":1}}', '{"app_metadata":{"n":2}}', '{"user_metadata":{"late":1}}']
+            .map((body) => `PATCH auth0%7Cother ${body}`),
+    );
+    const note = /^changed user\.user_id/;
+    assert.deepEqual(done.rules.map(({ late }) => late.filter((text) => note.test(text)).length), [1, 0]);
+});
+
+test('the worker says whose login it is where an earlier rule changed the id', limit, async (context) => {
+    const rule = `async function (user, context, callback) {
+        await auth0.users.updateAppMetadata('auth0|own', { n: 1 });
+        callback(null, user, context);
+    }`;
+    const { worker, done } = await evaluate(context, rule, { user: { user_id: 'auth0|other' }, overrides: { userId: 'auth0|own' } });
+    assert.deepEqual(done.appMetadata, { set: { n: 1 }, removed: [] });
+    assert.deepEqual([worker.requests.length, done.rules[0].late], [0, []]);
+});
+
 test('an exception after the callback is a note of that rule, and nothing more', limit, async (context) => {
     const { worker, done } = await evaluate(
         context,

@@ -84,6 +84,35 @@ struct ConfinementTests {
         #expect(output.filter { geteuid() == 0 || !$0.hasPrefix("CapBnd") } == expected)
     }
 
+    /// Root without the right to give up rights, as some containers have it: what it keeps is said, or is a reason not to start.
+    @Test(.enabled(if: geteuid() == 0, "needs root"), arguments: ["required", "auto"])
+    func capabilitiesThatStayAreNotPassedOver(mode: String) throws {
+        let program = ["/usr/bin/perl", "-e", "print \"started\\n\""]
+        let (lines, exitCode) = try Self.confined(
+            program,
+            mode: mode,
+            before: ["/usr/bin/setpriv", "--bounding-set", "-setpcap"],
+            options: ["--report", "1"]
+        )
+        if mode == "required" {
+            #expect(exitCode == 125 && lines.count == 1 && lines[0].contains("capabilities"), "\(lines)")
+        } else {
+            #expect(exitCode == 0 && lines.count == 2 && lines[0].hasSuffix("; missing: capabilities"), "\(lines)")
+        }
+    }
+
+    /// With them root's next program would have its capabilities again.
+    @Test(.enabled(if: geteuid() == 0, "needs root"))
+    func inheritedCapabilitiesAreGivenUpToo() throws {
+        let print = "open(my $s, '<', '/proc/self/status'); while (<$s>) { print if /^Cap(Inh|Prm|Eff|Amb)/ }"
+        let (lines, _) = try Self.confined(
+            ["/usr/bin/perl", "-e", print],
+            before: ["/usr/bin/setpriv", "--inh-caps", "+net_admin,+sys_ptrace", "--ambient-caps", "+net_admin"]
+        )
+        let (nothing, reading) = ("0000000000000000", "0000000000000004")
+        #expect(lines == ["CapInh:\t\(nothing)", "CapPrm:\t\(reading)", "CapEff:\t\(reading)", "CapAmb:\t\(nothing)"])
+    }
+
     #if arch(x86_64)
     /// System calls of 32 bits and of x32 have other numbers than those that are denied.
     @Test(arguments: [
@@ -114,6 +143,15 @@ struct ConfinementTests {
 
     /// The lines that a confined program prints, and its exit code.
     private static func confined(_ words: String...) throws -> (lines: [String], exitCode: Int32?) {
+        try self.confined(words)
+    }
+
+    private static func confined(
+        _ words: [String],
+        mode: String = "required",
+        before: [String] = [],
+        options: [String] = []
+    ) throws -> (lines: [String], exitCode: Int32?) {
         let file = "/tmp/afterlogin-confined-\(getpid())"
         defer { unlink(file) }
         let readable = ["/lib", "/usr/lib", "/dev/null", "/etc/ld.so.cache", "/proc/self"].flatMap {
@@ -123,7 +161,7 @@ struct ConfinementTests {
             ["--execute", $0]
         }
         let program = try ChildProgram(
-            [BuiltProducts.confine, "--mode", "required"] + readable + loaders + ["--"] + words,
+            before + [BuiltProducts.confine, "--mode", mode] + options + readable + loaders + ["--"] + words,
             output: file,
             errors: file
         )

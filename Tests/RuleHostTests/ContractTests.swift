@@ -64,6 +64,7 @@ struct ContractTests {
             rules: try #require(head["from"]?.int)..<(try #require(head["to"]?.int)),
             timeout: .milliseconds(try #require(head["timeout"]?.int)),
             accessToken: head["accessToken"]?.string,
+            userID: head["userId"]?.string,
             user: try JSONText(validating: Array(try #require(fixture.message["user"]?.string).utf8)),
             context: try JSONText(validating: Array(try #require(fixture.message["context"]?.string).utf8)),
             deadline: .seconds(1)

@@ -52,6 +52,8 @@ public struct Configuration: Sendable {
         package var privateKey: String? = nil
         package var algorithm = "RS256"
         package var tokenRequest = TokenRequest.json
+        /// `aud` of an assertion; default the token URL where one is set, or else `https://{domain}/`.
+        package var assertionAudience: String? = nil
         /// For `auth0.accessToken`; default `https://{domain}/api/v2/`.
         package var managementAudience: String? = nil
     }
@@ -83,6 +85,8 @@ public struct Configuration: Sendable {
     }
     package struct Admin: Sendable {
         package var listen: String? = "127.0.0.1:8080"
+        /// Names by which it may be asked, beside numeric addresses and `localhost`.
+        package var hosts: [String] = []
     }
 
     package var kafka = Kafka()

@@ -9,23 +9,36 @@ struct ConfigurationCheck {
     private let file: String?
     /// Those that were known before, first.
     private(set) var problems: [ConfigurationProblem]
+    /// Worth knowing, and no reason to stop.
+    private(set) var notes: [ConfigurationProblem] = []
+    private let visible: RulesFolderContents
 
     init(
         _ configuration: Configuration,
         _ places: [String: ConfigurationPlace],
         file: String?,
-        known: [ConfigurationProblem]
+        known: [ConfigurationProblem],
+        visible: RulesFolderContents
     ) {
         self.configuration = configuration
         self.places = places
         self.file = file
         self.problems = known
+        self.visible = visible
         self.checkKafka()
         self.checkBackoff("rules", configuration.rules.backoff)
         self.checkBackoff("egress", configuration.egress.backoff)
         self.checkEgress()
         self.checkTenant()
         self.checkAdmin()
+        self.checkRulesFolder()
+    }
+
+    private mutating func checkRulesFolder() {
+        guard let directory = self.configuration.rules.directory else { return }
+        let remarks = self.visible.remarks(in: directory)
+        for problem in remarks.problems { self.problem("rules.directory", problem) }
+        for note in remarks.notes { self.note("rules.directory", note) }
     }
 
     private mutating func checkKafka() {
@@ -41,7 +54,8 @@ struct ConfigurationCheck {
         if kafka.brokers.isEmpty { self.problem("kafka.brokers", "kafka.brokers is empty") }
         if kafka.input.isEmpty { self.problem("kafka.input", "kafka.input names no topic") }
         for topic in kafka.input + [results.updates, results.failures] where !Self.isTopic(topic) {
-            self.problem("kafka.input", "\(topic) can't be the name of a topic")
+            let shown = topic.lastIndex(of: "@").map { "…\(topic[$0...])" } ?? topic
+            self.problem("kafka.input", "\(shown) can't be the name of a topic")
         }
         if kafka.input.contains(results.updates) || kafka.input.contains(results.failures)
             || results.updates == results.failures
@@ -62,12 +76,23 @@ struct ConfigurationCheck {
         for (name, profile) in self.configuration.tokens where profile.audience.isEmpty {
             self.problem("tokens", "tokens.\(name) has no audience")
         }
-        for host in self.configuration.egress.allow {
+        for entry in self.configuration.egress.allow {
             do {
-                _ = try AllowList([host])
+                _ = try AllowList([entry])
             } catch {
-                self.problem("egress.allow", "egress.allow: \(host): \(error.message)")
+                // What stands before an @ is a user's name and password.
+                let shown = entry.lastIndex(of: "@").map { "…\(entry[$0...])" } ?? entry
+                self.problem(
+                    "egress.allow",
+                    "egress.allow: \(shown): \(error.message); it takes host, host:port or *.domain"
+                )
             }
+            guard let spelling = AllowList.privateSpelling(of: entry) else { continue }
+            self.note(
+                "egress.allow",
+                "egress.allow: \(entry) looks like a name of your own network; where its address is a private one, "
+                    + "calls to it are refused unless the entry says so: \(spelling)"
+            )
         }
     }
 
@@ -75,7 +100,7 @@ struct ConfigurationCheck {
         let tenant = self.configuration.tenant
         if let url = tenant.tokenURL { self.checkAddress("tenant.token_url", url) }
         if let domain = tenant.domain {
-            if domain.contains("/") {
+            if domain.contains("/") || domain.contains("@") {
                 self.problem("tenant.domain", "tenant.domain takes a host name, without https:// and without a path")
             } else {
                 self.checkAddress("tenant.domain", "https://\(domain)")
@@ -119,6 +144,15 @@ struct ConfigurationCheck {
         if (try? EgressAddress.split(Array(listen.utf8)[...]))?.port == nil {
             self.problem("admin.listen", "admin.listen takes an address with its port: 127.0.0.1:8080")
         }
+        for host in self.configuration.admin.hosts {
+            let split = try? EgressAddress.split(Array(host.utf8)[...])
+            guard split == nil || split?.port != nil else { continue }
+            self.problem("admin.hosts", "admin.hosts takes names without a port")
+        }
+    }
+
+    private mutating func note(_ path: String, _ message: String) {
+        self.notes.append(ConfigurationProblem(place: self.place(path), message: message))
     }
 
     private mutating func problem(_ path: String, _ message: String) {

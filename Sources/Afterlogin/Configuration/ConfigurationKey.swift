@@ -151,6 +151,9 @@ package struct ConfigurationKey: Sendable {
         .text("tenant.token_request", "json", "json or form") { (configuration, text) throws(Refusal) in
             configuration.tenant.tokenRequest = try Self.choice(text)
         },
+        .text("tenant.assertion_audience", "token_url, or https://DOMAIN/", "aud of private_key_jwt's assertions") {
+            $0.tenant.assertionAudience = $1
+        },
         .text("tenant.management_audience", "https://DOMAIN/api/v2/", "audience of auth0.accessToken") {
             $0.tenant.managementAudience = $1
         },
@@ -158,14 +161,18 @@ package struct ConfigurationKey: Sendable {
             (configuration, members) throws(Refusal) in
             try Self.setTokens(&configuration, members)
         },
-        .map("configuration", "e.g. { KEY: value }", "configuration.KEY in rules") {
+        .map("configuration", "e.g. { KEY: value }", "configuration.KEY in rules; secret: [KEY] marks secrets") {
             (configuration, members) throws(Refusal) in
             for (name, value) in members {
                 configuration.configuration.removeAll { $0.name == name }
                 configuration.configuration.append((name, value))
             }
         },
-        .list("egress.allow", "e.g. [api.example.com]", "what rules may reach: host, host:port, *.domain") {
+        .list(
+            "egress.allow",
+            "e.g. [api.example.com]",
+            "what rules may reach: host, host:port, *.domain; private:host:port inside"
+        ) {
             $0.egress.allow = $1
         },
         .text("egress.ca_file", "e.g. ca.pem", "an extra certificate authority") { $0.egress.caFile = $1 },
@@ -228,6 +235,7 @@ package struct ConfigurationKey: Sendable {
             (configuration, text) throws(Refusal) in
             configuration.admin.listen = text == "none" ? nil : text
         },
+        .list("admin.hosts", "[]", "names it may be asked by, beside addresses and localhost") { $0.admin.hosts = $1 },
         .text("log.level", "info", "debug, info, notice, warning or error") { (configuration, text) throws(Refusal) in
             guard Log.Level(name: text) != nil else {
                 throw Refusal(message: "is debug, info, notice, warning or error")

@@ -15,6 +15,9 @@ package struct ConfigurationLoader {
     private var notes: [ConfigurationProblem] = []
     /// Where each key was set last.
     private var places: [String: ConfigurationPlace] = [:]
+    /// Keys of `configuration` whose values the file calls secret.
+    private var marked: [(name: String, place: ConfigurationPlace)] = []
+    private var fileBytes: [UInt8] = []
 
     /// Prepares to load; nil for `file` takes `afterlogin.yaml` of the working directory where there is one.
     package init(file: String?, environment: [String: String], overrides: [(key: String, value: String)]) {
@@ -33,20 +36,45 @@ package struct ConfigurationLoader {
         if let file { self.read(file) }
         self.readEnvironment()
         for (key, value) in self.overrides { self.set(key, value, place: ConfigurationPlace(name: "--set \(key)")) }
+        self.addMarked()
         let check = ConfigurationCheck(
             self.configuration,
             self.places,
             file: self.file,
-            known: self.problems
+            known: self.problems,
+            visible: RulesFolderContents(
+                file: self.file,
+                fileBytes: self.fileBytes,
+                secretFiles: self.variables.secretFiles,
+                secrets: self.variables.secrets
+            )
         )
-        self.problems = check.problems
+        // Whatever a message says of a value: the secrets are known by now.
+        let redactor = Redactor(secrets: self.variables.secrets)
+        self.notes = (self.notes + check.notes).map { $0.redacted(redactor) }
+        self.problems = check.problems.map { $0.redacted(redactor) }
         guard self.problems.isEmpty else { throw ConfigurationProblems(problems: self.problems) }
         return LoadedConfiguration(
             configuration: self.configuration,
             secrets: self.variables.secrets,
             file: self.file,
+            setKeys: Set(self.places.keys),
             notes: self.notes
         )
+    }
+
+    /// The values that `configuration.secret` names, wherever they came from.
+    private mutating func addMarked() {
+        let members = self.configuration.configuration
+        for (name, place) in self.marked {
+            if let value = members.first(where: { $0.name == name })?.value {
+                self.variables.add(value)
+                continue
+            }
+            let nearest = NearestName.find(name, among: members.map(\.name))
+            let hint = nearest.map { "; did you mean \($0)?" } ?? ""
+            self.problem(place, "configuration.secret: configuration has no \(name)\(hint)")
+        }
     }
 
     private mutating func problem(_ place: ConfigurationPlace, _ message: String) {
@@ -62,6 +90,7 @@ package struct ConfigurationLoader {
         } catch {
             return self.problem(ConfigurationPlace(name: file), "can't be read: \(error)")
         }
+        self.fileBytes = bytes
         let root: YAMLNode
         do {
             root = try YAMLNode.parse(bytes)
@@ -173,6 +202,15 @@ package struct ConfigurationLoader {
                 }
             case .mapping(let inner) where key.path == "tokens" && prefix.isEmpty:
                 self.takeMap(key, inner, "\(path).", file, folder)
+            case .sequence(let names) where key.path == "configuration" && path == "secret":
+                for name in names {
+                    let place = ConfigurationPlace(name: file, line: name.line, column: name.column)
+                    guard case .scalar(let text, _) = name.content else {
+                        self.problem(place, "configuration.secret is a list of keys of configuration")
+                        continue
+                    }
+                    self.marked.append((text, place))
+                }
             case .null, .sequence, .mapping: self.problem(place, "\(key.path).\(path) takes one value")
             }
         }

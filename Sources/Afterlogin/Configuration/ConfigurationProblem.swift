@@ -15,6 +15,10 @@ package struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible
     package var message: String
 
     package var description: String { "\(self.place): \(self.message)" }
+
+    func redacted(_ redactor: Redactor) -> ConfigurationProblem {
+        ConfigurationProblem(place: self.place, message: redactor.redact(self.message, shapes: false))
+    }
 }
 
 /// All that is wrong with the configuration, at once.
@@ -31,6 +35,8 @@ package struct LoadedConfiguration: Sendable {
     package var secrets: [String]
     /// The file that was read, or nil.
     package var file: String?
+    /// The paths of the keys that somebody set, by file, environment or flag.
+    package var setKeys: Set<String>
     /// Worth knowing, and no reason to stop.
     package var notes: [ConfigurationProblem]
 }

@@ -3,6 +3,8 @@ struct ConfigurationVariables {
     private let environment: [String: String]
     /// What must not leave as text.
     private(set) var secrets: [String] = []
+    /// The files that values came from.
+    private(set) var secretFiles: [String] = []
 
     init(_ environment: [String: String]) { self.environment = environment }
 
@@ -37,8 +39,23 @@ struct ConfigurationVariables {
             rest = rest[rest.index(after: end)...]
         }
         output += rest
-        if Self.isSecretName(path) { self.secrets.append(output) }
+        if Self.isSecretName(path) { self.addNamed(output) }
         return (output, objections)
+    }
+
+    /// What the file marks as a secret, whatever its name.
+    mutating func add(_ secret: String) { self.secrets.append(secret) }
+
+    /// A value whose name says that it is a secret: of an address only user and password are.
+    private mutating func addNamed(_ value: String) {
+        guard let scheme = value.firstRange(of: "://"), !value.contains(where: \.isWhitespace) else {
+            return self.secrets.append(value)
+        }
+        let authority = value[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        guard let at = authority.lastIndex(of: "@") else { return }
+        let user = authority[..<at]
+        self.secrets.append(String(user))
+        if let colon = user.firstIndex(of: ":") { self.secrets.append(String(user[user.index(after: colon)...])) }
     }
 
     private struct Objection: Error {
@@ -50,7 +67,7 @@ struct ConfigurationVariables {
             guard let value = self.environment[name] else {
                 throw Objection(message: "the environment has no \(name)")
             }
-            if Self.isSecretName(name) { self.secrets.append(value) }
+            if Self.isSecretName(name) { self.addNamed(value) }
             return value
         }
         let given = String(name.dropFirst("file:".count))
@@ -68,6 +85,7 @@ struct ConfigurationVariables {
         var value = Substring(text)
         while let last = value.last, last.isNewline { value.removeLast() }
         self.secrets.append(String(value))
+        self.secretFiles.append(file)
         return String(value)
     }
 

@@ -35,6 +35,7 @@ extension Dispatcher {
         private var results: [AdmittedLogin.ID: ResultRecord] = [:]
         /// Failures that their topic refuses, until it takes them.
         private var refusals: [AdmittedLogin.ID: String] = [:]
+        private var refusalNotice = RefusalNotice()
         private var end: Result<Void, any Error>?
         private var waiter: CheckedContinuation<Void, any Error>?
 
@@ -77,7 +78,7 @@ extension Dispatcher {
             _ now: Dispatch.Instant
         ) -> Dispatch.Step {
             self.lastProgress = now
-            if !self.refusals.isEmpty { self.refusals[login.id] = nil }
+            self.noLongerRefused(login)
             switch kind {
             case .update: self.tally.updates += 1
             case .denial: self.tally.denials += 1
@@ -86,11 +87,20 @@ extension Dispatcher {
             return self.dispatch.acknowledged(login, now)
         }
 
-        /// The topic of failures does not take it.
-        mutating func refused(_ login: AdmittedLogin, _ reason: String) { self.refusals[login.id] = reason }
+        /// The topic of failures does not take it; what to say of that, where it is time to.
+        mutating func refused(_ login: AdmittedLogin, _ reason: String, _ now: Dispatch.Instant) -> String? {
+            self.refusals[login.id] = reason
+            return self.refusalNotice.refused(reason, waiting: self.refusals.count, now: now)
+        }
+
+        private mutating func noLongerRefused(_ login: AdmittedLogin) {
+            guard !self.refusals.isEmpty else { return }
+            self.refusals[login.id] = nil
+            if self.refusals.isEmpty { self.refusalNotice.ended() }
+        }
 
         mutating func dropped(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
-            if !self.refusals.isEmpty { self.refusals[login.id] = nil }
+            self.noLongerRefused(login)
             return self.dispatch.dropped(login, now)
         }
 

@@ -278,9 +278,9 @@ package final class Dispatcher: RecordReceiver {
     private func refused(_ failure: ResultRecord?, _ login: AdmittedLogin, _ reason: String) {
         guard let failure else { return self.handOver(self.pipeline.tooLarge(login.record, reason), login) }
         // Dropping it would lose a login. It waits until the topic takes it, and says so.
-        self.log.log(.error, "\(reason); trying again in 10 s")
-        self.state.withLock { $0.refused(login, reason) }
-        let due = self.clock.now.advanced(by: .seconds(10))
+        let now = self.clock.now
+        if let notice = self.state.withLock({ $0.refused(login, reason, now) }) { self.log.log(.error, notice) }
+        let due = now.advanced(by: .seconds(10))
         Task {
             await self.sleep(until: due)
             // By then its partition may be another worker's.

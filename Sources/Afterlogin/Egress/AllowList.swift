@@ -2,7 +2,9 @@ package import HTTPClient
 
 /// Which hosts and ports rules may reach: `egress.allow`.
 ///
-/// `host` and `*.domain` mean the default ports; `host:port` means that port, and allows that host also where its address is a private one, as does a numeric address.
+/// `host` and `*.domain` mean the default ports, `host:port` that one. A name may lead to a private address only where its entry says so,
+/// `private:host:port`: who answers for a name decides where it leads, and may lead it inside at any time. A numeric address says so itself,
+/// and `localhost` is none of the network's names.
 package struct AllowList: Sendable {
     enum Verdict: Sendable, Hashable {
         case refused
@@ -28,24 +30,57 @@ package struct AllowList: Sendable {
     }
 
     /// What the configuration names elsewhere, as the token endpoint, is allowed without being listed.
+    ///
+    /// Where it is to lead to a private address it needs an entry as any other name.
     mutating func allow(_ address: EgressAddress) {
-        self.insert(Entry(host: address.host, port: address.port, isWildcard: false, allowsSpecial: true))
+        self.insert(
+            Entry(
+                host: address.host,
+                port: address.port,
+                isWildcard: false,
+                allowsSpecial: Self.namesItsAddress(address.host)
+            )
+        )
     }
 
     private mutating func insert(_ entry: Entry) {
         if entry.isWildcard { self.wildcards.append(entry) } else { self.exact[entry.host, default: []].append(entry) }
     }
 
+    /// What stands in front of an entry whose name may lead to a private address.
+    private static let privateMark = "private:"
+
+    /// An entry without its mark: `host`, `host:port`, `*.domain`.
+    package static func place(of entry: String) -> String {
+        // A host of that name, with its port.
+        let isHost = entry.utf8.dropFirst(self.privateMark.utf8.count).allSatisfy { (0x30...0x39).contains($0) }
+        return entry.hasPrefix(self.privateMark) && !isHost ? String(entry.dropFirst(self.privateMark.count)) : entry
+    }
+
+    /// The entry with its mark, where it has none and its name is of the kind that networks give to their inside; else nil.
+    static func privateSpelling(of entry: String) -> String? {
+        guard self.place(of: entry) == entry, let read = try? self.entry(entry), !read.allowsSpecial else { return nil }
+        let inside = [
+            ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".localhost", ".corp", ".svc", ".consul",
+        ]
+        guard !read.host.contains(".") || inside.contains(where: read.host.hasSuffix) else { return nil }
+        return self.privateMark + entry
+    }
+
     private static func entry(_ text: String) throws(HTTPFailure) -> Entry {
-        let isWildcard = text.hasPrefix("*.")
-        let (host, port) = try EgressAddress.split(Array(text.utf8).dropFirst(isWildcard ? 2 : 0))
-        let isNumeric = host.contains(":") || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
+        let place = self.place(of: text)
+        let isWildcard = place.hasPrefix("*.")
+        let (host, port) = try EgressAddress.split(Array(place.utf8).dropFirst(isWildcard ? 2 : 0))
         return Entry(
             host: host,
             port: port,
             isWildcard: isWildcard,
-            allowsSpecial: !isWildcard && (port != nil || isNumeric || host == "localhost")
+            allowsSpecial: place != text || (!isWildcard && self.namesItsAddress(host))
         )
+    }
+
+    private static func namesItsAddress(_ host: String) -> Bool {
+        host.contains(":") || host == "localhost" || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
     }
 
     func verdict(_ address: EgressAddress) -> Verdict {

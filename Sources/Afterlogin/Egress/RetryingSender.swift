@@ -87,7 +87,7 @@ final class RetryingSender: Sendable {
             sending.call.scope
         )
         if end.verdict.consequence == .sentAgain {
-            self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
+            self.countRetry(sending)
             return nil
         }
         if end.verdict.consequence == .dropped { sending.call.scope?.gaveUpUnsent(ticket.call.route.answers) }
@@ -147,7 +147,7 @@ final class RetryingSender: Sendable {
             guard case .retry(let pause) = decision, !Task.isCancelled,
                 sending.route.destination(failing: ending).map(self.board.isAway) != true
             else { return .result(result, ending) }
-            self.metrics.add(.callRetries, 1, sending.address.hostAndPort)
+            self.countRetry(sending)
             do {
                 try await self.clock.sleep(until: self.clock.now.advanced(by: pause), tolerance: nil)
             } catch {
@@ -235,7 +235,7 @@ final class RetryingSender: Sendable {
         case .failure(var failure):
             self.observe(sending, "failed")
             failure.message = self.log.redactor.redact(failure.message, limit: 500)
-            outcome.summary = "\(sending.call.request.method) \(sending.address.hostAndPort): \(failure.message)"
+            outcome.summary = self.summary(result, sending)
             return .failed(failure, outcome)
         }
     }
@@ -243,10 +243,16 @@ final class RetryingSender: Sendable {
     /// For people: method, host, and what happened.
     private func summary(_ result: Result<HTTPResponse, HTTPFailure>, _ sending: Sending) -> String {
         let place = "\(sending.call.request.method) \(sending.address.hostAndPort)"
+        // With wildcards the host is a name of the rule's making, as the method is.
         switch result {
-        case .success(let response): return "\(place): \(response.status)"
-        case .failure(let failure): return "\(place): \(self.log.redactor.redact(failure.message, limit: 200))"
+        case .success(let response) where response.status < 400: return "\(place): \(response.status)"
+        case .success(let response): return self.log.redactor.redact("\(place): \(response.status)", limit: 500)
+        case .failure(let failure): return self.log.redactor.redact("\(place): \(failure.message)", limit: 500)
         }
+    }
+
+    private func countRetry(_ sending: Sending) {
+        self.metrics.add(.callRetries, 1, self.log.redactor.redact(sending.address.hostAndPort, limit: 300))
     }
 
     private func observe(_ sending: Sending, _ outcome: String) {
@@ -254,7 +260,9 @@ final class RetryingSender: Sendable {
         let series = self.durations.withLock { durations in
             // With wildcards a rule can make up hosts.
             if durations.count >= 1_000, durations[name] == nil { durations.removeAll() }
-            return durations[name, default: CallDurations(host: name)].series(outcome, self.metrics)
+            // What is shown of it is made once.
+            return durations[name, default: CallDurations(host: self.log.redactor.redact(name, limit: 300))]
+                .series(outcome, self.metrics)
         }
         series.observe((self.clock.now - sending.start).inSeconds)
     }

@@ -75,17 +75,21 @@ package final class WorkerEgress: Egress {
         self.metrics = metrics
         self.clock = clock
         self.credentials = try TokenCredentials(configuration.tenant)
+        var allowList: AllowList
+        let endpoint: EgressAddress?
         do {
-            var allowList = try AllowList(configuration.egress.allow)
-            self.tokenEndpoint = try configuration.tenant.resolvedTokenURL.map { (url) throws(HTTPFailure) in
+            allowList = try AllowList(configuration.egress.allow)
+            endpoint = try configuration.tenant.resolvedTokenURL.map { (url) throws(HTTPFailure) in
                 try EgressAddress(url)
             }
-            if let endpoint = self.tokenEndpoint { allowList.allow(endpoint) }
+            if let endpoint { allowList.allow(endpoint) }
             if let domain = configuration.tenant.domain { allowList.allow(try EgressAddress("https://\(domain)")) }
-            self.allowList = allowList
         } catch {
             throw EgressProblem(description: "egress.allow or tenant: \(error.message)")
         }
+        self.allowList = allowList
+        self.tokenEndpoint = endpoint
+        let mayBePrivate = endpoint.map(allowList.verdict) == .allowed(special: true)
         let board = DestinationBoard(
             WaitingSettings(configuration, waitsForOutages: waitsForOutages),
             log: log,
@@ -95,6 +99,8 @@ package final class WorkerEgress: Egress {
         self.tokens = configuration.tenant.resolvedTokenURL.map { url in
             TokenProvider(
                 endpoint: url,
+                wantsForms: configuration.tenant.tokenRequest == .form,
+                allowsSpecialAddresses: mayBePrivate,
                 credentials: (try? TokenCredentials(configuration.tenant)) ?? nil,
                 sender: sender,
                 board: board,
@@ -132,33 +138,42 @@ package final class WorkerEgress: Egress {
         } catch {
             return self.failed(call, error)
         }
-        if let tokens = self.tokens, let grant = self.grant(of: call, address) {
+        var request = Self.request(call, address)
+        if let tokens = self.tokens, let grant = self.grant(of: request, address) {
             return await self.answer(call, grant, tokens)
         }
         guard case .allowed(let special) = self.allowList.verdict(address) else { return self.refuse(call, address) }
-        var request = call.request
         request.url = address.url
-        if let authorization = address.authorization,
-            !request.headers.contains(where: { $0.name.lowercased() == "authorization" })
-        {
-            request.headers.append(authorization)
-        }
         request.allowsSpecialAddresses = special
         request.maxResponseBytes = self.configuration.egress.maxResponseBytes
-        return await self.sender.send(request, for: call, to: address)
+        let reply = await self.sender.send(request, for: call, to: address)
+        if case .failed(let failure, _) = reply, failure.kind == .addressRefused { self.refusedAddress(call, address) }
+        return reply
+    }
+
+    /// With the user information of its address, where it has no other authorization.
+    private static func request(_ call: EgressCall, _ address: EgressAddress) -> HTTPRequest {
+        guard let authorization = address.authorization,
+            !call.request.headers.contains(where: { $0.name.lowercased() == "authorization" })
+        else { return call.request }
+        var request = call.request
+        request.headers.append(authorization)
+        return request
     }
 
     /// Where it is a rule's own token request.
-    private func grant(of call: EgressCall, _ address: EgressAddress) -> TokenGrant? {
+    private func grant(of request: HTTPRequest, _ address: EgressAddress) -> TokenGrant? {
         guard let endpoint = self.tokenEndpoint, address.host == endpoint.host, address.port == endpoint.port,
             address.target == endpoint.target
         else { return nil }
-        return self.grants.withLock { $0.grant(of: call.request) }
+        return self.grants.withLock { $0.grant(of: request) }
     }
 
     package func place(of call: EgressCall) -> Destination? {
         guard let address = try? EgressAddress(call.request.url) else { return nil }
-        if let tokens = self.tokens, let grant = self.grant(of: call, address) { return tokens.route(grant).answers }
+        if let tokens = self.tokens, let grant = self.grant(of: Self.request(call, address), address) {
+            return tokens.route(grant).answers
+        }
         return Route.call(rule: call.rule, host: address.host, port: address.port).answers
     }
 
@@ -251,27 +266,34 @@ package final class WorkerEgress: Egress {
     }
 
     private func refuse(_ call: EgressCall, _ address: EgressAddress) -> EgressReply {
-        self.metrics.add(.callsRefused, 1, address.hostAndPort)
-        // Once for each rule and host: a rule that phones home does so at every login.
-        let isNews = self.refused.withLock {
-            $0.count < 1_000 && $0.insert("\(call.rule) \(address.hostAndPort)").inserted
-        }
-        if isNews {
-            self.log.log(
-                .warning,
-                "refused a call to \(address.hostAndPort): egress.allow does not name it",
-                [("rule", call.rule)]
-            )
-        }
+        // A name of the rule's choice: what it puts there is not shown by a metric either.
+        let place = self.log.redactor.redact(address.hostAndPort, limit: 300)
+        self.metrics.add(.callsRefused, 1, place)
+        self.sayOnce("refused a call to \(place): egress.allow does not name it", call)
         let failure = HTTPFailure(
             kind: .addressRefused,
-            message: "connect EACCES \(address.hostAndPort): the host is not in egress.allow",
+            message: "connect EACCES \(place): the host is not in egress.allow",
             code: "EACCES",
             port: address.port
         )
         return .failed(
             failure,
-            CallOutcome(summary: "\(call.request.method) \(address.hostAndPort): refused by egress.allow")
+            CallOutcome(summary: "\(call.request.method) \(place): refused by egress.allow")
+        )
+    }
+
+    /// Once for each rule and text: a rule that phones home does so at every login.
+    private func sayOnce(_ text: String, _ call: EgressCall) {
+        let isNews = self.refused.withLock { $0.count < 1_000 && $0.insert("\(call.rule) \(text)").inserted }
+        if isNews { self.log.log(.warning, text, [("rule", call.rule)]) }
+    }
+
+    /// Its name is allowed, and leads inside.
+    private func refusedAddress(_ call: EgressCall, _ address: EgressAddress) {
+        self.sayOnce(
+            "refused a call to \(address.hostAndPort): its address is a private one; where that is meant, write "
+                + "private:\(address.hostAndPort) in egress.allow",
+            call
         )
     }
 

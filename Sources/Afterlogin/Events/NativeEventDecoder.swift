@@ -49,25 +49,26 @@ package struct NativeEventDecoder: EventDecoder {
             throw DecodingFailure(description: "\"context\" is no object")
         }
         let id = try self.text(attributes[2], "id") ?? self.header("ce_id", record) ?? Self.place(record)
-        let time = try self.text(attributes[3], "time") ?? self.header("ce_time", record)
+        var time = try self.time(self.text(attributes[3], "time"), "time")
+        if time == nil { time = try self.time(self.header("ce_time", record), "ce_time") }
         return LoginEvent(
             id: id,
-            // CloudEvents wants RFC 3339; a time that is none would make the result one that its readers refuse.
-            time: time.flatMap { Timestamp.isValid($0) ? $0 : nil }
-                ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
+            time: time ?? Timestamp.text(milliseconds: record.timestamp ?? 0),
             userID: try self.userID(user),
             user: user,
             context: context ?? .emptyObject,
-            traceparent: self.header("traceparent", record) ?? self.header("ce_traceparent", record)
-                ?? attributes[4]?.string,
+            traceparent: Self.trace(self.header("traceparent", record))
+                ?? Self.trace(self.header("ce_traceparent", record)) ?? Self.trace(attributes[4]?.string),
             record: record
         )
     }
 
     private func parse(_ value: [UInt8]) throws(DecodingFailure) -> JSONText {
         do {
-            return try JSONText(validating: value, maxDepth: self.maxDepth)
+            // A rule host reads such a number as infinite, and writes null: no result is to say what the event did not.
+            return try JSONText(validating: value, maxDepth: self.maxDepth, refusesInfinity: true)
         } catch {
+            if error.reason == JSONError.infinity { throw DecodingFailure(description: "the value has \(error)") }
             throw DecodingFailure(description: "the value is not JSON: \(error)")
         }
     }
@@ -75,6 +76,9 @@ package struct NativeEventDecoder: EventDecoder {
     private func userID(_ user: JSONText) throws(DecodingFailure) -> String {
         guard let member = user["user_id"] else { throw DecodingFailure(description: "there is no \"user.user_id\"") }
         guard let userID = member.string else { throw DecodingFailure(description: "\"user.user_id\" is no string") }
+        guard !Self.isBroken(userID, member) else {
+            throw DecodingFailure(description: "\"user.user_id\" has half a surrogate pair: no text can hold it")
+        }
         guard !userID.isEmpty else { throw DecodingFailure(description: "\"user.user_id\" is empty") }
         guard userID.utf8.count <= Self.maxIDBytes else {
             throw DecodingFailure(description: "\"user.user_id\" is longer than \(Self.maxIDBytes) bytes")
@@ -88,7 +92,34 @@ package struct NativeEventDecoder: EventDecoder {
         guard text.utf8.count <= Self.maxIDBytes else {
             throw DecodingFailure(description: "\"\(name)\" is longer than \(Self.maxIDBytes) bytes")
         }
+        guard !Self.isBroken(text, member) else {
+            throw DecodingFailure(description: "\"\(name)\" has half a surrogate pair: no text can hold it")
+        }
         return text.isEmpty ? nil : text
+    }
+
+    /// Whether half a pair of surrogates was lost on the way: U+FFFD stands in its place, which begins with this byte.
+    private static func isBroken(_ text: String, _ member: JSONText) -> Bool {
+        text.utf8.contains(0xEF) && member.hasLoneSurrogate
+    }
+
+    /// What has the form of W3C's Trace Context, 3.2: another text would make a result that its readers refuse, and could be of any length.
+    private static func trace(_ text: String?) -> String? {
+        guard let text, (55...256).contains(text.utf8.count) else { return nil }
+        let form = "00-00000000000000000000000000000000-0000000000000000-00"
+        let isOne = zip(text.utf8, form.utf8).allSatisfy { byte, place in
+            place == UInt8(ascii: "-")
+                ? byte == place : (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+        }
+        return isOne && text.utf8.dropFirst(55).allSatisfy { (0x21...0x7E).contains($0) } ? text : nil
+    }
+
+    /// CloudEvents wants RFC 3339: with another time the result would be one that its readers refuse, and in its stead any time would be untrue.
+    private func time(_ text: String?, _ name: String) throws(DecodingFailure) -> String? {
+        guard let text, !Timestamp.isValid(text) else { return text }
+        throw DecodingFailure(
+            description: "\"\(name)\" is no time as RFC 3339 writes it (2026-11-26T10:00:00Z): \(text.prefix(64))"
+        )
     }
 
     /// A header's text; one that is too long or not UTF-8 is as good as none.

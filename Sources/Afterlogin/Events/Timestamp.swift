@@ -13,7 +13,7 @@ package enum Timestamp {
             "\(self.padded(year, 4))-\(self.padded(month, 2))-\(self.padded(day, 2))T\(clock).\(self.padded(inDay % 1_000, 3))Z"
     }
 
-    /// Whether the text has the form of RFC 3339, section 5.6: `2026-11-24T10:00:00.5Z`, `…+01:00`.
+    /// Whether the text is a time of RFC 3339, section 5.6: `2026-11-24T10:00:00.5Z`, `…+01:00`.
     package static func isValid(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard bytes.count >= 20, bytes.count <= 64 else { return false }
@@ -26,6 +26,12 @@ package enum Timestamp {
             default: guard byte == form else { return false }
             }
         }
+        func number(_ range: Range<Int>) -> Int { bytes[range].reduce(0) { $0 * 10 + Int($1 & 15) } }
+        // A minute may have a leap second (5.7).
+        let (year, month, day) = (number(0..<4), number(5..<7), number(8..<10))
+        guard (1...12).contains(month), (1...self.days(in: month, of: year)).contains(day), number(11..<13) < 24,
+            number(14..<16) < 60, number(17..<19) <= 60
+        else { return false }
         var rest = bytes[19...]
         if rest.first == UInt8(ascii: ".") {
             let fraction = rest.dropFirst().prefix(while: isDigit)
@@ -34,7 +40,17 @@ package enum Timestamp {
         }
         if rest.count == 1 { return "Zz".utf8.contains(rest[rest.startIndex]) }
         guard rest.count == 6, let sign = rest.first, "+-".utf8.contains(sign) else { return false }
+        let start = rest.startIndex
         return zip(rest.dropFirst(), "00:00".utf8).allSatisfy { $1 == UInt8(ascii: ":") ? $0 == $1 : isDigit($0) }
+            && number(start + 1..<start + 3) < 24 && number(start + 4..<start + 6) < 60
+    }
+
+    private static func days(in month: Int, of year: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     /// Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years that begin on the first of March.

@@ -71,13 +71,11 @@ package final class Log: Sendable {
             for (name, value) in fields { writer.member(name, self.redactor.redact(value)) }
             writer.endObject()
             writer.endLine()
-            self.write(writer.bytes)
+            self.write(TerminalText.escaped(json: writer.bytes))
         case .text:
             let fields = fields.map { " \($0.0)=\(self.redactor.redact($0.1))" }.joined()
-            // Control characters of a rule's text must not steer the terminal.
-            let line = "\(time.dropFirst(11).prefix(12)) \(level.name): \(message)\(fields)".unicodeScalars
-                .map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
-            self.write(Array((String(String.UnicodeScalarView(line)) + "\n").utf8))
+            let line = "\(time.dropFirst(11).prefix(12)) \(level.name): \(message)\(fields)"
+            self.write(Array("\(TerminalText.plain(line))\n".utf8))
         }
     }
 

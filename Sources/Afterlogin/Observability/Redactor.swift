@@ -2,7 +2,8 @@ import Synchronization
 
 /// Takes secrets out of text that leaves the worker.
 ///
-/// What it knows: the secrets of the configuration, every token that was fetched, and the shapes that secrets have in HTTP and OAuth. Linear in the
+/// What it knows: the secrets of the configuration, every token that was fetched, and the shapes that secrets have in HTTP and OAuth. Both are
+/// searched for in the text and in what is behind its percent-encoding and its escapes (`DecodedText`), one inside the other. Linear in the
 /// length of the text, whatever the text is.
 package final class Redactor: Sendable {
     /// Tokens learnt at run time that are remembered; the oldest are forgotten.
@@ -44,13 +45,45 @@ package final class Redactor: Sendable {
     /// Known secrets, bearer and basic credentials, JWTs, private keys, members such as `client_secret`, and passwords in addresses, each replaced by `[redacted]`.
     ///
     /// The result has `limit` bytes at most, and an ellipsis where it was cut.
-    package func redact(_ text: String, limit: Int = 2_000) -> String {
+    ///
+    /// Without `shapes` only secrets that are known: for a text of our own, which may well say "client_secret: is missing".
+    package func redact(_ text: String, limit: Int = 2_000, shapes: Bool = true) -> String {
         var bytes = Array(text.utf8.prefix(Self.maxBytes))
         if text.utf8.count > Self.maxBytes { bytes.removeLast(Self.overlap) }
         let index = self.state.withLock(\.index)
-        let ranges = index.matches(in: bytes) + SecretShapes.matches(in: bytes)
+        var ranges = index.matches(in: bytes) + (shapes ? SecretShapes.matches(in: bytes) : [])
+        if DecodedText.isNeeded(bytes) { ranges += Self.encodedMatches(in: bytes, index, shapes: shapes) }
         guard !ranges.isEmpty || bytes.count > limit else { return text }
         return Self.cut(Self.replace(ranges, in: bytes), limit)
+    }
+
+    /// An address in a parameter of an address, in a JSON text within another one: deeper than this nobody writes them.
+    private static let deepestEncoding = 4
+
+    private static func encodedMatches(in text: [UInt8], _ index: SecretIndex, shapes: Bool) -> [Range<Int>] {
+        // Nearly always there is nothing, and nobody needs to know where it would have been.
+        guard self.hasEncodedMatch(text, index, shapes: shapes) else { return [] }
+        var ranges: [Range<Int>] = []
+        var levels = [DecodedText(text, mapped: true)]
+        while let level = levels.last, level.hasChanged {
+            let matches = index.matches(in: level.bytes) + (shapes ? SecretShapes.matches(in: level.bytes) : [])
+            ranges += matches.map { match in levels.reversed().reduce(match) { $1.source(of: $0) } }
+            guard levels.count < Self.deepestEncoding else { break }
+            levels.append(DecodedText(level.bytes, mapped: true))
+        }
+        return ranges
+    }
+
+    private static func hasEncodedMatch(_ text: [UInt8], _ index: SecretIndex, shapes: Bool) -> Bool {
+        var bytes = text
+        for _ in 0..<self.deepestEncoding where DecodedText.isNeeded(bytes) {
+            let level = DecodedText(bytes, mapped: false)
+            guard level.hasChanged else { return false }
+            if !index.matches(in: level.bytes).isEmpty { return true }
+            if shapes, level.mayHaveNewShapes, !SecretShapes.matches(in: level.bytes).isEmpty { return true }
+            bytes = level.bytes
+        }
+        return false
     }
 
     private static func replace(_ ranges: [Range<Int>], in bytes: [UInt8]) -> [UInt8] {
@@ -74,238 +107,14 @@ package final class Redactor: Sendable {
         return String(decoding: bytes[..<end], as: UTF8.self) + "…"
     }
 
-    /// As it is, percent-encoded, and as JSON writes it.
+    /// As it is, and each of its lines: a key of several is printed line by line.
     ///
-    /// Shorter than four bytes would take ordinary words away.
+    /// Shorter than four bytes would take ordinary words away; so would a line that is short.
     private static func forms(_ secret: String) -> [[UInt8]] {
         let bytes = Array(secret.utf8)
         guard bytes.count >= SecretIndex.prefixBytes else { return [] }
-        var percent: [UInt8] = []
-        var escaped: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
-        for byte in bytes {
-            if byte.isUnreserved {
-                percent.append(byte)
-            } else {
-                percent += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): escaped += [UInt8(ascii: "\\"), byte]
-            case UInt8(ascii: "\n"): escaped += Array("\\n".utf8)
-            case UInt8(ascii: "\r"): escaped += Array("\\r".utf8)
-            case UInt8(ascii: "\t"): escaped += Array("\\t".utf8)
-            default: escaped.append(byte)
-            }
-        }
-        var forms = [bytes]
-        for form in [percent, escaped] where !forms.contains(form) { forms.append(form) }
-        return forms
-    }
-}
-
-/// Known secrets by their first bytes, so that a text is searched for all of them in one pass.
-struct SecretIndex: Sendable {
-    static let prefixBytes = 4
-    /// With the number of times each was put in.
-    private var secrets: [UInt32: [[UInt8]: Int]] = [:]
-
-    mutating func insert(_ secret: [UInt8]) {
-        self.secrets[Self.prefix(secret, 0), default: [:]][secret, default: 0] += 1
-    }
-
-    mutating func remove(_ secret: [UInt8]) {
-        let prefix = Self.prefix(secret, 0)
-        guard let count = self.secrets[prefix]?[secret] else { return }
-        self.secrets[prefix]?[secret] = count > 1 ? count - 1 : nil
-        if self.secrets[prefix]?.isEmpty == true { self.secrets[prefix] = nil }
-    }
-
-    private static func prefix(_ bytes: [UInt8], _ start: Int) -> UInt32 {
-        bytes[start..<start + self.prefixBytes].reduce(0) { $0 << 8 | UInt32($1) }
-    }
-
-    func matches(in text: [UInt8]) -> [Range<Int>] {
-        guard !self.secrets.isEmpty, text.count >= Self.prefixBytes else { return [] }
-        var ranges: [Range<Int>] = []
-        var prefix = Self.prefix(text, 0) >> 8
-        var start = 0
-        var skipUntil = 0
-        while start + Self.prefixBytes <= text.count {
-            prefix = prefix << 8 | UInt32(text[start + Self.prefixBytes - 1])
-            if start >= skipUntil, let candidates = self.secrets[prefix] {
-                let length = candidates.keys.filter { text[start...].starts(with: $0) }.map(\.count).max()
-                if let length {
-                    ranges.append(start..<start + length)
-                    skipUntil = start + length
-                }
-            }
-            start += 1
-        }
-        return ranges
-    }
-}
-
-/// The shapes that secrets have in HTTP, OAuth and addresses.
-enum SecretShapes {
-    /// Members and parameters whose value is a secret, in lower case without `-` and `_`.
-    private static let names: Set<String> = [
-        "clientsecret", "authorization", "proxyauthorization", "password", "passwd", "pwd", "accesstoken",
-        "refreshtoken", "idtoken",
-        "apikey", "xapikey", "secret", "privatekey", "clientassertion", "cookie", "setcookie", "token",
-    ]
-    private static let longestName = 24
-
-    static func matches(in text: [UInt8]) -> [Range<Int>] {
-        var scanner = Scanner(text: text)
-        return scanner.scan()
-    }
-
-    private struct Scanner {
-        let text: [UInt8]
-        var ranges: [Range<Int>] = []
-        /// No JSON Web Token begins before: a run without a dot was seen up to here.
-        var noTokenBefore = 0
-
-        init(text: [UInt8]) { self.text = text }
-
-        mutating func scan() -> [Range<Int>] {
-            var position = 0
-            while position < self.text.count {
-                let range: Range<Int>?
-                switch self.text[position] {
-                case UInt8(ascii: "e"): range = self.webToken(position)
-                case UInt8(ascii: "B"), UInt8(ascii: "b"): range = self.credentials(position)
-                case UInt8(ascii: ":"): range = self.userInformation(position) ?? self.member(position)
-                case UInt8(ascii: "="): range = self.member(position)
-                case UInt8(ascii: "-"): range = self.privateKey(position)
-                default: range = nil
-                }
-                if let range, !range.isEmpty {
-                    self.ranges.append(range)
-                    position = range.upperBound
-                } else {
-                    position += 1
-                }
-            }
-            return self.ranges
-        }
-
-        private func hasText(_ word: StaticString, at position: Int) -> Bool {
-            let count = word.utf8CodeUnitCount
-            guard position + count <= self.text.count else { return false }
-            let word = "\(word)".utf8
-            return zip(word, self.text[position...]).allSatisfy { $0 == $1.lowercased }
-        }
-
-        private func end(from start: Int, while belongs: (UInt8) -> Bool) -> Int {
-            var end = start
-            while end < self.text.count, belongs(self.text[end]) { end += 1 }
-            return end
-        }
-
-        /// `eyJ….….…`: three parts in base64url, the last of which may be empty.
-        private mutating func webToken(_ start: Int) -> Range<Int>? {
-            guard start >= self.noTokenBefore, self.hasText("eyj", at: start) else { return nil }
-            let first = self.end(from: start, while: \.isBase64)
-            guard first < self.text.count, self.text[first] == UInt8(ascii: "."), first - start > 8 else {
-                self.noTokenBefore = first
-                return nil
-            }
-            let second = self.end(from: first + 1, while: \.isBase64)
-            guard second > first + 1 else { return nil }
-            guard second < self.text.count, self.text[second] == UInt8(ascii: ".") else { return start..<second }
-            return start..<self.end(from: second + 1, while: \.isBase64)
-        }
-
-        /// What follows `Bearer ` or `Basic `.
-        private func credentials(_ start: Int) -> Range<Int>? {
-            let words: [StaticString] = ["bearer", "basic"]
-            guard start == 0 || !self.text[start - 1].isBase64 else { return nil }
-            for word in words where self.hasText(word, at: start) {
-                let space = start + word.utf8CodeUnitCount
-                let begin = self.end(from: space) { $0 == 0x20 || $0 == UInt8(ascii: "+") }
-                let end = self.end(from: begin) { $0.isBase64 || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "~") }
-                // "basic authentication" and the like are words, not credentials.
-                if begin > space, end - begin >= 8, self.text[begin..<end].contains(where: { !$0.isLowerLetter }) {
-                    return begin..<end
-                }
-            }
-            return nil
-        }
-
-        /// `://user:password@`: what stands before the last `@` of the authority.
-        private func userInformation(_ colon: Int) -> Range<Int>? {
-            guard self.hasText("://", at: colon) else { return nil }
-            let begin = colon + 3
-            let end = self.end(from: begin) { byte in
-                byte > 0x20 && !"/?#\"'\\<>`".utf8.contains(byte)
-            }
-            guard let at = self.text[begin..<end].lastIndex(of: UInt8(ascii: "@")) else { return nil }
-            return begin..<at
-        }
-
-        /// `name: value`, `"name":"value"`, `name=value`, for names of secrets.
-        private func member(_ separator: Int) -> Range<Int>? {
-            var end = separator
-            while end > 0, self.text[end - 1].isQuoteOrSpace { end -= 1 }
-            var begin = end
-            while begin > 0, end - begin <= SecretShapes.longestName, self.text[begin - 1].isNameByte { begin -= 1 }
-            guard begin < end else { return nil }
-            let name = String(
-                decoding: self.text[begin..<end].filter(\.isLetterOrDigit).map(\.lowercased),
-                as: UTF8.self
-            )
-            guard SecretShapes.names.contains(name) else { return nil }
-            var start = self.end(from: separator + 1) { $0 == 0x20 || $0 == UInt8(ascii: "\\") }
-            if start < self.text.count, self.text[start] == UInt8(ascii: "\"") || self.text[start] == UInt8(ascii: "'")
-            {
-                let quote = self.text[start]
-                start += 1
-                var isEscaped = false
-                let end = self.end(from: start) { byte in
-                    defer { isEscaped = byte == UInt8(ascii: "\\") && !isEscaped }
-                    return byte != quote || isEscaped
-                }
-                // An escaped quote in front of the closing one: JSON within JSON.
-                return start..<end
-            }
-            let isHeader = name.hasSuffix("authorization") || name.hasSuffix("cookie")
-            return
-                start..<self.end(from: start) { byte in
-                    byte >= 0x20 && !(isHeader ? "\"'}\\" : " ,;&\"'}\\)").utf8.contains(byte)
-                }
-        }
-
-        private func privateKey(_ start: Int) -> Range<Int>? {
-            guard self.hasText("-----begin ", at: start), start == 0 || self.text[start - 1] != UInt8(ascii: "-") else {
-                return nil
-            }
-            let title = self.end(from: start + 11) { $0 != UInt8(ascii: "-") && $0 >= 0x20 }
-            guard String(decoding: self.text[start + 11..<title], as: UTF8.self).hasSuffix("PRIVATE KEY") else {
-                return nil
-            }
-            var end = title
-            while end < self.text.count, !self.hasText("-----end ", at: end) { end += 1 }
-            return start..<self.end(from: end) { $0 >= 0x20 }
-        }
-    }
-}
-
-extension UInt8 {
-    fileprivate var lowercased: UInt8 { (0x41...0x5A).contains(self) ? self | 0x20 : self }
-    fileprivate var isLowerLetter: Bool { (0x61...0x7A).contains(self) }
-    fileprivate var isLetterOrDigit: Bool { (0x30...0x39).contains(self) || (0x61...0x7A).contains(self.lowercased) }
-    fileprivate var isNameByte: Bool {
-        self.isLetterOrDigit || self == UInt8(ascii: "_") || self == UInt8(ascii: "-")
-    }
-    /// Of RFC 3986.
-    fileprivate var isUnreserved: Bool {
-        self.isNameByte || self == UInt8(ascii: ".") || self == UInt8(ascii: "~")
-    }
-    fileprivate var isBase64: Bool {
-        self.isNameByte || self == UInt8(ascii: "+") || self == UInt8(ascii: "/") || self == UInt8(ascii: "=")
-    }
-    fileprivate var isQuoteOrSpace: Bool {
-        self == 0x20 || self == UInt8(ascii: "\"") || self == UInt8(ascii: "'") || self == UInt8(ascii: "\\")
+        guard bytes.contains(0x0A) else { return [bytes] }
+        let lines = bytes.split { $0 == 0x0A || $0 == 0x0D }.filter { $0.count >= 16 && !$0.starts(with: "-----".utf8) }
+        return [bytes] + lines.map(Array.init)
     }
 }

@@ -75,6 +75,7 @@ package struct LoginPipeline: Sendable {
             let login = EvaluatedLogin(
                 id: event.id,
                 time: event.time,
+                userID: event.userID,
                 scope: scope,
                 waitedFor: waitedFor,
                 avoidsTaint: attempt.avoidsTaint,

@@ -22,6 +22,8 @@ package final class NDJSONPublisher: ResultPublisher {
 
     private let descriptor: Int32
     private let path: String
+    /// A person looks at it: what events and rules say must not steer the terminal.
+    private let isTerminal: Bool
     private let state = Mutex(State())
     private let waker: Waker
 
@@ -29,6 +31,7 @@ package final class NDJSONPublisher: ResultPublisher {
     package init(path: String) throws {
         self.path = path
         self.descriptor = path == "-" ? 1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        self.isTerminal = isatty(self.descriptor) == 1
         guard self.descriptor >= 0 else {
             throw Unwritable(description: "cannot write \(path): \(String(cString: strerror(errno)))")
         }
@@ -59,7 +62,7 @@ package final class NDJSONPublisher: ResultPublisher {
             let (lines, completions, isClosed) = self.state.withLock { state in
                 (exchange(&state.lines, with: []), exchange(&state.completions, with: []), state.isClosed)
             }
-            let failure = self.write(lines)
+            let failure = self.write(self.isTerminal ? TerminalText.escaped(json: lines) : lines)
             for completion in completions { completion(failure.map { .failed($0) } ?? .acknowledged) }
             if lines.isEmpty, isClosed { break }
             if lines.isEmpty { self.waker.wait(.seconds(1)) }

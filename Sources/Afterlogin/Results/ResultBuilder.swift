@@ -71,8 +71,9 @@ package struct ResultBuilder: Sendable {
         _ state: ChainState,
         denial: (rule: String, message: String)?
     ) -> ResultRecord {
+        let (user, set, removed) = Self.user(event, state)
         var writer = JSONWriter()
-        writer.reserveCapacity(state.user.bytes.count + 1_024)
+        writer.reserveCapacity(user.bytes.count + 1_024)
         writer.beginObject()
         writer.member("specversion", "1.0")
         writer.member("type", type)
@@ -86,8 +87,8 @@ package struct ResultBuilder: Sendable {
         }
         writer.name("data")
         writer.beginObject()
-        writer.member("user", state.user)
-        self.writeChanges(event, state, &writer)
+        writer.member("user", user)
+        Self.writeChanges(state, set, removed, &writer)
         self.writeClaims(event, state, &writer)
         Self.writeReports(state, &writer)
         if let denial {
@@ -109,8 +110,28 @@ package struct ResultBuilder: Sendable {
         )
     }
 
-    /// What rules wrote to the metadata, and the root fields that differ from what the chain was given.
-    private func writeChanges(_ event: LoginEvent, _ state: ChainState, _ writer: inout JSONWriter) {
+    /// The user as the chain left it, and its root fields that differ from what the chain was given.
+    ///
+    /// Its id is the event's, as the subject and the key are: what is said of one account must not be written to another.
+    private static func user(
+        _ event: LoginEvent,
+        _ state: ChainState
+    ) -> (user: JSONText, set: [(name: String, value: JSONText)], removed: [String]) {
+        let (set, removed) = self.difference(from: event.user, to: state.user)
+        let id = "user_id"
+        guard set.contains(where: { $0.name == id }) || removed.contains(id) else { return (state.user, set, removed) }
+        var user = state.user.value
+        user[id] = .string(event.userID)
+        return (JSONText(user), set.filter { $0.name != id }, removed.filter { $0 != id })
+    }
+
+    /// What rules wrote to the metadata, and what they changed of the user.
+    private static func writeChanges(
+        _ state: ChainState,
+        _ set: [(name: String, value: JSONText)],
+        _ removed: [String],
+        _ writer: inout JSONWriter
+    ) {
         writer.name("changes")
         writer.beginObject()
         for (name, part) in [("user_metadata", state.metadata.user), ("app_metadata", state.metadata.app)]
@@ -118,7 +139,6 @@ package struct ResultBuilder: Sendable {
             writer.name(name)
             Self.write(set: part.set, removed: part.removed, &writer)
         }
-        let (set, removed) = Self.difference(from: event.user, to: state.user)
         if !set.isEmpty || !removed.isEmpty {
             writer.name("user")
             Self.write(set: set, removed: removed, &writer)

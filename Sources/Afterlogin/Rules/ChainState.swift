@@ -98,6 +98,8 @@ package struct EvaluatedLogin: Sendable {
     package var id: String
     /// When it happened, RFC 3339.
     package var time: String
+    /// The user's, as the event has it: whatever rules write into `user.user_id`.
+    package var userID: String
     /// Whose calls its rules make, and whether anybody still counts them.
     package var scope: CallScope
     /// What it waited for: it begins on a rule host that has not met its failures, where there is one.
@@ -110,6 +112,7 @@ package struct EvaluatedLogin: Sendable {
     package init(
         id: String,
         time: String,
+        userID: String,
         scope: CallScope,
         waitedFor: Destination? = nil,
         avoidsTaint: Bool = false,
@@ -117,6 +120,7 @@ package struct EvaluatedLogin: Sendable {
     ) {
         self.id = id
         self.time = time
+        self.userID = userID
         self.scope = scope
         self.waitedFor = waitedFor
         self.avoidsTaint = avoidsTaint

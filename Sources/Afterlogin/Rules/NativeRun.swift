@@ -41,6 +41,9 @@ struct NativeRun {
             case .completed(let result):
                 after = result
                 report.warnings = calls.failures
+                if result.userIsChanged, result.user["user_id"] != running.user["user_id"] {
+                    report.warnings.append(Self.changedID)
+                }
                 verdict = .completed
             case .denied(let denial, let result):
                 after.metadata = result.metadata
@@ -73,6 +76,9 @@ struct NativeRun {
         Self.write(running, to: &state)
         return .completed
     }
+
+    /// As a rule host says it.
+    private static let changedID = "changed user.user_id; the result keeps the login's own"
 
     /// What ends the run; nil where the next rule begins.
     private static func ended(

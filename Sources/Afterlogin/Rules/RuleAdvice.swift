@@ -2,9 +2,21 @@
 enum RuleAdvice {
     /// Whether the Management API token must be there before the rule starts: it is a plain property in Auth0.
     static func readsAccessToken(_ source: String) -> Bool {
-        source.contains(/auth0\s*(\.\s*accessToken\b|\[\s*['"]accessToken['"]\s*\])/)
-            || source.contains(/\{[^}]*\baccessToken\b[^}]*\}\s*=\s*auth0\b/)
+        // Not `\b`: to Unicode `accessToken.length` is one word.
+        source.contains(/auth0\s*(\.\s*accessToken(?![\w$])|\[\s*['"]accessToken['"]\s*\])/)
+            || source.contains(/\{([^}]*[^\w$}])?accessToken(?![\w$])[^}]*\}\s*=\s*auth0(?![\w$])/)
     }
+
+    /// Whether it may write the metadata of another account, which is a PATCH with the worker's token.
+    ///
+    /// Any id but `user.user_id` as it came may be another's.
+    static func mayWriteToOthers(_ source: String, idMayChange: Bool) -> Bool {
+        source.contains(/update(User|App)Metadata\s*\(\s*(?!user\s*\.\s*user_id\s*[,)])/)
+            || idMayChange && source.contains(/update(User|App)Metadata/)
+    }
+
+    /// Whether it may put another id in the place of `user.user_id`.
+    static func changesID(_ source: String) -> Bool { source.contains(/user_id['"`]?\s*\]?\s*=[^=]/) }
 
     /// The names of `configuration.NAME` and `configuration['NAME']`, with the line of the first use.
     static func configurationReads(_ source: String) -> [(name: String, line: Int, column: Int)] {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import JSON
 import RuleHost
+import Synchronization
 
 /// Builds the chain of a configuration: reads the rules' folder, starts the rule hosts, puts native rules in their places.
 package struct RuleChainLoader: Sendable {
@@ -36,6 +37,7 @@ package struct RuleChainLoader: Sendable {
             problems.append(RuleProblem(file: "rules", reason: "there is no enabled rule \(place)"))
         }
         var hosts: RuleHostPool?
+        var isDeath = false
         if !entries.isEmpty {
             var hostConfiguration = self.configuration.rules.host
             hostConfiguration.rulesDirectory = self.configuration.rules.directory.map(Self.absolute)
@@ -48,13 +50,14 @@ package struct RuleChainLoader: Sendable {
                 notes += Self.places(try await pool.start().notes, entries)
                 hosts = pool
             } catch {
+                isDeath = problems.isEmpty && error.isDeath
                 let refused = Self.places(error.problems, entries)
                 problems += refused.isEmpty ? [RuleProblem(file: "rule host", reason: error.message)] : refused
             }
         }
         guard problems.isEmpty else {
             await hosts?.shutdown()
-            throw RuleChainRefusal(problems: problems)
+            throw RuleChainRefusal(problems: problems, isDeath: isDeath)
         }
         return (self.chain(entries, hosts), notes)
     }
@@ -65,8 +68,13 @@ package struct RuleChainLoader: Sendable {
     }
 
     private func chain(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostPool?) -> RuleChain {
+        // A native rule may change anything, and shows it to nobody.
+        let idMayChange = !self.nativeRules.isEmpty || entries.contains { RuleAdvice.changesID($0.source) }
+        let hasClient = self.configuration.tenant.clientID != nil
         let scripted = entries.enumerated().map { index, entry in
-            let readsAccessToken = RuleAdvice.readsAccessToken(entry.source)
+            let readsAccessToken =
+                RuleAdvice.readsAccessToken(entry.source)
+                || hasClient && RuleAdvice.mayWriteToOthers(entry.source, idMayChange: idMayChange)
             return (
                 order: entry.order,
                 link: RuleChain.Link(name: entry.name, step: .scripted(index, readsAccessToken: readsAccessToken))
@@ -141,6 +149,8 @@ package struct RuleChainLoader: Sendable {
 /// Logs and counts what the rule hosts go through.
 private final class RuleHostLog: RuleHostPoolDelegate {
     private let log: Log
+    /// What is not enforced is said of the first host.
+    private let hasSaidWhatIsMissing = Atomic(false)
     private let metrics: Metrics
     private let rules: [String]
 
@@ -159,8 +169,12 @@ private final class RuleHostLog: RuleHostPoolDelegate {
                 ("confinement", host.confinement.joined(separator: ", ")),
             ]
         )
-        guard !host.notEnforced.isEmpty else { return }
-        self.log.log(.warning, "not enforced on this kernel: \(host.notEnforced.joined(separator: ", "))")
+        guard !host.notEnforced.isEmpty,
+            !self.hasSaidWhatIsMissing.exchange(true, ordering: .relaxed)
+        else { return }
+        let missing = host.notEnforced.joined(separator: ", ")
+        guard host.mayReadEveryFile else { return self.log.log(.warning, "not enforced on this kernel: \(missing)") }
+        self.log.log(.error, "\(RuleHostStatus.whatIsOpen) (missing: \(missing)); \(RuleHostStatus.whatToDo)")
     }
 
     func hostDied(_ host: RuleHostStatus, reason: String, culprit: EvaluationOutcome.Kill?) {

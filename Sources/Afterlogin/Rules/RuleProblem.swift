@@ -18,11 +18,20 @@ package struct RuleProblem: Sendable, Hashable, CustomStringConvertible {
         self.line > 0
             ? "\(self.file):\(self.line):\(self.column): \(self.reason)" : "\(self.file): \(self.reason)"
     }
+
+    /// What a rule says while it is loaded may be anything.
+    package func redacted(_ redactor: Redactor) -> RuleProblem {
+        var problem = self
+        problem.reason = redactor.redact(self.reason)
+        return problem
+    }
 }
 
 /// Why a chain can't be built: all that is wrong with it, at once.
 package struct RuleChainRefusal: Error, Sendable, CustomStringConvertible {
     package var problems: [RuleProblem]
+    /// Nothing is wrong with the rules: what was to run them was killed.
+    package var isDeath = false
 
     package var description: String { self.problems.map(\.description).joined(separator: "\n") }
 }

@@ -25,6 +25,7 @@ struct ScriptedRun {
             rules: self.rules,
             timeout: self.chain.timeout,
             accessToken: accessToken,
+            userID: self.ownID(state, login),
             user: state.user,
             context: state.context,
             // The host keeps each rule's own deadline; this is for a host that doesn't.
@@ -58,6 +59,12 @@ struct ScriptedRun {
             client.drop()
             return .stopped
         }
+    }
+
+    /// The login's id, where an earlier rule has put another one in its place; the first rules find it in the user.
+    private func ownID(_ state: ChainState, _ login: EvaluatedLogin) -> String? {
+        guard state.next > 0, state.user["user_id"]?.string != login.userID else { return nil }
+        return login.userID
     }
 
     private var needsAccessToken: Bool {

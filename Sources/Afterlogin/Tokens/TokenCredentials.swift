@@ -38,7 +38,9 @@ struct TokenCredentials: Sendable {
                 )
             }
             do {
-                let audience = tenant.domain.map { "https://\($0)/" } ?? tokenURL
+                // Auth0 wants its domain; a certified OpenID server its issuer, or the address of the endpoint.
+                let audience =
+                    tenant.assertionAudience ?? tenant.tokenURL ?? tenant.domain.map { "https://\($0)/" } ?? tokenURL
                 self.proof = .assertion(try SigningKey(pem: pem), algorithm, audience: audience)
             } catch {
                 throw EgressProblem(description: "tenant.private_key: \(error)")
@@ -46,14 +48,12 @@ struct TokenCredentials: Sendable {
         }
     }
 
-    var digest: String {
+    /// As a rule's own request shows it, so that both share the token; a key is nobody's but the worker's.
+    var credential: TokenGrant.Credential {
         switch self.proof {
-        // As a rule's own request presents it, so that both share the token.
-        case .secretInBody(let secret): Digest.sha256Hexadecimal([Array(secret.utf8)])
-        case .secretInHeader(let secret):
-            Digest.sha256Hexadecimal([Array("\0\(Self.basic(self.clientID, secret))".utf8)])
-        case .assertion(_, let algorithm, _):
-            Digest.sha256Hexadecimal([Array("private_key_jwt \(algorithm.rawValue)".utf8)])
+        case .secretInBody(let secret): .shown([("client_secret", secret)])
+        case .secretInHeader(let secret): .shown([("authorization", Self.basic(self.clientID, secret))])
+        case .assertion: .workersKey
         }
     }
 
@@ -83,7 +83,7 @@ struct TokenCredentials: Sendable {
         let body: [UInt8]
         if self.usesForm {
             headers.append(HTTPField("Content-Type", "application/x-www-form-urlencoded"))
-            body = Array(members.map { "\(Self.encoded($0.0))=\(Self.encoded($0.1))" }.joined(separator: "&").utf8)
+            body = Self.form(members)
         } else {
             headers.append(HTTPField("Content-Type", "application/json"))
             body = JSONValue(members.map { (name: $0.0, value: .string($0.1)) }).serialized()
@@ -99,6 +99,11 @@ struct TokenCredentials: Sendable {
     /// RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
     private static func basic(_ clientID: String, _ secret: String) -> String {
         "Basic \(Base64.encode(Array("\(self.encoded(clientID)):\(self.encoded(secret))".utf8)))"
+    }
+
+    /// `application/x-www-form-urlencoded`.
+    static func form(_ members: [(String, String)]) -> [UInt8] {
+        Array(members.map { "\(self.encoded($0.0))=\(self.encoded($0.1))" }.joined(separator: "&").utf8)
     }
 
     private static func encoded(_ text: String) -> String {

@@ -32,6 +32,10 @@ final class TokenProvider: Sendable {
     private let sender: any HTTPSender
     private let credentials: TokenCredentials?
     private let endpoint: String
+    /// The endpoint reads forms and nothing else (`tenant.token_request`).
+    private let wantsForms: Bool
+    /// Its entry in `egress.allow` says that its address may be a private one, or it is a numeric one.
+    private let allowsSpecialAddresses: Bool
     private let board: DestinationBoard
     /// Whether logins wait for a token that is not to be had, or rules hear why.
     private let waitsForOutages: Bool
@@ -44,6 +48,8 @@ final class TokenProvider: Sendable {
 
     init(
         endpoint: String,
+        wantsForms: Bool = false,
+        allowsSpecialAddresses: Bool,
         credentials: TokenCredentials?,
         sender: any HTTPSender,
         board: DestinationBoard,
@@ -55,6 +61,8 @@ final class TokenProvider: Sendable {
         random: @escaping @Sendable () -> Double = Backoff.random
     ) {
         self.endpoint = endpoint
+        self.wantsForms = wantsForms
+        self.allowsSpecialAddresses = allowsSpecialAddresses
         self.credentials = credentials
         self.sender = sender
         self.board = board
@@ -128,12 +136,13 @@ final class TokenProvider: Sendable {
     }
 
     private func makeRoute(_ key: TokenGrant.Key) -> Route {
+        // Names of a rule's choice, which log, metrics and status show.
         var name = "of \(self.endpoint) for \(key.audience.isEmpty ? "no audience" : key.audience)"
         if !key.scope.isEmpty { name += ", scope \(key.scope)" }
         if !key.organization.isEmpty { name += ", organization \(key.organization)" }
         // Rules may ask for the same with other credentials.
-        name += " (\(String(UInt32(truncatingIfNeeded: key.hashValue), radix: 16)))"
-        return Route.grant(String(name.prefix(500)))
+        let number = String(UInt32(truncatingIfNeeded: key.hashValue), radix: 16)
+        return Route.grant("\(self.log.redactor.redact(name, limit: 480)) (\(number))")
     }
 
     private func makeRoom(_ state: inout State) {
@@ -215,7 +224,7 @@ final class TokenProvider: Sendable {
     private func request(_ grant: TokenGrant) throws -> HTTPRequest {
         var request: HTTPRequest
         if let own = grant.request {
-            request = own
+            request = self.wantsForms ? grant.inForm(own) : own
             request.url = self.endpoint
             request.decompresses = true
             request.headers.removeAll { $0.name.lowercased() == "accept-encoding" }
@@ -226,15 +235,14 @@ final class TokenProvider: Sendable {
         }
         request.timeout = self.timeout
         request.maxResponseBytes = Self.maxResponseBytes
-        // The operator named it.
-        request.allowsSpecialAddresses = true
+        request.allowsSpecialAddresses = self.allowsSpecialAddresses
         return request
     }
 
     private func fetched(_ grant: TokenGrant, _ token: String, _ life: Duration) -> TokenReply {
         let now = self.clock.now
         self.log.redactor.add(token)
-        self.metrics.add(.tokensFetched, 1, grant.audience)
+        self.metrics.add(.tokensFetched, 1, TerminalText.plain(self.log.redactor.redact(grant.audience, limit: 200)))
         self.state.withLock { state in
             state.entries[grant.key, default: TokenEntry()]
                 .fetched(token, life: life, now: now, fraction: self.random())
@@ -283,8 +291,8 @@ final class TokenProvider: Sendable {
         return self.state.withLock { state in
             state.entries.map { key, entry in
                 TokenStatus(
-                    audience: key.audience,
-                    scope: key.scope,
+                    audience: self.log.redactor.redact(key.audience, limit: 200),
+                    scope: self.log.redactor.redact(key.scope, limit: 200),
                     expiresIn: entry.remaining(now),
                     fetches: entry.fetches,
                     lastError: entry.lastError.map { self.log.redactor.redact($0) }

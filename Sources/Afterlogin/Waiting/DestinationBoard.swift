@@ -319,7 +319,7 @@ package final class DestinationBoard: Sendable {
         return self.state.withLock { $0.destinations.troubled(now: now) }.compactMap { state, waiting in
             guard let away = state.away else { return nil }
             return OutageStatus(
-                name: state.destination.description,
+                name: self.log.redactor.redact(state.destination.description, limit: 600),
                 reason: self.log.redactor.redact(state.lastError, limit: 200),
                 lasts: now - away.since,
                 waiting: waiting

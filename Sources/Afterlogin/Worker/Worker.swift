@@ -80,7 +80,7 @@ package final class Worker: Sendable {
     package func readiness() -> Readiness {
         let problem = self.publisher.problem
         let degradation = self.degradation()
-        let readiness = self.dispatcher.snapshot { state -> Readiness in
+        var readiness = self.dispatcher.snapshot { state -> Readiness in
             if state.dispatch.drain.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
             if state.dispatch.drain.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
@@ -95,6 +95,7 @@ package final class Worker: Sendable {
             if degradation != nil { return .ready }
             return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
         }
+        readiness.reason = self.log.redactor.redact(readiness.reason)
         guard readiness.isReady, let degradation else { return readiness }
         return Readiness(isReady: true, reason: "ready; degraded: \(degradation)")
     }
@@ -152,7 +153,7 @@ package final class Worker: Sendable {
     package func status() -> WorkerStatus {
         let watermarks = self.source.highWatermarks()
         let now = ContinuousClock.now
-        return self.dispatcher.snapshot { state in
+        var status = self.dispatcher.snapshot { state in
             WorkerStatus(
                 uptime: now - self.started,
                 assignment: state.dispatch.partitions.all.map { held in
@@ -176,6 +177,10 @@ package final class Worker: Sendable {
                 problem: state.problem?.description
             )
         }
+        // They name destinations, and those hosts and audiences that rules have chosen.
+        let reasons = status.waiting.map { (self.log.redactor.redact($0.key), $0.value) }
+        status.waiting = Dictionary(reasons, uniquingKeysWith: +)
+        return status
     }
 
     /// Brings the gauges up to date; called before metrics are read.

@@ -67,14 +67,13 @@ function write(baseUrl, kind, userId, patch) {
     if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
         throw refusal(`auth0.users.${name} needs an object`);
     }
-    if (typeof userId === 'string' && (userId === evaluation.userId || userId === evaluation.user?.user_id)) {
-        return collect(run, kind, patch);
-    }
+    // Another id, whoever wrote it into `user.user_id`, is another account.
+    if (typeof userId === 'string' && userId === evaluation.userId) return collect(run, kind, patch);
     if (typeof userId === 'string' && userId !== '' && evaluation.accessToken !== undefined) {
         return patchOther(baseUrl, userId, kind, patch, evaluation.accessToken);
     }
     throw refusal(`auth0.users.${name} can only write to the user who logged in, not to ${String(userId)}`
-        + ' (to another one with auth0.accessToken, which no rule of this run reads)');
+        + ' (another one takes the worker\'s token, and that tenant.client_id)');
 }
 
 function updating(baseUrl, kind) {

@@ -20,7 +20,7 @@ const turns = require('./turns');
 class Evaluation {
     /**
      * @param {number} number
-     * @param {{from: number, to: number, timeout: number, accessToken?: string}} head
+     * @param {{from: number, to: number, timeout: number, accessToken?: string, userId?: string}} head
      * @param {string} userText
      * @param {string} contextText
      * @param {string} secret
@@ -46,7 +46,10 @@ class Evaluation {
         this.givenRedirect = this.context.redirect;
         this.givenMultifactor = this.context.multifactor;
         this.effects = new GivenEffects(contextText);
-        this.userId = this.user.user_id;
+        /** The login's own, whatever rules write into `user.user_id`. */
+        this.userId = typeof head.userId === 'string' ? head.userId : this.user.user_id;
+        /** What the last rule left there. */
+        this.seenUserId = this.user.user_id;
         this.containers = addContainers(this.context);
         /** Effects that can no longer happen, and the first rule that asked for each. @type {{name: string, rule: number}[]} */
         this.unsupported = [];
@@ -105,6 +108,7 @@ class Evaluation {
         let multifactor;
         let changed = null;
         let containers;
+        let userId;
         // Whatever touches the rule's objects may throw, and comes before anything is decided.
         try {
             if (this.merged !== null) removeMerged(nextUser, this.merged);
@@ -114,6 +118,7 @@ class Evaluation {
             contextText = textOf('context', nextContext, this.contextText);
             ({ redirect, multifactor } = nextContext);
             if (contextText !== this.contextText) changed = this.effects.changed(nextContext);
+            userId = nextUser.user_id;
             containers = isLast ? null : addContainers(nextContext);
         } catch (error) {
             const isLimit = error instanceof UnsendableError;
@@ -122,6 +127,10 @@ class Evaluation {
         }
         this.userText = userText;
         this.contextText = contextText;
+        if (userId !== this.seenUserId) {
+            this.seenUserId = userId;
+            run.noteLate('changed user.user_id; the result keeps the login\'s own');
+        }
         this.noteUnsupported(run, 'redirect', redirect, this.givenRedirect);
         this.noteUnsupported(run, 'multifactor', multifactor, this.givenMultifactor);
         if (changed !== null) for (const name of changed) this.noteUnsupported(run, name, true, false);

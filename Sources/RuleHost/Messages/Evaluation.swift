@@ -8,6 +8,8 @@ package struct Evaluation: Sendable {
     package var timeout: Duration
     /// `auth0.accessToken`, where a rule reads it.
     package var accessToken: String?
+    /// The login's own, where `user` says another: an earlier rule has changed it.
+    package var userID: String?
     package var user: JSONText
     package var context: JSONText
     /// The worker's own backstop for the whole run.
@@ -17,6 +19,7 @@ package struct Evaluation: Sendable {
         rules: Range<Int>,
         timeout: Duration,
         accessToken: String? = nil,
+        userID: String? = nil,
         user: JSONText,
         context: JSONText,
         deadline: Duration
@@ -24,6 +27,7 @@ package struct Evaluation: Sendable {
         self.rules = rules
         self.timeout = timeout
         self.accessToken = accessToken
+        self.userID = userID
         self.user = user
         self.context = context
         self.deadline = deadline
@@ -37,6 +41,9 @@ package struct Evaluation: Sendable {
         head.member("timeout", self.timeout.wholeMilliseconds)
         if let accessToken = self.accessToken {
             head.member("accessToken", accessToken)
+        }
+        if let userID = self.userID {
+            head.member("userId", userID)
         }
         head.endObject()
         writer.append(

@@ -47,15 +47,19 @@ package struct RuleHostRefusal: Error, Sendable {
     /// From the host; empty where it said nothing.
     package let problems: [RuleRemark]
     package let message: String
+    /// Somebody killed the hosts while they started: neither rules nor configuration are the reason.
+    package let isDeath: Bool
 
-    init(_ message: String) {
+    init(_ message: String, isDeath: Bool = false) {
         self.problems = []
         self.message = message
+        self.isDeath = isDeath
     }
 
     init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
         let message = try JSONText.message(payload, "the refusal")
         self.problems = try RuleRemark.list(message["problems"], "reason")
         self.message = "the rules were refused"
+        self.isDeath = false
     }
 }

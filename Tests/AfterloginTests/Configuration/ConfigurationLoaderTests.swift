@@ -177,4 +177,121 @@ struct ConfigurationLoaderTests {
             "\(problems)"
         )
     }
+
+    // MARK: Secrets
+
+    @Test
+    func theFileSaysWhatIsSecret() throws {
+        let text = """
+            configuration:
+              DATABASE: swordfish
+              NAME: harmless
+              FROM_ELSEWHERE: unsaid
+              TOKEN_URL: https://id.example/oauth/token
+              PASSWORD_URL: https://me:hunter22@id.example/
+              secret: [DATABASE, OF_THE_ENVIRONMENT]
+            """
+        let (loaded, problems) = try Self.load(
+            text,
+            environment: ["AFTERLOGIN_CONFIGURATION_OF_THE_ENVIRONMENT": "from outside"]
+        )
+        #expect(problems.isEmpty, "\(problems)")
+        let configuration = try #require(loaded)
+        #expect(!configuration.configuration.configuration.map(\.name).contains("secret"))
+        let redactor = Redactor(secrets: configuration.secrets)
+        let said = redactor.redact(
+            "swordfish, harmless, from outside, https://id.example/oauth/token, hunter22, https://id.example/"
+        )
+        #expect(
+            said
+                == "[redacted], harmless, [redacted], https://id.example/oauth/token, [redacted], https://id.example/"
+        )
+    }
+
+    @Test
+    func aRulesOwnKeyMayBeCalledSecret() throws {
+        let (loaded, problems) = try Self.load("configuration: { secret: hunter22 }")
+        #expect(problems.isEmpty)
+        #expect(loaded?.configuration.configuration.map(\.name) == ["secret"])
+        #expect(loaded?.secrets == ["hunter22"])
+    }
+
+    @Test
+    func aSecretThatIsNoKeyIsAProblemThatNamesTheNearest() throws {
+        let (_, problems) = try Self.load("configuration: { DATABASE: swordfish, secret: [DATABSE] }")
+        #expect(
+            problems == [
+                "afterlogin.yaml:1:48: configuration.secret: configuration has no DATABSE; did you mean DATABASE?"
+            ]
+        )
+    }
+
+    /// An address with a password, a misspelt property, a list: what is wrong is said, and nothing that is secret.
+    @Test(arguments: [
+        "egress: { allow: ['https://me:hunter22@api.example'] }", "egress: { allow: ['me:hunter22@api.example:443'] }",
+        "tenant: { token_url: 'ftp://me:hunter22@id.example/' }", "tenant: { domain: 'me:hunter22@id.example/x' }",
+        "admin: { listen: 'me:hunter22@localhost' }", "kafka: { input: ['me:hunter22@topic'] }",
+        "kafka: { properties: { security.protocol: '${file:secret}' } }",
+        "rules: { timeout: '${file:secret}', directory: '${file:secret}/x' }\nkafka: { input: '${file:secret} x' }",
+        "log: { level: '${THE_SECRET}' }\nkafka: { properties: { 'x${THE_SECRET}': y } }",
+        "egress: { allow: ['api.example/?key=${THE_SECRET}'] }",
+    ])
+    func noMessageEchoesASecret(text: String) throws {
+        let folder = try RuleFolder()
+        try folder.write("afterlogin.yaml", text)
+        try folder.write("secret", "hunter22\n")
+        let loader = ConfigurationLoader(
+            file: "\(folder.path)/afterlogin.yaml",
+            environment: ["THE_SECRET": "hunter22"],
+            overrides: []
+        )
+        let problems = #expect(throws: ConfigurationProblems.self) { try loader.load() }
+        let said = try #require(problems).description
+        #expect(!said.isEmpty && !said.contains("hunter22"), "\(said)")
+    }
+
+    /// Rules read what lies in their folder.
+    @Test
+    func aSecretInTheRulesFolderIsRefused() throws {
+        func problems(_ text: String, _ secret: String) throws -> [String] {
+            let folder = try RuleFolder()
+            try folder.write("afterlogin.yaml", text)
+            try folder.write(secret, "hunter22\n")
+            do throws(ConfigurationProblems) {
+                let loader = ConfigurationLoader(
+                    file: "\(folder.path)/afterlogin.yaml",
+                    environment: ["THE_SECRET": "hunter22"],
+                    overrides: []
+                )
+                return try loader.load().notes.map(\.message)
+            } catch {
+                return error.problems.map { "refused: \($0.message)" }
+            }
+        }
+        let tenant = "tenant: { domain: d.example, client_id: me, client_secret: "
+        let inFile = try problems("rules: { directory: . }\n\(tenant)hunter22 }", "unused")
+        #expect(
+            inFile.count == 1 && inFile[0].hasPrefix("refused: rules.directory")
+                && inFile[0].contains("afterlogin.yaml"),
+            "\(inFile)"
+        )
+        let besides = try problems("rules: { directory: . }\n\(tenant)'${file:secret}' }", "secret")
+        #expect(besides.count == 1 && besides[0].hasPrefix("refused: ") && besides[0].contains("/secret"), "\(besides)")
+        // Nothing secret in it: rules see it all the same.
+        let plain = try problems("rules: { directory: . }\n\(tenant)'${THE_SECRET}' }", "unused")
+        #expect(plain.count == 1 && plain[0].contains("rules can read afterlogin.yaml"), "\(plain)")
+        #expect(try problems("rules: { directory: rules }\n\(tenant)hunter22 }", "unused") == [])
+    }
+
+    @Test
+    func aNameOfTheInsideIsNotedWhereItsEntryAllowsNoPrivateAddress() throws {
+        let (loaded, problems) = try Self.load(
+            "egress: { allow: [sandbox:8443, api.example.com, db.internal, 'private:kafka:9092', '10.0.0.1', localhost:1] }"
+        )
+        #expect(problems.isEmpty)
+        let notes = try #require(loaded).notes.map(\.message)
+        #expect(notes.count == 2, "\(notes)")
+        #expect(notes.first?.contains("private:sandbox:8443") == true)
+        #expect(notes.last?.contains("private:db.internal") == true)
+    }
 }

@@ -434,6 +434,36 @@ struct DispatcherTests {
     }
 
     @Test
+    func aTopicThatRefusesManyFailuresIsOneLineOfTheLog() async throws {
+        let bench = DispatchBench { _, _ in .completed }
+        let task = await bench.start()
+        bench.publisher.hold()
+        let records = (0..<30).map {
+            KafkaRecord(topicPartition: DispatchBench.partition, offset: $0, key: nil, value: [0xFF])
+        }
+        _ = bench.source.receiver?.batchReceived(records, ends: [:])
+        await bench.waitForResults(30)
+        bench.publisher.release(.refused("user-update-failures does not take it"))
+        #expect(bench.lines.split(separator: "\n").count { $0.contains("does not take it") } == 1, "\(bench.lines)")
+        bench.source.receiver?.partitionsLost([DispatchBench.partition])
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    @Test
+    func whatATopicRefusesIsSaidOnceAMinuteWithTheNumberOfThoseWhoWait() {
+        var notice = RefusalNotice()
+        let start = ContinuousClock.now
+        #expect(notice.refused("too large", waiting: 1, now: start)?.hasPrefix("too large; 1 login waits") == true)
+        #expect(notice.refused("too large", waiting: 2, now: start + .seconds(59)) == nil)
+        let later = notice.refused("too large", waiting: 60, now: start + .seconds(60))
+        #expect(later?.hasPrefix("too large; 60 logins wait") == true)
+        #expect(notice.refused("too large", waiting: 60, now: start + .seconds(61)) == nil)
+        notice.ended()
+        #expect(notice.refused("too large", waiting: 1, now: start + .seconds(62)) != nil)
+    }
+
+    @Test
     func anOutageCountsNoAttemptAndEndsInAnUpdate() async throws {
         let destination = Destination.answers(rule: "r", host: "api.example", port: 443)
         let isFirst = Mutex(true)

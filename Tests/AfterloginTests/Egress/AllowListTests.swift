@@ -10,7 +10,13 @@ struct AllowListTests {
         ("https://API.Example./x", .allowed(special: false)),
         ("http://api.example/x", .allowed(special: false)),
         ("https://api.example:8443/x", .refused),
-        ("https://port.example:8443/x", .allowed(special: true)),
+        ("https://port.example:8443/x", .allowed(special: false)),
+        ("https://inside.example:8443/x", .allowed(special: true)),
+        ("https://inside.example/x", .refused),
+        ("https://database.corp.example/x", .allowed(special: true)),
+        ("https://corp.example/x", .refused),
+        ("http://localhost:9000/", .allowed(special: true)),
+        ("https://private:8443/", .allowed(special: false)),
         ("https://port.example/x", .refused),
         ("https://a.wild.example/", .allowed(special: false)),
         ("https://a.b.wild.example/", .allowed(special: false)),
@@ -27,7 +33,10 @@ struct AllowListTests {
         ("https://evil.example#@api.example/", .refused),
     ])
     func onlyWhatIsNamedIsAllowed(url: String, expected: AllowList.Verdict) throws {
-        let list = try AllowList(["api.example", "port.example:8443", "*.wild.example", "10.0.0.1", "[::1]:9000"])
+        let list = try AllowList([
+            "api.example", "port.example:8443", "*.wild.example", "10.0.0.1", "[::1]:9000",
+            "private:inside.example:8443", "private:*.corp.example", "localhost:9000", "private:8443",
+        ])
         #expect(list.verdict(try EgressAddress(url)) == expected)
     }
 

@@ -24,6 +24,46 @@ struct RedactorTests {
         #expect(Redactor(secrets: ["hunter2!"]).redact(text) == expected)
     }
 
+    /// As URLs, forms and JSON write it, whoever wrote them.
+    @Test(arguments: [
+        "p@ss!w0rd(1)*'q/é&z+4 %", "p%40ss!w0rd(1)*'q%2F%C3%A9%26z%2B4%20%25",
+        "p%40ss%21w0rd%281%29*%27q%2F%C3%A9%26z%2B4+%25",
+        "p%40ss!w0rd(1)*'q%2f%c3%a9%26z%2b4%20%25", "p@ss!w0rd(1)*%27q/%C3%A9&z+4%20%25",
+        "p%2540ss!w0rd(1)*'q%252F%25C3%25A9%2526z%252B4%2520%2525",
+        #"p@ss!w0rd(1)*'q\/\u00e9\u0026z+4 %"#, #"p\\u0040ss!w0rd(1)*'q/\\u00E9&z+4 %"#,
+        "p%40ss!w0rd(1)*%5Cu0027q/%C3%A9&z+4%20%25",
+    ])
+    func aSecretIsKnownInWhateverEncoding(form: String) {
+        let redactor = Redactor(secrets: ["p@ss!w0rd(1)*'q/é&z+4 %"])
+        let said = redactor.redact("https://api.example/?p=\(form)&n=1, 7%")
+        #expect(said == "https://api.example/?p=[redacted]&n=1, 7%")
+    }
+
+    @Test func aPairOfSurrogatesIsOneCharacterOfASecret() {
+        #expect(Redactor(secrets: ["key-😀-end"]).redact(#"a \ud83d key-\ud83D\uDe00-end"#) == #"a \ud83d [redacted]"#)
+    }
+
+    @Test(arguments: [
+        "100 % of 5%zz, 50%", #"a\b \u12 \u00zz \"#, "%e2%82", "a+b = %2Bc", "https://api.example/a%2Fb?c=%C3%A9",
+    ])
+    func whatHoldsNoSecretStaysAsItIs(text: String) {
+        #expect(Redactor(secrets: ["hunter2!", "two words"]).redact(text) == text)
+    }
+
+    @Test func anEncodedMemberIsASecretToo() {
+        let text = "to https%3A%2F%2Fhost%2F%3Faccess_token%3Dabcdef123%26n%3D1"
+        #expect(Redactor().redact(text) == "to https%3A%2F%2Fhost%2F%3Faccess_token%3D[redacted]%26n%3D1")
+    }
+
+    /// A key of several lines is printed line by line.
+    @Test func eachLineOfASecretIsOne() {
+        let lines = ["MIIEvQIBADANBgkqhkiG9w0BAQ", "EFAASCBKcwggSjAgEAAoIBAQ", "Ab=="].joined(separator: "\n")
+        let key = "-----BEGIN PRIVATE KEY-----\n\(lines)\n-----END PRIVATE KEY-----"
+        let redactor = Redactor(secrets: [key])
+        for line in key.split(separator: "\n")[1...2] { #expect(redactor.redact("> \(line)") == "> [redacted]") }
+        #expect(redactor.redact("a PRIVATE KEY") == "a PRIVATE KEY")
+    }
+
     @Test
     func aTokenLearntAtRunTimeIsReplaced() {
         let redactor = Redactor()
@@ -55,7 +95,11 @@ struct RedactorTests {
     }
 
     /// A square of a million steps would run into the time limit.
-    @Test(arguments: ["eyJ", "://", "a=", "bearer ", "-----begin ", "\"", "client_secret", "https://a@"])
+    @Test(arguments: [
+        "eyJ", "://", "a=", "bearer ", "-----begin ", "\"", "client_secret", "https://a@", "%25", "%", "+", "\\u0061",
+        "\\",
+        "%61",
+    ])
     func hostileTextTakesLinearTime(piece: String) {
         let text = String(repeating: piece, count: 1_000_000 / piece.utf8.count)
         #expect(Redactor(secrets: ["aaaa", "aaab"]).redact(text, limit: 1_000).utf8.count <= 1_000)

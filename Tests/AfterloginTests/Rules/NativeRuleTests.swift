@@ -53,6 +53,20 @@ struct NativeRuleTests {
         try ChainState(user: JSONText(validating: Array(user.utf8)), context: JSONText(validating: Array("{}".utf8)))
     }
 
+    @Test func aRuleThatChangesTheUsersIDIsWarnedAndLaterOnesSeeIt() async throws {
+        let chain = try await self.chain([
+            ClosureRule("other", order: 1) { login, _ in login.user["user_id"] = "auth0|2" },
+            ClosureRule("sees", order: 2) { login, _ in #expect(login.user["user_id"]?.string == "auth0|2") },
+            ClosureRule("takes away", order: 3) { login, _ in login.user["user_id"] = nil },
+        ])
+        let (state, verdict) = await chain.evaluate(try self.state(), for: .test())
+        guard case .completed = verdict else {
+            Issue.record("\(verdict)")
+            return
+        }
+        #expect(state.reports.map { $0.warnings.count { $0.contains("user.user_id") } } == [1, 0, 1])
+    }
+
     @Test func rulesRunInOrderAndSeeWhatEarlierOnesLeft() async throws {
         let chain = try await self.chain([
             ClosureRule("second", order: 2) { login, _ in

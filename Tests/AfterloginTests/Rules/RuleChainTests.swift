@@ -24,6 +24,7 @@ struct RuleChainTests {
         configuration.rules.timeout = timeout
         configuration.rules.host.count = 1
         configuration.tenant.domain = "example.eu.auth0.com"
+        configuration.tenant.clientID = "worker"
         configuration.configuration = [("SETTING", "value")]
         let loader = RuleChainLoader(
             configuration: configuration,
@@ -61,6 +62,93 @@ struct RuleChainTests {
         func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
             login.user["native"] = login.user["first"] ?? .null
         }
+    }
+
+    private struct OtherIDRule: Rule {
+        let name = "other-id"
+        let order = 1
+        func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
+            login.user["user_id"] = "auth0|2"
+        }
+    }
+
+    /// Account linking: what is written to the other account is no change of this one.
+    @Test func metadataOfAnotherIDIsAPatchOfThatAccountWhoeverChangedIt() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "links",
+            order: 2,
+            """
+            async function links(user, context, callback) {
+              if (user.third) user.user_id = 'auth0|3';
+              await auth0.users.updateAppMetadata(user.user_id, { linked: true });
+              await auth0.users.updateAppMetadata('auth0|1', { own: true });
+              callback(null, user, context);
+            }
+            """
+        )
+        let egress = ScriptedEgress(managementToken: .token("worker-token")) { _ in
+            .response(HTTPResponse(status: 200, body: Array("{}".utf8)), CallOutcome())
+        }
+        try await self.withChain(folder, native: [OtherIDRule()], egress: egress) { chain in
+            for user in [#"{"user_id":"auth0|1"}"#, #"{"user_id":"auth0|1","third":true}"#] {
+                let (state, verdict) = try await self.evaluate(chain, user: user)
+                guard case .completed = verdict else {
+                    Issue.record("\(verdict)")
+                    return
+                }
+                #expect(state.metadata.app.set.map(\.name) == ["own"])
+            }
+        }
+        let places = egress.calls.map { "\($0.request.method) \($0.request.url.suffix(18))" }
+        #expect(places == ["PATCH v2/users/auth0%7C2", "PATCH v2/users/auth0%7C3"], "\(places)")
+        #expect(
+            egress.calls.allSatisfy { call in
+                call.request.headers.contains {
+                    $0.name.lowercased() == "authorization" && $0.value == "Bearer worker-token"
+                }
+            }
+        )
+    }
+
+    @Test func aJavaScriptRuleThatChangesTheUsersIDIsWarned() async throws {
+        let folder = try RuleFolder()
+        let same = "function (user, context, callback) { callback(null, user, context); }"
+        try folder.add("before", order: 1, same)
+        try folder.add(
+            "changes",
+            order: 2,
+            "function (user, context, callback) { user.user_id = 'auth0|2'; callback(null, user, context); }"
+        )
+        try folder.add("after", order: 3, same)
+        try await self.withChain(folder) { chain in
+            let (state, _) = try await self.evaluate(chain)
+            #expect(state.reports.map { $0.warnings.count { $0.contains("user.user_id") } } == [0, 1, 0])
+        }
+    }
+
+    /// Without Landlock a rule reads what the worker may read: nobody is to learn that from the last of many lines.
+    @Test func aHostThatMayReadEveryFileIsSaidOnceAndLoudly() async throws {
+        let folder = try RuleFolder()
+        try folder.add("r", order: 1, "function (user, context, callback) { callback(null, user, context); }")
+        var configuration = Configuration()
+        configuration.rules.directory = folder.path
+        configuration.rules.host.count = 2
+        configuration.rules.host.confinement = .off
+        let lines = LogLines()
+        let loader = RuleChainLoader(
+            configuration: configuration,
+            nativeRules: [],
+            egress: ScriptedEgress(),
+            log: Log(level: .error, redactor: Redactor(), format: .json) { lines.append($0) },
+            metrics: Metrics()
+        )
+        let chain = try await loader.load().chain
+        await chain.shutdown()
+        let said = lines.text.split(separator: "\n")
+        #expect(said.count == 1, "\(said)")
+        #expect(said.first?.contains("rules can read every file") == true)
+        #expect(said.first?.contains("rules.host.confinement") == true)
     }
 
     @Test func nativeAndJavaScriptRulesRunInOneChain() async throws {

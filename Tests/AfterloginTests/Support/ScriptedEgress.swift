@@ -44,6 +44,6 @@ extension EvaluatedLogin {
     /// A login of a test's, whose calls nobody judges.
     static func test(id: String = "evt", time: String = "2026-11-24T00:00:00Z") -> EvaluatedLogin {
         let calls = LoginCalls(number: 1, user: LoginUser(key: 1), firstAttempt: .now)
-        return EvaluatedLogin(id: id, time: time, scope: CallScope(calls))
+        return EvaluatedLogin(id: id, time: time, userID: "auth0|1", scope: CallScope(calls))
     }
 }

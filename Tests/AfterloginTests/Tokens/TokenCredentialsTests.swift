@@ -94,6 +94,28 @@ struct TokenCredentialsTests {
         #expect(identifiers.count == 3)
     }
 
+    /// Auth0 wants its domain; a certified OpenID server its issuer, or the address of the endpoint.
+    @Test(arguments: [
+        (nil, nil, "https://tenant.example/"),
+        ("https://id.example/token", nil, "https://id.example/token"),
+        ("https://id.example/token", "https://id.example", "https://id.example"),
+        (nil, "https://id.example", "https://id.example"),
+    ])
+    func anAssertionIsForWhoeverIsToReadIt(url: String?, named: String?, audience: String) throws {
+        let pem = try SigningKey.generateP256().privatePEM
+        let tenant = self.tenant {
+            $0.clientAuth = .privateKeyJWT
+            $0.privateKey = pem
+            $0.algorithm = "ES256"
+            $0.tokenURL = url
+            $0.assertionAudience = named
+        }
+        let body = try JSONValue(parsing: try self.request(tenant).body)
+        let parts = try #require(body["client_assertion"]?.string).split(separator: ".").map(String.init)
+        let claims = try JSONValue(parsing: try #require(Base64URL.decode(parts[1])))
+        #expect(claims["aud"]?.string == audience)
+    }
+
     @Test func whatIsMissingIsToldByItsKey() throws {
         let none = try TokenCredentials(Configuration.Tenant())
         if none != nil { Issue.record("credentials out of nothing") }

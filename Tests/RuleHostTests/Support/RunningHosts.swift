@@ -46,6 +46,22 @@ final class RunningHosts: Sendable {
         }
     }
 
+    /// Starts one host with that program in the place of `afterlogin-confine`, and ends it after `body`.
+    static func starting(
+        _ rule: String,
+        confine: String,
+        _ body: (RunningHosts) -> Void
+    ) async throws(RuleHostRefusal) {
+        var configuration = RuleHostConfiguration()
+        configuration.count = 1
+        configuration.confineExecutable = confine
+        configuration.javaScriptDirectory = BuiltProducts.javaScript
+        let hosts = RunningHosts(rule: rule, configuration: configuration)
+        _ = try await hosts.pool.start()
+        body(hosts)
+        await hosts.pool.shutdown()
+    }
+
     /// Returns when the thread of the pool has done what it was asked before.
     func settled() async {
         await withCheckedContinuation { continuation in self.pool.ping { continuation.resume() } }
