@@ -46,16 +46,18 @@ package struct RuleRemark: Sendable {
 package struct RuleHostRefusal: Error, Sendable {
     /// From the host; empty where it said nothing.
     package let problems: [RuleRemark]
+    package let notes: [RuleRemark]
     package let message: String
 
     init(_ message: String) {
-        self.problems = []
+        (self.problems, self.notes) = ([], [])
         self.message = message
     }
 
     init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
         let message = try JSONText.message(payload, "the refusal")
         self.problems = try RuleRemark.list(message["problems"], "reason")
+        self.notes = try RuleRemark.list(message["notes"], "text")
         self.message = "the rules were refused"
     }
 }
