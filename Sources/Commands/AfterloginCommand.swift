@@ -38,6 +38,9 @@ public enum AfterloginCommand {
             return .usage
         }
         switch name {
+        case "help" where words.count == 2 && words[1] == "configuration":
+            Output.text(ConfigurationHelp.text)
+            return .done
         case "help" where words.count > 1: return await self.run([words[1], "--help"], rules: rules)
         case "--help", "-h", "help":
             Output.text(self.usage)
@@ -68,7 +71,9 @@ public enum AfterloginCommand {
     }
 
     private static var usage: String {
-        let commands = self.all.map { "  \($0.name.padded(to: 10))\($0.summary)" }.joined(separator: "\n")
+        let commands = self.all.map { "  \($0.name.padded(to: 10))\($0.summary.wrapped(indent: 12))" }.joined(
+            separator: "\n"
+        )
         return """
             Afterlogin runs your login rules after the login, not during it.
 
@@ -76,7 +81,9 @@ public enum AfterloginCommand {
 
             \(commands)
 
-            afterlogin COMMAND --help says more, with an example. To begin: afterlogin demo
+            afterlogin COMMAND --help says more, with an example.
+            afterlogin help configuration lists the keys of the configuration.
+            To begin: afterlogin demo
             """
     }
 }
@@ -103,7 +110,8 @@ extension CommandFailure {
     static func requireDescriptors(limit: Int = Descriptors.limit) throws(CommandFailure) {
         guard limit < DescriptorPlan.least else { return }
         throw CommandFailure(
-            message: "only \(limit) open files are allowed (ulimit -Hn); at least \(DescriptorPlan.least) are needed",
+            message:
+                "only \(limit) open files are allowed (ulimit -Hn), and \(DescriptorPlan.least) are needed: raise the limit",
             code: .usage
         )
     }
@@ -128,16 +136,18 @@ extension Command {
     static var help: String {
         let options = (self.options.filter { !$0.help.isEmpty } + [.flag("help", "this text")]).map { option in
             let word = "--\(option.name)\(option.value.map { " \($0)" } ?? "")"
-            return "  \(word.padded(to: 26)) \(option.help)"
+            // A long word has its line to itself.
+            let head = word.count > 23 ? "\(word)\n" + String(repeating: " ", count: 26) : "\(word.padded(to: 23)) "
+            return "  \(head)\(option.help.wrapped(indent: 26))"
         }
         return """
-            afterlogin \(self.name): \(self.summary)
+            \("afterlogin \(self.name): \(self.summary)".wrapped(indent: 0))
 
             \(options.joined(separator: "\n"))
             \(self.notes.isEmpty ? "" : "\n\(self.notes)\n")
             Example:
               \(self.example)
-            """ + (self.takesConfiguration ? "\n\n\(ConfigurationHelp.text)" : "")
+            """ + (self.takesConfiguration ? "\n\nThe keys of the configuration: afterlogin help configuration" : "")
     }
 
     private static var takesConfiguration: Bool { self.options.contains { $0.name == "config" } }
@@ -167,10 +177,18 @@ struct CommandOption: Sendable {
 /// All keys of the configuration, for the help.
 enum ConfigurationHelp {
     static var text: String {
-        let keys = ConfigurationKey.all.map { "  \($0.path.padded(to: 28)) \($0.example.padded(to: 29)) \($0.help)" }
+        let keys = ConfigurationKey.all.map { key in
+            "  \(key.path.padded(to: 27)) \(key.example)\n      \(key.help.wrapped(indent: 6))"
+        }
         return """
-            Configuration (in the file, as AFTERLOGIN_SECTION_KEY in the environment, or by --set), each with its default;
-            ${NAME} and ${file:PATH} are filled in:
+            The keys of the configuration, each with its default, or with an example.
+
+            They stand in afterlogin.yaml of the working directory, or in the file that
+            --config names; each may also come from the environment, as
+            AFTERLOGIN_SECTION_KEY, or from the command line, as --set section.key=VALUE.
+            What --set says goes before the environment, that before the file, and that
+            before the default. ${NAME} in a value stands for a variable of the
+            environment, ${file:PATH} for what a file holds.
 
             \(keys.joined(separator: "\n"))
             """
@@ -178,6 +196,20 @@ enum ConfigurationHelp {
 }
 
 extension String {
+    /// In lines of 80 columns at most, the first of which begins behind `indent` columns, as do the others.
+    func wrapped(indent: Int) -> String {
+        var lines = [""]
+        for word in self.split(separator: " ") {
+            let line = lines[lines.count - 1]
+            if !line.isEmpty, indent + line.count + 1 + word.count > 80 {
+                lines.append(String(word))
+            } else {
+                lines[lines.count - 1] = line.isEmpty ? String(word) : "\(line) \(word)"
+            }
+        }
+        return lines.joined(separator: "\n" + String(repeating: " ", count: indent))
+    }
+
     func padded(to width: Int) -> String {
         self.count >= width ? self : self + String(repeating: " ", count: width - self.count)
     }

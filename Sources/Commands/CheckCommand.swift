@@ -19,10 +19,15 @@ enum CheckCommand: Command {
         var findings = Findings()
         switch try Setup.load(arguments) {
         case .success(let loaded):
-            let setup = Setup(loaded)
             findings.notes = loaded.notes.map(RuleProblem.init)
-            await self.look(at: rules, setup, &findings)
-        case .failure(let refusal): findings.problems = refusal.problems.map(RuleProblem.init)
+            await self.look(at: rules, Setup(loaded), &findings)
+        case .failure(let refusal):
+            findings.problems = refusal.problems.map(RuleProblem.init)
+            findings.notes = refusal.readable.notes.map(RuleProblem.init)
+            // What is wrong with the rules is said beside it, as far as they are named.
+            if refusal.readable.configuration.rules.directory != nil || !rules.isEmpty {
+                await self.look(at: rules, Setup(refusal.readable), &findings)
+            }
         }
         if isJSON {
             let report: JSONValue = [
@@ -42,16 +47,19 @@ enum CheckCommand: Command {
     }
 
     private static func look(at rules: [any Rule], _ setup: Setup, _ findings: inout Findings) async {
-        let egress: WorkerEgress
-        do throws(CommandFailure) {
-            egress = try setup.egress(waitsForOutages: false)
-        } catch {
-            return findings.problems.append(RuleProblem(file: setup.file ?? "configuration", reason: error.message))
+        // What the configuration's problems have said already is not said again.
+        if findings.problems.isEmpty {
+            do throws(CommandFailure) {
+                try await setup.egress(waitsForOutages: false).shutdown()
+            } catch {
+                findings.problems.append(RuleProblem(file: setup.file ?? "configuration", reason: error.message))
+            }
         }
         let loader = RuleChainLoader(
             configuration: setup.configuration,
+            configurationFile: setup.file,
             nativeRules: rules,
-            egress: egress,
+            egress: RefusingEgress(),
             log: Log(level: .error, redactor: setup.log.redactor),
             metrics: setup.metrics
         )
@@ -62,9 +70,9 @@ enum CheckCommand: Command {
             await chain.shutdown()
         } catch {
             // Whatever a rule says while it is loaded.
-            findings.problems = error.problems.map { $0.redacted(setup.log.redactor) }
+            findings.problems += error.problems.map { $0.redacted(setup.log.redactor) }
+            findings.notes += error.notes.map { $0.redacted(setup.log.redactor) }
         }
-        await egress.shutdown()
     }
 
     /// Without a place where it has none.

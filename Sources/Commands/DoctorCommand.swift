@@ -25,8 +25,8 @@ enum DoctorCommand: Command {
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
         let isJSON = try arguments.wantsJSON()
-        let setup = try Setup(arguments)
-        let quiet = Log(level: .error, redactor: setup.log.redactor)
+        let setup = try Setup(arguments, isForPeople: true)
+        let quiet = setup.log
         var lines = [
             Line(verdict: .fine, what: "configuration", finding: setup.file ?? "no file; environment and flags only")
         ]
@@ -82,7 +82,7 @@ enum DoctorCommand: Command {
                         Line(
                             verdict: .problem,
                             what: "topic \(topic)",
-                            finding: "\(error); give this client permission to it"
+                            finding: "\(error.forPeople); give this client permission to it"
                         )
                     )
                 }
@@ -92,7 +92,7 @@ enum DoctorCommand: Command {
             return lines
         } catch {
             let hint = "check kafka.brokers, the network, and kafka.properties (SASL, TLS)"
-            return [Line(verdict: .problem, what: "brokers", finding: "\(brokers): \(error); \(hint)")]
+            return [Line(verdict: .problem, what: "brokers", finding: "\(brokers): \(error.forPeople); \(hint)")]
         }
     }
 
@@ -105,14 +105,30 @@ enum DoctorCommand: Command {
         do throws(KafkaError) {
             let found = try await admin.access(to: topics, timeout: .seconds(5))
             let topics = found.topics.sorted { $0.key < $1.key }.map { topic, error in
-                Line(verdict: .problem, what: "topic \(topic)", finding: "can't be read: \(error)")
+                Line(
+                    verdict: .problem,
+                    what: "topic \(topic)",
+                    finding: "can't be read: \(error.forPeople); give this client permission to read it"
+                )
             }
             guard let error = found.group else {
                 return topics + [Line(verdict: .fine, what: "group \(group)", finding: "may be used")]
             }
-            return topics + [Line(verdict: .problem, what: "group \(group)", finding: "can't be used: \(error)")]
+            return topics + [
+                Line(
+                    verdict: .problem,
+                    what: "group \(group)",
+                    finding: "can't be used: \(error.forPeople); give this client permission, or set kafka.group"
+                )
+            ]
         } catch {
-            return [Line(verdict: .problem, what: "group \(group)", finding: "\(error)")]
+            return [
+                Line(
+                    verdict: .problem,
+                    what: "group \(group)",
+                    finding: "\(error.forPeople); try again when the brokers are well"
+                )
+            ]
         }
     }
 
@@ -136,7 +152,7 @@ enum DoctorCommand: Command {
                 Line(
                     verdict: .warning,
                     what: "token endpoint",
-                    finding: "none: tenant.domain and tenant.client_id are not set"
+                    finding: "none: set tenant.domain and tenant.client_id where rules need a token of the worker's"
                 )
             )
         }
@@ -147,6 +163,7 @@ enum DoctorCommand: Command {
     private static func rules(_ setup: Setup, _ rules: [any Rule], _ log: Log) async -> Line {
         let loader = RuleChainLoader(
             configuration: setup.configuration,
+            configurationFile: setup.file,
             nativeRules: rules,
             egress: RefusingEgress(),
             log: log,
@@ -157,15 +174,19 @@ enum DoctorCommand: Command {
             await chain.shutdown()
             let finding =
                 "\(chain.ruleNames.count) in order"
-                + (notes.isEmpty ? "" : "; \(notes.count) notes, see afterlogin check")
+                + (notes.isEmpty ? "" : "; \(self.count(notes.count, "note")), see afterlogin check")
             return Line(verdict: .fine, what: "rules", finding: finding)
         } catch {
             return Line(
                 verdict: .problem,
                 what: "rules",
-                finding: "\(error.problems.count) problems; see afterlogin check"
+                finding: "\(self.count(error.problems.count, "problem")); see afterlogin check"
             )
         }
+    }
+
+    private static func count(_ number: Int, _ noun: String) -> String {
+        number == 1 ? "1 \(noun)" : "\(number) \(noun)s"
     }
 
     private static func ruleHost(_ setup: Setup) async -> [Line] {
@@ -194,7 +215,7 @@ enum DoctorCommand: Command {
                 Line(
                     verdict: .problem,
                     what: "Node",
-                    finding: "\(error.message); JavaScript rules need Node 18 or later"
+                    finding: "\(error.message); JavaScript rules need Node 18 or later (rules.host.node)"
                 )
             ]
         }
@@ -202,7 +223,7 @@ enum DoctorCommand: Command {
 }
 
 /// For looking at rules without running them.
-private struct RefusingEgress: Egress {
+struct RefusingEgress: Egress {
     func send(_ call: EgressCall) async -> EgressReply {
         .failed(HTTPFailure(kind: .cancelled, message: "", code: ""), CallOutcome())
     }

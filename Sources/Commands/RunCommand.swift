@@ -19,10 +19,16 @@ enum RunCommand: Command {
         try CommandFailure.requireDescriptors()
         let input = arguments.value("input")
         guard input != nil || arguments.value("output") == nil else {
-            throw CommandFailure(message: "--output goes with --input; without it results go to Kafka", code: .usage)
+            throw CommandFailure(
+                message: "--output goes with --input, as results go to Kafka without: give both, or leave it out",
+                code: .usage
+            )
         }
         if let input, let output = arguments.value("output"), Self.areSameFile(input, output) {
-            throw CommandFailure(message: "--input and --output are the same file", code: .usage)
+            throw CommandFailure(
+                message: "--input and --output are the same file, which would be emptied: name another for the results",
+                code: .usage
+            )
         }
         let stop = StopSwitch()
         StopSignals.handle { stop.throwIt() }

@@ -33,18 +33,26 @@ enum SandboxCommand: Command {
         .value("format", "FORMAT", "text or json: how the addresses are printed"),
     ]
     static let notes = """
-        Faults, of the endpoints token, users, profiles and slow, switched while it runs:
-          curl -X PUT CONTROL/control/faults/slow -d '{"error": {"status": 503, "retry_after": 2}, "seconds": 30}'
-          curl -X DELETE CONTROL/control/faults/slow        and /control/faults for all; counts: /control/stats
-        delay: 100, {"uniform": [50, 150]}, {"exponential": 100} or {"lognormal": [80, 0.5]}, in milliseconds
-        error: a share of the requests (0.1), or {"share": 0.1, "status": 503, "retry_after": 2}
-        hang, reset, truncate: a share that is read and never answered, reset, or cut off after half of its length
-        bucket: {"capacity": 100, "rate": 100, "status": 429, "retry_after": 1}, requests per second; without retry_after
-          it is the time until the next one is allowed, with false none is sent
-        size: bytes that an answer has at least
-        connection: refused, blackhole (no connection comes about) or expired (its certificate), of a port as a whole:
-          of "main", the port of all, or of an endpoint with a --door
-        seconds: after which the fault ends by itself
+        Faults, of the endpoints token, users, profiles and slow, switched while it
+        runs (/control/faults for all, /control/stats for counts):
+          curl -X PUT CONTROL/control/faults/slow -d '{"error": 0.2, "seconds": 30}'
+          curl -X DELETE CONTROL/control/faults/slow
+        delay       in milliseconds: 100, {"uniform": [50, 150]},
+                    {"exponential": 100} or {"lognormal": [80, 0.5]}
+        error       a share of the requests, as 0.1, or
+                    {"share": 0.1, "status": 503, "retry_after": 2}
+        hang        a share that is read and never answered
+        reset       a share whose connection is reset
+        truncate    a share that is cut off after half of its length
+        bucket      requests per second:
+                    {"capacity": 100, "rate": 100, "status": 429, "retry_after": 1};
+                    without retry_after it is the time until the next one is
+                    allowed, with false none is sent
+        size        bytes that an answer has at least
+        connection  of a port as a whole, "main" or that of an endpoint with a
+                    --door: refused, blackhole (no connection comes about) or
+                    expired (its certificate)
+        seconds     after which the fault ends by itself
         """
 
     static func run(_ arguments: Arguments, rules: [any Rule]) async throws(CommandFailure) -> ExitCode {
@@ -55,7 +63,10 @@ enum SandboxCommand: Command {
         let rate = try arguments.integer("rate", 0...100_000, default: 0)
         let backlog = try arguments.integer("backlog", 0...10_000_000, default: 0)
         guard feed != nil || rate + backlog == 0 else {
-            throw CommandFailure(message: "--rate and --backlog need --brokers", code: .usage)
+            throw CommandFailure(
+                message: "--rate and --backlog are logins that go to Kafka: add --brokers HOST:PORT",
+                code: .usage
+            )
         }
         let faults = try self.faults(arguments)
         let (stopped, stop) = AsyncStream.makeStream(of: Void.self)

@@ -11,13 +11,22 @@ struct Setup {
     var setKeys: Set<String> = []
 
     /// Loads the configuration, and makes the log that knows its secrets.
-    init(_ arguments: Arguments) throws(CommandFailure) {
+    ///
+    /// `isForPeople`: its output is read by somebody who called it, and not kept by whoever keeps logs.
+    init(_ arguments: Arguments, isForPeople: Bool = false) throws(CommandFailure) {
         switch try Self.load(arguments) {
         case .success(let loaded):
             self.init(loaded)
-            for note in loaded.notes { self.log.log(.warning, note.description) }
-        case .failure(let problems):
-            throw CommandFailure(message: "the configuration can't be used\n\(problems)", code: .usage)
+            if isForPeople {
+                self.log = Log(level: .error, redactor: self.log.redactor)
+                for note in loaded.notes { Output.error("note: \(self.log.redactor.redact(note.description))") }
+            } else {
+                for note in loaded.notes { self.log.log(.warning, note.description) }
+            }
+        case .failure(let refusal):
+            let lines = refusal.problems.map { "error: \($0)" } + refusal.readable.notes.map { "note: \($0)" }
+            let message = "the configuration can't be used:\n\(lines.joined(separator: "\n"))"
+            throw CommandFailure(message: Redactor(secrets: refusal.readable.secrets).redact(message), code: .usage)
         }
     }
 
@@ -76,6 +85,7 @@ struct Setup {
     func chain(_ rules: [any Rule], _ egress: any Egress) async throws(CommandFailure) -> RuleChain {
         let loader = RuleChainLoader(
             configuration: self.configuration,
+            configurationFile: self.file,
             nativeRules: rules,
             egress: egress,
             log: self.log,
@@ -86,9 +96,9 @@ struct Setup {
             for note in notes { self.log.log(.notice, note.description) }
             return chain
         } catch {
-            let problems = error.problems.map { "\($0.redacted(self.log.redactor))" }.joined(separator: "\n")
-            let code: ExitCode = error.isDeath ? .failed : .usage
-            throw CommandFailure(message: "the rules can't be run\n\(problems)", code: code)
+            let lines = error.problems.map { "error: \($0)" } + error.notes.map { "note: \($0)" }
+            let message = "the rules can't be run:\n\(lines.joined(separator: "\n"))"
+            throw CommandFailure(message: self.log.redactor.redact(message), code: error.isDeath ? .failed : .usage)
         }
     }
 }

@@ -97,12 +97,14 @@ struct TopicCheck {
                 case .fine: continue
                 case .missing:
                     problems.append("topic \(topic) does not exist; create it, or run: afterlogin topics --create")
-                case .refused(_, let error): problems.append("topic \(topic): \(error)")
+                case .refused(_, let error):
+                    problems.append("topic \(topic): \(error.forPeople); give this client permission to it")
                 }
                 blocks = blocks || !isInput
             }
         } catch {
-            problems.append("no broker of \(self.configuration.kafka.brokers) answers: \(error)")
+            let brokers = self.configuration.kafka.brokers
+            problems.append("no broker of \(brokers) answers: \(error.forPeople); check kafka.brokers and the network")
             blocks = true
         }
         return (problems, blocks)

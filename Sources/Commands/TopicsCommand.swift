@@ -19,7 +19,7 @@ enum TopicsCommand: Command {
         let isJSON = try arguments.wantsJSON()
         let partitions = try arguments.integer("partitions", 1...10_000, default: 8)
         let replicas = try arguments.integer("replication-factor", 1...100, default: -1)
-        let setup = try Setup(arguments)
+        let setup = try Setup(arguments, isForPeople: true)
         let check = TopicCheck(setup)
         var lines: [(topic: String, state: String, isFine: Bool)] = []
         do throws(KafkaError) {
@@ -33,7 +33,7 @@ enum TopicsCommand: Command {
                 for (topic, error) in try await admin.create(specifications, timeout: TopicCheck.timeout) {
                     // Another one may have been quicker.
                     guard let error, error.code != "TOPIC_ALREADY_EXISTS" else { continue }
-                    lines.append((topic, "could not be created: \(error)", false))
+                    lines.append((topic, "could not be created: \(error.forPeople)", false))
                 }
                 // A broker may not know at once what the controller has created.
                 let deadline = ContinuousClock.now + TopicCheck.timeout
@@ -52,7 +52,10 @@ enum TopicsCommand: Command {
                 lines.append(Self.line(topic, finding))
             }
         } catch {
-            throw CommandFailure(message: "no broker of \(setup.configuration.kafka.brokers) answers: \(error)")
+            let brokers = setup.configuration.kafka.brokers
+            throw CommandFailure(
+                message: "no broker of \(brokers) answers: \(error.forPeople); check kafka.brokers and the network"
+            )
         }
         if isJSON {
             let report = lines.map { line -> JSONValue in
@@ -72,7 +75,7 @@ enum TopicsCommand: Command {
         switch finding {
         case .fine(let description): (topic, "\(description.partitions) partitions", true)
         case .missing: (topic, "does not exist; run: afterlogin topics --create", false)
-        case .refused(_, let error): (topic, "\(error)", false)
+        case .refused(_, let error): (topic, "\(error.forPeople); give this client permission to it", false)
         }
     }
 }

@@ -48,9 +48,29 @@ extension RuleHostConfiguration {
             self.node.contains("/")
             ? [""] : Self.searchPath.split(separator: ":").map { "\($0)/" }
         for folder in folders {
-            if let path = Self.realPath(folder + self.node), unsafe access(path, X_OK) == 0 { return path }
+            guard let path = Self.realPath(folder + self.node), unsafe access(path, X_OK) == 0 else { continue }
+            guard !Self.isShim(path) else {
+                throw .init(
+                    message:
+                        "\(folder + self.node) is not Node itself but starts it (asdf, volta, snap or the like), which hosts may not: "
+                        + "set rules.host.node to what this prints: node -p process.execPath"
+                )
+            }
+            return path
         }
         throw .init(message: "there is no program \(self.node); install nodejs, or set rules.host.node")
+    }
+
+    /// A script, or a program that starts another one under its own name.
+    private static func isShim(_ path: String) -> Bool {
+        let name = path.split(separator: "/").last.map(String.init) ?? ""
+        if ["volta-shim", "snap", "mise", "rtx", "proto-shim"].contains(name) { return true }
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var start: [UInt8] = [0, 0]
+        let count = unsafe start.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
+        return count == 2 && start == Array("#!".utf8)
     }
 
     private static var searchPath: String {

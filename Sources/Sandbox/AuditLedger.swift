@@ -48,7 +48,10 @@ package struct AuditLedger: Sendable {
 
     /// A record of the topic of updates and denials.
     package mutating func updateRead(_ record: KafkaRecord) {
-        guard let parsed = Self.parseUpdate(record) else { return self.note(stranger: record) }
+        guard let parsed = Self.parseUpdate(record) else {
+            if !Self.isFailedLogin(record) { self.note(stranger: record) }
+            return
+        }
         self.resultRead(parsed, record)
     }
 
@@ -143,6 +146,12 @@ package struct AuditLedger: Sendable {
     }
 
     // MARK: Reading results
+
+    /// What rules wrote of a login that failed: its result is the failure.
+    private static func isFailedLogin(_ record: KafkaRecord) -> Bool {
+        guard let value = record.value, let event = try? JSONText(validating: value) else { return false }
+        return event["type"]?.string == "io.afterlogin.login.failed" && event["data"]?["changes"]?.kind == .object
+    }
 
     private static func parseUpdate(_ record: KafkaRecord) -> Parsed? {
         guard let value = record.value, let event = try? JSONText(validating: value),

@@ -43,6 +43,7 @@ package final class FaultBoard: Sendable {
         /// The last bucket of each endpoint, to be read after its end too.
         var buckets: [Endpoint: RequestBucket] = [:]
         var random: SeededRandom
+        var delays: Duration = .zero
     }
 
     private let now: @Sendable () -> Double
@@ -78,6 +79,9 @@ package final class FaultBoard: Sendable {
         }
     }
 
+    /// What all requests together waited for their answers: the APIs' own time, whatever the machine does beside.
+    package var delays: Duration { self.state.withLock(\.delays) }
+
     package func clear() { self.state.withLock { $0.entries = [:] } }
 
     /// What the latest bucket of each endpoint let through, and what it could have.
@@ -97,6 +101,7 @@ package final class FaultBoard: Sendable {
             let fault = entry.fault
             guard !fault.isOutage else { return Verdict(ending: .reset) }
             let delay = fault.delay?.sample(&state.random) ?? .zero
+            state.delays += delay
             let chance = state.random.unit()
             var bound = fault.resetShare
             if chance < bound { return Verdict(delay: delay, ending: .reset) }

@@ -21,7 +21,7 @@ package enum Processors {
 
     /// Empty where it can't be read.
     private static func text(of path: String) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }
         var buffer = [UInt8](repeating: 0, count: 64)

@@ -10,17 +10,28 @@ struct ResultSchemaTests {
 
     init() throws { self.validator = try SchemaValidator(folder: "\(Executables.repository)/deploy/schemas") }
 
-    private static let input = ["fine", "writes", "denied", "rejects", "never", "loop", "nonsense", "call"]
+    private static let input = ["fine", "writes", "denied", "rejects", "never", "loop", "nonsense", "call", "claims"]
 
     @Test func everyLineOfARunFitsItsSchema() throws {
         let chain = try HostileChain()
         let events = Self.input.map { HostileChain.event($0, user: "user-\($0)") } + ["{"]
         let process = try chain.run(events.joined(separator: "\n"))
         let lines = try ResultLines(process.standardOutputText)
-        #expect(lines.updates.count == 2 && lines.denials.count == 1 && lines.failures.count == 6)
+        #expect(lines.updates.count == 2 && lines.denials.count == 1 && lines.failures.count == 7)
         for value in lines.updates { #expect(try self.validator.problems(value, "user.enriched.json") == []) }
         for value in lines.denials { #expect(try self.validator.problems(value, "login.denied.json") == []) }
         for value in lines.failures { #expect(try self.validator.problems(value, "failure.line.json") == []) }
+        #expect(lines.changes.count == 1)
+        let changes = try #require(lines.changes.first)
+        #expect(try self.validator.problems(changes, "login.failed.json") == [])
+        #expect(changes["data"]?["changes"]?["app_metadata"]?["set"] == ["claimed": true])
+        #expect(changes["data"]?["failure"]?["message"]?.string == "already claimed")
+        for place in [[], ["data"], ["data", "failure"], ["data", "changes", "app_metadata"]] {
+            try self.expectRefusals(of: changes, at: place, "login.failed.json")
+        }
+        // Lines count from 1, as editors do.
+        let lineNumbers = lines.failures.compactMap { $0["failure"]?["line"]?.int }
+        #expect(Set(lineNumbers) == [4, 5, 6, 7, 8, 9, 10], "\(lineNumbers)")
         let reasons = Set(lines.failures.compactMap { $0["failure"]?["reason"]?.string })
         #expect(
             reasons == ["undecodable", "rule-error", "rule-timeout", "limit", "crashed", "attempts-exhausted"],
@@ -116,7 +127,7 @@ struct ResultSchemaTests {
             try cluster.createTopic(topic, partitions: 2)
         }
         let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
-        for mode in ["writes", "denied", "rejects", "large"] {
+        for mode in ["writes", "denied", "rejects", "large", "claims"] {
             let value = Array(HostileChain.event(mode, user: "user-\(mode)").utf8)
             let headers = [KafkaHeader(name: "trace", value: [1, 2]), KafkaHeader(name: "empty", value: nil)]
             _ = try await producer.produce(KafkaMessage(topic: "logins", key: [9], value: value, headers: headers))
@@ -140,11 +151,12 @@ struct ResultSchemaTests {
             delegate: reader
         )
         consumer.start()
-        try worker.waitUntil("five results") { reader.records.count >= 5 }
+        // One of them with what its rule wrote before it failed.
+        try worker.waitUntil("six results") { reader.records.count >= 7 }
         worker.send(SIGTERM)
         #expect(worker.wait() == 0)
         let records = reader.records
-        #expect(records.count == 5)
+        #expect(records.count == 7)
         for record in records where record.topicPartition.topic == "user-updates" {
             #expect(
                 record.headers == [
@@ -153,11 +165,11 @@ struct ResultSchemaTests {
             )
             let value = try JSONValue(parsing: record.value ?? [])
             #expect(record.key == value["subject"]?.string.map { Array($0.utf8) })
-            let schema = value["type"] == "io.afterlogin.login.denied" ? "login.denied.json" : "user.enriched.json"
-            #expect(try self.validator.problems(value, schema) == [])
+            let type = try #require(value["type"]?.string?.split(separator: ".").suffix(2).joined(separator: "."))
+            #expect(try self.validator.problems(value, "\(type).json") == [])
         }
         let failures = records.filter { $0.topicPartition.topic == "user-update-failures" }
-        #expect(failures.count == 3)
+        #expect(failures.count == 4)
         for record in failures {
             let ours = record.headers.filter { $0.name.hasPrefix("afterlogin-") }
             let members = ours.map { ($0.name, JSONValue.string(String(decoding: $0.value ?? [], as: UTF8.self))) }
@@ -173,7 +185,10 @@ struct ResultSchemaTests {
         }
         // What the topic does not take leaves the original, which it does take.
         #expect(failure("result-too-large")?.value == Array(HostileChain.event("large", user: "user-large").utf8))
-        let failed = try #require(failure("rule-error"))
+        let failed = try #require(
+            failures.first { $0.value == Array(HostileChain.event("rejects", user: "user-rejects").utf8) }
+        )
+        #expect(failed.headers.contains(KafkaHeader(name: "afterlogin-reason", value: Array("rule-error".utf8))))
         #expect(failed.key == [9] && failed.value == Array(HostileChain.event("rejects", user: "user-rejects").utf8))
         #expect(
             failed.headers.prefix(2) == [
@@ -191,7 +206,7 @@ struct ResultSchemaTests {
             let inner = (value.object?.members.map(\.value) ?? []) + (value.array ?? [])
             return own + inner.flatMap(references)
         }
-        #expect(self.validator.names.count == 6)
+        #expect(self.validator.names.count == 7)
         for name in self.validator.names {
             let document = try #require(self.validator.resolve("", in: name)?.schema)
             for reference in references(document) {

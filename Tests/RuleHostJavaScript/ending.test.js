@@ -233,6 +233,39 @@ test('the state before the first rule is empty, as it was given', limit, async (
     assert.deepEqual([done.outcome, done.before.rule, done.beforeUser, done.beforeContext], ['error', 0, undefined, undefined]);
 });
 
+test('what a failed rule wrote counts, unless a request of it failed so', limit, async (context) => {
+    const rules = [`async function (user, context, callback) {
+        await auth0.users.updateAppMetadata(user.user_id, { first: 1 });
+        callback(null, user, context);
+    }`, `async function (user, context, callback) {
+        await auth0.users.updateAppMetadata(user.user_id, { claimed: true });
+        await fetch('https://api.example/').catch(() => {});
+        callback(new Error('already claimed'));
+        auth0.users.updateAppMetadata(user.user_id, { late: true });
+    }`];
+    for (const [answer, set] of [
+        [{ body: '' }, { first: 1, claimed: true }], [{ status: 404 }, { first: 1, claimed: true }],
+        [{ status: 503, failedSo: true }, { first: 1 }],
+    ]) {
+        const worker = await heldHost(context, rules);
+        const running = worker.evaluate({ user_id: 'a' }, {});
+        worker.answerRequest(await worker.nextRequest(), answer);
+        const done = await running;
+        assert.deepEqual([done.outcome, done.rule], ['error', 1]);
+        assert.deepEqual(done.appMetadata.set, set);
+        // Where it runs again, its first attempt left nothing behind.
+        assert.deepEqual([done.before.rule, done.before.appMetadata.set], [1, { first: 1 }]);
+    }
+});
+
+test('what a rule wrote before its time was over counts', limit, async (context) => {
+    const worker = await heldHost(context, [`async function (user, context, callback) {
+        await auth0.users.updateUserMetadata(user.user_id, { seen: 1 });
+    }`]);
+    const done = await worker.evaluate({ user_id: 'a' }, {}, { timeout: 200 });
+    assert.deepEqual([done.outcome, done.userMetadata.set], ['timeout', { seen: 1 }]);
+});
+
 test('a request says how much of its rule\'s time is left', limit, async (context) => {
     const worker = await heldHost(context, [`function (user, context, callback) {
         fetch('https://api.example/1');

@@ -103,7 +103,8 @@ test('a global of Auth0\'s sandbox is there, or a problem where it is used', lim
         async.series([], () => { jwt.decode(user.token); });
         callback(null);
     }`);
-    assert.deepEqual(found.map(({ line, column }) => [line, column]), [[2, 18], [3, 9], [3, 34]]);
+    assert.deepEqual(found.map(({ line, column }) => [line, column]), [[2, 18], [3, 9], [3, 34], [0, 0]]);
+    assert.match(found[3].reason, /npm install --prefix \. lodash async jsonwebtoken$/);
     assert.match(found[0].reason, /^_ was the module 'lodash' in Auth0's sandbox: .*npm install lodash/);
 });
 

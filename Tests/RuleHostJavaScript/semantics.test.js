@@ -100,7 +100,7 @@ test('a second callback is ignored, with a warning', limit, async (context) => {
 });
 
 test('a rule that never calls back ends at its time', limit, async (context) => {
-    const { done } = await evaluate(context, 'function () {}', { overrides: { timeout: 200 } });
+    const { done } = await evaluate(context, 'function (user, context, callback) {}', { overrides: { timeout: 200 } });
     assert.equal(done.outcome, 'timeout');
     assert.match(done.error.message, /200 ms/);
 });

@@ -132,11 +132,9 @@ struct ContractTests {
 
     @Test(arguments: try Fixture.all("refused"))
     func aRefusalIsReadAsAgreed(_ fixture: Fixture) throws {
-        self.expect(
-            try RuleHostRefusal(try self.frame(fixture).payload).problems,
-            fixture.message["problems"],
-            "reason"
-        )
+        let refusal = try RuleHostRefusal(try self.frame(fixture).payload)
+        self.expect(refusal.problems, fixture.message["problems"], "reason")
+        self.expect(refusal.notes, fixture.message["notes"], "text")
     }
 
     private func expect(_ remarks: [RuleRemark], _ list: JSONText?, _ key: String) {

@@ -44,37 +44,62 @@ struct ConfigurationCheck {
     private mutating func checkKafka() {
         let (kafka, results) = (self.configuration.kafka, self.configuration.results)
         if kafka.delivery == .transactional {
-            self.problem("kafka.delivery", "kafka.delivery: transactional is not supported yet")
+            self.problem(
+                "kafka.delivery",
+                "kafka.delivery: transactional is not supported yet: write at-least-once, or leave it out"
+            )
         }
         for (name, value) in kafka.properties.sorted(by: { $0.key < $1.key }) {
             if let objection = KafkaProperties.objection(to: name, value) {
                 self.problem("kafka.properties.\(name)", "kafka.properties: \(objection)")
             }
         }
-        if kafka.brokers.isEmpty { self.problem("kafka.brokers", "kafka.brokers is empty") }
-        if kafka.input.isEmpty { self.problem("kafka.input", "kafka.input names no topic") }
-        for topic in kafka.input + [results.updates, results.failures] where !Self.isTopic(topic) {
-            let shown = topic.lastIndex(of: "@").map { "…\(topic[$0...])" } ?? topic
-            self.problem("kafka.input", "\(shown) can't be the name of a topic")
+        if kafka.brokers.isEmpty {
+            self.problem("kafka.brokers", "kafka.brokers is empty: write host:port of one broker at least")
         }
-        if kafka.input.contains(results.updates) || kafka.input.contains(results.failures)
-            || results.updates == results.failures
-        {
-            self.problem("results.updates", "input, results.updates and results.failures are different topics")
+        if kafka.input.isEmpty {
+            self.problem("kafka.input", "kafka.input names no topic: write those with login events, as in [logins]")
+        }
+        let outputs = [("results.updates", results.updates), ("results.failures", results.failures)]
+        for (key, topic) in kafka.input.map({ ("kafka.input", $0) }) + outputs where !Self.isTopic(topic) {
+            let shown = topic.lastIndex(of: "@").map { "…\(topic[$0...])" } ?? topic
+            let letters = "letters, digits, '.', '_' and '-' only, 249 at most"
+            self.problem(key, "\(key): \(shown) can't be the name of a topic: write \(letters)")
+        }
+        for (key, topic) in outputs where kafka.input.contains(topic) {
+            self.problem(
+                key,
+                "\(key) is \(topic), which kafka.input reads: the worker would read its own results; name another topic"
+            )
+        }
+        if results.updates == results.failures {
+            self.problem(
+                "results.failures",
+                "results.failures is \(results.failures), as results.updates is: name another topic"
+            )
         }
     }
 
     private mutating func checkBackoff(_ section: String, _ backoff: Configuration.Backoff) {
         guard backoff.base > backoff.cap else { return }
-        self.problem("\(section).backoff.base", "\(section).backoff.base is longer than \(section).backoff.cap")
+        self.problem(
+            "\(section).backoff.base",
+            "\(section).backoff.base is longer than \(section).backoff.cap: raise the cap, or lower the base"
+        )
     }
 
     private mutating func checkEgress() {
         if !self.configuration.egress.tunnels.isEmpty {
-            self.problem("egress.tunnels", "egress.tunnels: tunnels are not supported yet")
+            self.problem(
+                "egress.tunnels",
+                "egress.tunnels: tunnels are not supported yet: leave it out; rules reach http and https"
+            )
         }
         for (name, profile) in self.configuration.tokens where profile.audience.isEmpty {
-            self.problem("tokens", "tokens.\(name) has no audience")
+            self.problem(
+                "tokens",
+                "tokens.\(name) has no audience: write tokens.\(name).audience, the identifier of the API"
+            )
         }
         for entry in self.configuration.egress.allow {
             do {
@@ -101,7 +126,10 @@ struct ConfigurationCheck {
         if let url = tenant.tokenURL { self.checkAddress("tenant.token_url", url) }
         if let domain = tenant.domain {
             if domain.contains("/") || domain.contains("@") {
-                self.problem("tenant.domain", "tenant.domain takes a host name, without https:// and without a path")
+                self.problem(
+                    "tenant.domain",
+                    "tenant.domain takes a host name, without https:// and without a path: example.eu.auth0.com"
+                )
             } else {
                 self.checkAddress("tenant.domain", "https://\(domain)")
             }
@@ -119,22 +147,36 @@ struct ConfigurationCheck {
 
     private mutating func checkClient(_ tenant: Configuration.Tenant) {
         guard tenant.clientID != nil else {
-            if !self.configuration.tokens.isEmpty { self.problem("tokens", "tokens need tenant.client_id") }
+            if !self.configuration.tokens.isEmpty {
+                self.problem(
+                    "tokens",
+                    "tokens need a client that gets them: set tenant.client_id and tenant.client_secret, or leave tokens out"
+                )
+            }
             return
         }
         if tenant.resolvedTokenURL == nil {
-            self.problem("tenant.client_id", "tenant.client_id needs tenant.domain or tenant.token_url")
+            self.problem(
+                "tenant.client_id",
+                "tenant.client_id needs to know where tokens come from: set tenant.domain or tenant.token_url"
+            )
         }
         switch tenant.clientAuth {
         case .clientSecretPost, .clientSecretBasic:
             if tenant.clientSecret == nil,
                 !self.problems.contains(where: { $0.message.contains("tenant.client_secret") })
             {
-                self.problem("tenant.client_id", "tenant.client_secret is missing")
+                self.problem(
+                    "tenant.client_id",
+                    "tenant.client_secret is missing, which tenant.client_id needs: set it, or tenant.client_auth: private_key_jwt"
+                )
             }
         case .privateKeyJWT:
             if tenant.privateKey == nil, !self.problems.contains(where: { $0.message.contains("tenant.private_key") }) {
-                self.problem("tenant.client_auth", "tenant.private_key is missing, which private_key_jwt needs")
+                self.problem(
+                    "tenant.client_auth",
+                    "tenant.private_key is missing, which private_key_jwt needs: set it to ${file:KEY.pem}"
+                )
             }
         }
     }

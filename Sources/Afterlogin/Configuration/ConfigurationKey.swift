@@ -38,7 +38,7 @@ package struct ConfigurationKey: Sendable {
     ) -> Self {
         Self(path: path, form: .text, example: example, help: help) { (configuration, input) throws(Refusal) in
             guard case .text(let text) = input else { throw Refusal(message: "takes one value") }
-            guard !text.isEmpty else { throw Refusal(message: "is empty") }
+            guard !text.isEmpty else { throw Refusal(message: "is empty: give it a value, or leave it out") }
             try set(&configuration, text)
         }
     }
@@ -52,12 +52,8 @@ package struct ConfigurationKey: Sendable {
         Self(path: path, form: .list, example: example, help: help) { (configuration, input) throws(Refusal) in
             switch input {
             case .list(let items): set(&configuration, items)
-            case .text(let text):
-                set(
-                    &configuration,
-                    text.split(separator: ",").map { String($0).trimmingSpaces() }.filter { !$0.isEmpty }
-                )
-            case .map: throw Refusal(message: "takes a list")
+            case .text(let text): set(&configuration, Self.items(text))
+            case .map: throw Refusal(message: "takes a list: [a, b]")
             }
         }
     }
@@ -69,8 +65,34 @@ package struct ConfigurationKey: Sendable {
         _ set: @escaping @Sendable (inout Configuration, [(name: String, value: String)]) throws(Refusal) -> Void
     ) -> Self {
         Self(path: path, form: .map, example: example, help: help) { (configuration, input) throws(Refusal) in
-            guard case .map(let members) = input else { throw Refusal(message: "takes names with values") }
+            guard case .map(let members) = input else {
+                throw Refusal(message: "takes names with values: { NAME: VALUE }")
+            }
             try set(&configuration, members)
+        }
+    }
+
+    /// `a, b`, or as in the file: `[a, 'b']`.
+    private static func items(_ text: String) -> [String] {
+        let text = text.trimmingSpaces()
+        let isList = text.hasPrefix("[") && text.hasSuffix("]") && text.count > 1
+        // One address of IPv6 is no list: `[::1]:9092` ends otherwise, `[::1]` holds colons only.
+        let isAddress = isList && text.contains("::") && !text.contains(",")
+        let inner = isList && !isAddress ? String(text.dropFirst().dropLast()) : text
+        return inner.split(separator: ",").map { String($0).trimmingSpaces() }.map { item in
+            for quote in ["\"", "'"] where item.count > 1 && item.hasPrefix(quote) && item.hasSuffix(quote) {
+                return String(item.dropFirst().dropLast())
+            }
+            return item
+        }.filter { !$0.isEmpty }
+    }
+
+    /// How a value of it is written, for people.
+    var shape: String {
+        switch self.form {
+        case .text: "VALUE"
+        case .list: "[VALUE, …]"
+        case .map: "{ NAME: VALUE }"
         }
     }
 
@@ -144,7 +166,7 @@ package struct ConfigurationKey: Sendable {
         .text("tenant.private_key", "e.g. ${file:…}", "PEM, for private_key_jwt") { $0.tenant.privateKey = $1 },
         .text("tenant.algorithm", "RS256", "RS256, RS384, PS256 or ES256") { (configuration, text) throws(Refusal) in
             guard ["RS256", "RS384", "PS256", "ES256"].contains(text) else {
-                throw Refusal(message: "is RS256, RS384, PS256 or ES256")
+                throw Refusal(message: "takes RS256, RS384, PS256 or ES256")
             }
             configuration.tenant.algorithm = text
         },
@@ -238,7 +260,7 @@ package struct ConfigurationKey: Sendable {
         .list("admin.hosts", "[]", "names it may be asked by, beside addresses and localhost") { $0.admin.hosts = $1 },
         .text("log.level", "info", "debug, info, notice, warning or error") { (configuration, text) throws(Refusal) in
             guard Log.Level(name: text) != nil else {
-                throw Refusal(message: "is debug, info, notice, warning or error")
+                throw Refusal(message: "takes debug, info, notice, warning or error")
             }
             configuration.logLevel = text
         },
@@ -249,7 +271,7 @@ package struct ConfigurationKey: Sendable {
         guard let value = Value(rawValue: text) else {
             let names = Value.allCases.map(\.rawValue)
             let hint = NearestName.find(text, among: names).map { "; did you mean \($0)?" } ?? ""
-            throw Refusal(message: "is one of \(names.joined(separator: ", "))\(hint)")
+            throw Refusal(message: "takes one of \(names.joined(separator: ", "))\(hint)")
         }
         return value
     }
@@ -257,7 +279,7 @@ package struct ConfigurationKey: Sendable {
     private static func integer(_ text: String, _ range: ClosedRange<Int>) throws(Refusal) -> Int {
         guard let value = Int(text) else { throw Refusal(message: "takes a whole number") }
         guard range.contains(value) else {
-            throw Refusal(message: "is from \(range.lowerBound) to \(range.upperBound)")
+            throw Refusal(message: "takes a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
     }
@@ -274,7 +296,7 @@ package struct ConfigurationKey: Sendable {
             throw Refusal(message: "takes a duration with its unit: 250ms, 20s, 5m, 24h, 7d")
         }
         guard number * scale >= 0.001, number * scale <= 10 * 365 * 86_400 else {
-            throw Refusal(message: "is a duration from 1ms to ten years")
+            throw Refusal(message: "takes a duration from 1ms to ten years")
         }
         return .milliseconds(Int64((number * scale * 1_000).rounded()))
     }
@@ -289,7 +311,7 @@ package struct ConfigurationKey: Sendable {
         }
         let bytes = Int(number * scale)
         guard bytes >= least else {
-            throw Refusal(message: "is at least \(least >= 1 << 20 ? "\(least >> 20)MB" : "\(least) bytes")")
+            throw Refusal(message: "takes at least \(least >= 1 << 20 ? "\(least >> 20)MB" : "\(least) bytes")")
         }
         return bytes
     }

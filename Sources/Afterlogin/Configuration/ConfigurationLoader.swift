@@ -49,18 +49,37 @@ package struct ConfigurationLoader {
                 secrets: self.variables.secrets
             )
         )
+        if self.file == nil, let note = self.noFile() { self.notes.append(note) }
         // Whatever a message says of a value: the secrets are known by now.
         let redactor = Redactor(secrets: self.variables.secrets)
         self.notes = (self.notes + check.notes).map { $0.redacted(redactor) }
         self.problems = check.problems.map { $0.redacted(redactor) }
-        guard self.problems.isEmpty else { throw ConfigurationProblems(problems: self.problems) }
-        return LoadedConfiguration(
+        let loaded = LoadedConfiguration(
             configuration: self.configuration,
             secrets: self.variables.secrets,
             file: self.file,
             setKeys: Set(self.places.keys),
             notes: self.notes
         )
+        guard self.problems.isEmpty else { throw ConfigurationProblems(problems: self.problems, readable: loaded) }
+        return loaded
+    }
+
+    /// That no file was found, where one was probably meant.
+    private func noFile() -> ConfigurationProblem? {
+        let folder = FileManager.default.currentDirectoryPath
+        for name in ["afterlogin.yml", "afterlogin.json", "afterlogin.yaml.example"]
+        where FileManager.default.fileExists(atPath: name) {
+            let message = "is not read: name it \(Self.defaultFile), or give --config \(name)"
+            return ConfigurationProblem(place: ConfigurationPlace(name: name), message: message)
+        }
+        let isGiven =
+            !self.overrides.isEmpty
+            || self.environment.keys.contains { $0.hasPrefix("AFTERLOGIN_") && !Self.otherVariables.contains($0) }
+        guard !isGiven else { return nil }
+        let message =
+            "no configuration was found: there is no \(Self.defaultFile) in \(folder); give --config FILE, or --set KEY=VALUE"
+        return ConfigurationProblem(place: ConfigurationPlace(name: "configuration"), message: message)
     }
 
     /// The values that `configuration.secret` names, wherever they came from.
@@ -84,12 +103,17 @@ package struct ConfigurationLoader {
     // MARK: The file
 
     private mutating func read(_ file: String) {
-        let bytes: [UInt8]
+        var bytes: [UInt8]
         do {
             bytes = try SmallFile.read(file)
         } catch {
-            return self.problem(ConfigurationPlace(name: file), "can't be read: \(error)")
+            return self.problem(
+                ConfigurationPlace(name: file),
+                "can't be read: \(error); give --config a file that can be"
+            )
         }
+        // Editors of Windows put a byte order mark before it.
+        if bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(Self.byteOrderMark.count) }
         self.fileBytes = bytes
         let root: YAMLNode
         do {
@@ -103,7 +127,7 @@ package struct ConfigurationLoader {
         case .scalar, .sequence:
             self.problem(
                 ConfigurationPlace(name: file, line: root.line, column: root.column),
-                "the configuration is no mapping of keys"
+                "holds no keys: write them as in kafka: { brokers: localhost:9092 }; afterlogin help configuration lists them"
             )
         }
     }
@@ -112,7 +136,7 @@ package struct ConfigurationLoader {
         for (key, value) in members {
             let place = ConfigurationPlace(name: file, line: key.line, column: key.column)
             guard case .scalar(let name, _) = key.content else {
-                self.problem(place, "a key is text")
+                self.problem(place, "a key must be text: write it in quotes")
                 continue
             }
             let path = prefix.isEmpty ? name : "\(prefix).\(name)"
@@ -122,7 +146,7 @@ package struct ConfigurationLoader {
                 switch value.content {
                 case .mapping(let members): self.walk(members, path, file)
                 case .null: break
-                case .scalar, .sequence: self.problem(place, "\(path) has keys below it, and takes no value")
+                case .scalar, .sequence: self.problem(place, Self.section(path))
                 }
             } else {
                 self.problem(place, Self.unknown(path))
@@ -133,6 +157,7 @@ package struct ConfigurationLoader {
     private static func unknown(_ path: String) -> String {
         let known = ConfigurationKey.all.map(\.path)
         if known.contains(path) { return "\(path) takes names with values: \(path).NAME=VALUE" }
+        if known.contains(where: { $0.hasPrefix("\(path).") }) { return self.section(path) }
         if known.contains(where: { $0.hasPrefix("\(path).") }) {
             return "\(path) has keys below it, and takes no value"
         }
@@ -140,8 +165,17 @@ package struct ConfigurationLoader {
             path.indices.filter { path[$0] == "." }.map { String(path[..<$0]) }
         }
         let nearest = NearestName.find(path, among: known + sections)
-        return "there is no key \(path)\(nearest.map { "; did you mean \($0)?" } ?? "")"
+        return
+            "there is no key \(path); \(nearest.map { "did you mean \($0)?" } ?? "afterlogin help configuration lists them")"
     }
+
+    private static func section(_ path: String) -> String {
+        let below = ConfigurationKey.all.map(\.path).filter { $0.hasPrefix("\(path).") }
+        return "\(path) has keys below it, and takes no value: set \(below.prefix(3).joined(separator: ", "))"
+            + (below.count > 3 ? ", …" : "")
+    }
+
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private mutating func take(_ key: ConfigurationKey, _ node: YAMLNode, _ file: String) {
         let place = ConfigurationPlace(name: file, line: node.line, column: node.column)
@@ -150,7 +184,9 @@ package struct ConfigurationLoader {
         // "key:" with nothing behind it is the default.
         case .null: break
         case .scalar(let text, _):
-            if key.form == .map { return self.problem(place, "\(key.path) takes names with values") }
+            if key.form == .map {
+                return self.problem(place, "\(key.path) takes names with values: \(key.path): { NAME: VALUE }")
+            }
             if var text = self.resolved(text, key.path, place, folder) {
                 if Self.pathKeys.contains(key.path), !text.hasPrefix("/"), !folder.isEmpty {
                     text = "\(folder)/\(text)"
@@ -163,7 +199,7 @@ package struct ConfigurationLoader {
                 guard case .scalar(let text, _) = item.content else {
                     self.problem(
                         ConfigurationPlace(name: file, line: item.line, column: item.column),
-                        "\(key.path) is a list of text"
+                        "\(key.path) takes a list of texts: \(key.shape)"
                     )
                     return nil
                 }
@@ -176,7 +212,12 @@ package struct ConfigurationLoader {
             }
             self.apply(key, .list(texts), place)
         case .mapping(let members):
-            guard key.form == .map else { return self.problem(place, "\(key.path) takes no keys below it") }
+            guard key.form == .map else {
+                return self.problem(
+                    place,
+                    "\(key.path) takes \(key.form == .list ? "a list" : "one value"), and no keys below it: \(key.path): \(key.shape)"
+                )
+            }
             self.takeMap(key, members, "", file, folder)
         }
     }
@@ -191,7 +232,7 @@ package struct ConfigurationLoader {
         for (name, value) in members {
             let place = ConfigurationPlace(name: file, line: name.line, column: name.column)
             guard case .scalar(let text, _) = name.content else {
-                self.problem(place, "a key is text")
+                self.problem(place, "a key must be text: write it in quotes")
                 continue
             }
             let path = prefix + text
@@ -239,13 +280,22 @@ package struct ConfigurationLoader {
                     self.apply(key, .map([(member, value)]), place)
                 }
             } else if !Self.otherVariables.contains(name) {
-                let nearest = NearestName.find(rest, among: ConfigurationKey.all.map { Self.variable($0.path) })
-                let hint = nearest.map { "; did you mean \(prefix)\($0)?" } ?? ""
-                self.notes.append(
-                    ConfigurationProblem(place: place, message: "this variable is no key of the configuration\(hint)")
-                )
+                self.notes.append(ConfigurationProblem(place: place, message: Self.unknownVariable(rest)))
             }
         }
+    }
+
+    /// `name` is without `AFTERLOGIN_`.
+    private static func unknownVariable(_ name: String) -> String {
+        let map = ConfigurationKey.all.first { $0.form == .map && self.variable($0.path) == name }
+        if let map {
+            return
+                "has no effect: \(map.path) takes names with values, each in a variable of its own, as in AFTERLOGIN_\(name)_NAME"
+        }
+        let variables = ConfigurationKey.all.map { self.variable($0.path) + ($0.form == .map ? "_NAME" : "") }
+        let nearest = NearestName.find(name, among: variables)
+        let hint = nearest.map { "did you mean AFTERLOGIN_\($0)?" } ?? "afterlogin help configuration lists the keys"
+        return "has no effect, as it is no key of the configuration; \(hint)"
     }
 
     /// Ours, and no keys: where `bench` and the tests find packages and executables.

@@ -24,6 +24,8 @@ package struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible
 /// All that is wrong with the configuration, at once.
 package struct ConfigurationProblems: Error, Sendable, CustomStringConvertible {
     package var problems: [ConfigurationProblem]
+    /// What could be read, with defaults where it could not: for whoever looks further.
+    package var readable: LoadedConfiguration
 
     package var description: String { self.problems.map(\.description).joined(separator: "\n") }
 }

@@ -83,6 +83,7 @@ extension Dispatcher {
             case .update: self.tally.updates += 1
             case .denial: self.tally.denials += 1
             case .failure: self.tally.failures[reason ?? "", default: 0] += 1
+            case .changes: break
             }
             return self.dispatch.acknowledged(login, now)
         }

@@ -251,6 +251,7 @@ package final class Dispatcher: RecordReceiver {
     }
 
     private func handOver(_ result: ResultRecord, _ login: AdmittedLogin, gathers: Bool = false) {
+        guard result.preceding.isEmpty else { return self.handOverAll(result, login) }
         // The publisher has its bytes; only a failure may have to be handed over again as it is.
         let (kind, failure) = (result.kind, result.kind == .failure ? result : nil)
         self.publisher.publish(result, gathers: gathers) { outcome in
@@ -263,6 +264,32 @@ package final class Dispatcher: RecordReceiver {
         }
     }
 
+    /// A result with what is written before it: in this order, and at once, as the next login of the user may follow; done when all of it is.
+    private func handOverAll(_ result: ResultRecord, _ login: AdmittedLogin) {
+        var last = result
+        last.preceding = []
+        let answers = PublishAnswers(count: result.preceding.count + 1)
+        let final = last
+        let answered: @Sendable (PublishOutcome, Bool) -> Void = { outcome, isLast in
+            guard let all = answers.received(outcome, isLast: isLast) else { return }
+            switch all {
+            case .acknowledged: self.acknowledged(final.kind, final.reason, login)
+            case .refused(let reason): self.refused(final, login, reason)
+            case .dropped: self.update { $0.dropped(login, $1) }
+            case .failed(let error): self.fail(error)
+            }
+        }
+        for record in result.preceding {
+            self.publisher.publish(record, gathers: false) { outcome in
+                if case .refused(let reason) = outcome {
+                    self.log.log(.error, "what rules wrote of a login that failed is lost: \(reason)")
+                }
+                answered(outcome, false)
+            }
+        }
+        self.publisher.publish(final, gathers: false) { answered($0, true) }
+    }
+
     private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {
         self.update { $0.acknowledged(login, kind, reason, $1) }
         self.processDuration.observe((self.clock.now - login.arrived).inSeconds)
@@ -270,6 +297,7 @@ package final class Dispatcher: RecordReceiver {
         case .update: self.finished.updates.add()
         case .denial: self.finished.denials.add()
         case .failure: self.finished.failures.add()
+        case .changes: break
         }
         if let reason { self.metrics.add(.failures, 1, reason) }
     }

@@ -64,6 +64,8 @@ package final class NDJSONSource: RecordSource {
             let now = Int64(time(nil)) * 1_000
             var records: [KafkaRecord] = []
             for line in found {
+                // Editors of Windows put a byte order mark before the first.
+                let line = offset == 0 && line.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(line.dropFirst(3)) : line
                 if !line.isBlank {
                     records.append(
                         KafkaRecord(

@@ -288,7 +288,8 @@ package struct LoginPipeline: Sendable {
         attempts: Int? = nil
     ) -> ResultRecord {
         self.builder.failure(
-            attempt.event.record,
+            attempt.event,
+            state,
             FailureDescription(
                 reason: reason,
                 message: failure.message,

@@ -56,11 +56,21 @@ package struct ResultBuilder: Sendable {
         )
     }
 
+    /// The same, with what rules wrote before it, where they did.
+    func failure(_ event: LoginEvent, _ state: ChainState, _ failure: FailureDescription) -> ResultRecord {
+        var record = self.failure(event.record, failure)
+        if !state.metadata.isEmpty { record.preceding = [self.changes(event, state, failure)] }
+        return record
+    }
+
     /// SHA-256 over source, user id and event id, each behind its length in decimal and a colon, in hexadecimal.
     ///
     /// The lengths keep ("ab", "c") and ("a", "bc") apart. The same login gives the same id at every run.
-    package func id(_ event: LoginEvent) -> String {
-        let parts = [self.source, event.userID, event.id].map { Array("\($0.utf8.count):\($0)".utf8) }
+    ///
+    /// What is beside the login's result has its type as a fourth part.
+    package func id(_ event: LoginEvent, _ type: String? = nil) -> String {
+        let texts = [self.source, event.userID, event.id] + (type.map { [$0] } ?? [])
+        let parts = texts.map { Array("\($0.utf8.count):\($0)".utf8) }
         return Digest.sha256Hexadecimal(parts)
     }
 
@@ -74,21 +84,16 @@ package struct ResultBuilder: Sendable {
         let (user, set, removed) = Self.user(event, state)
         var writer = JSONWriter()
         writer.reserveCapacity(user.bytes.count + 1_024)
-        writer.beginObject()
-        writer.member("specversion", "1.0")
-        writer.member("type", type)
-        writer.member("id", self.id(event))
-        writer.member("source", self.source)
-        writer.member("subject", event.userID)
-        writer.member("time", event.time)
-        writer.member("datacontenttype", "application/json")
-        if let traceparent = event.traceparent {
-            writer.member("traceparent", traceparent)
-        }
-        writer.name("data")
-        writer.beginObject()
+        self.beginEvent(event, type, self.id(event), &writer)
         writer.member("user", user)
-        Self.writeChanges(state, set, removed, &writer)
+        writer.name("changes")
+        writer.beginObject()
+        Self.writeMetadata(state, &writer)
+        if !set.isEmpty || !removed.isEmpty {
+            writer.name("user")
+            Self.write(set: set, removed: removed, &writer)
+        }
+        writer.endObject()
         self.writeClaims(event, state, &writer)
         Self.writeReports(state, &writer)
         if let denial {
@@ -125,25 +130,58 @@ package struct ResultBuilder: Sendable {
         return (JSONText(user), set.filter { $0.name != id }, removed.filter { $0 != id })
     }
 
-    /// What rules wrote to the metadata, and what they changed of the user.
-    private static func writeChanges(
-        _ state: ChainState,
-        _ set: [(name: String, value: JSONText)],
-        _ removed: [String],
-        _ writer: inout JSONWriter
-    ) {
+    /// `io.afterlogin.login.failed`: what Auth0 would have stored, though the login failed.
+    private func changes(_ event: LoginEvent, _ state: ChainState, _ failure: FailureDescription) -> ResultRecord {
+        var writer = JSONWriter()
+        let type = "io.afterlogin.login.failed"
+        self.beginEvent(event, type, self.id(event, type), &writer)
         writer.name("changes")
         writer.beginObject()
+        Self.writeMetadata(state, &writer)
+        writer.endObject()
+        writer.name("failure")
+        writer.beginObject()
+        writer.member("reason", failure.reason)
+        writer.member("message", failure.message)
+        if let rule = failure.rule {
+            writer.member("rule", rule)
+        }
+        writer.endObject()
+        Self.writePlace(event, &writer)
+        writer.endObject()
+        writer.endObject()
+        return ResultRecord(
+            kind: .changes,
+            key: Array(event.userID.utf8),
+            value: writer.bytes,
+            headers: [Self.contentType],
+            reason: nil
+        )
+    }
+
+    /// Up to the first member of `data`.
+    private func beginEvent(_ event: LoginEvent, _ type: String, _ id: String, _ writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.member("specversion", "1.0")
+        writer.member("type", type)
+        writer.member("id", id)
+        writer.member("source", self.source)
+        writer.member("subject", event.userID)
+        writer.member("time", event.time)
+        writer.member("datacontenttype", "application/json")
+        if let traceparent = event.traceparent {
+            writer.member("traceparent", traceparent)
+        }
+        writer.name("data")
+        writer.beginObject()
+    }
+
+    private static func writeMetadata(_ state: ChainState, _ writer: inout JSONWriter) {
         for (name, part) in [("user_metadata", state.metadata.user), ("app_metadata", state.metadata.app)]
         where !part.isEmpty {
             writer.name(name)
             Self.write(set: part.set, removed: part.removed, &writer)
         }
-        if !set.isEmpty || !removed.isEmpty {
-            writer.name("user")
-            Self.write(set: set, removed: removed, &writer)
-        }
-        writer.endObject()
     }
 
     private static func write(set: [(name: String, value: JSONText)], removed: [String], _ writer: inout JSONWriter) {

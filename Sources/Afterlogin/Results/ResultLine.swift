@@ -2,12 +2,12 @@ import FoundationEssentials
 import JSON
 import Kafka
 
-/// A result as one line of NDJSON: updates and denials as they are, a failure as an object around the original.
+/// A result as one line of NDJSON: updates, denials and changes as they are, a failure as an object around the original.
 package enum ResultLine {
     /// Without the line feed at its end.
     package static func bytes(_ result: ResultRecord) -> [UInt8] {
         switch result.kind {
-        case .update, .denial: result.value ?? []
+        case .update, .denial, .changes: result.value ?? []
         case .failure: self.failure(result)
         }
     }
@@ -26,6 +26,10 @@ package enum ResultLine {
             writer.member("rule", rule)
         }
         writer.member("attempts", header("attempts").flatMap { Int($0) } ?? 0)
+        // The source counts lines from 0, and people from 1.
+        if let offset = header("offset").flatMap({ Int($0) }) {
+            writer.member("line", offset + 1)
+        }
         writer.endObject()
         self.write("key", result.key, &writer)
         self.write("value", result.value, &writer)

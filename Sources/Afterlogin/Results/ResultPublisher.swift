@@ -68,7 +68,7 @@ package final class KafkaResultPublisher: ResultPublisher {
     ) {
         let (topic, produced) =
             switch result.kind {
-            case .update, .denial: (self.topics.updates, self.produced.results)
+            case .update, .denial, .changes: (self.topics.updates, self.produced.results)
             case .failure: (self.topics.failures, self.produced.failures)
             }
         let message = KafkaMessage(topic: topic, key: result.key, value: result.value, headers: result.headers)

@@ -2,7 +2,11 @@ package import Kafka
 
 /// What a login ended in, ready to be written.
 package struct ResultRecord: Sendable {
-    package enum Kind: String, Sendable { case update, denial, failure }
+    package enum Kind: String, Sendable {
+        case update, denial, failure
+        /// What rules wrote of a login that failed all the same: goes out before its failure, and is not its result.
+        case changes
+    }
 
     package var kind: Kind
     package var key: [UInt8]?
@@ -10,6 +14,8 @@ package struct ResultRecord: Sendable {
     package var headers: [KafkaHeader]
     /// `afterlogin-reason` of a failure.
     package var reason: String?
+    /// What is written before it, to its own topic; empty for most.
+    package var preceding: [ResultRecord] = []
 
     /// What it weighs on its way to the broker, roughly.
     package var byteCount: Int {

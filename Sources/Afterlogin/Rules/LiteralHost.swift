@@ -13,28 +13,51 @@ package struct LiteralHost: Sendable, Hashable {
     /// The hosts of the enabled rules in the configuration's folder, each once, in order.
     package static func all(_ configuration: Configuration) -> [LiteralHost] {
         guard let directory = configuration.rules.directory else { return [] }
-        guard var allowList = try? AllowList(configuration.egress.allow) else { return [] }
-        if let url = configuration.tenant.resolvedTokenURL, let address = try? EgressAddress(url) {
-            allowList.allow(address)
-        }
-        if let domain = configuration.tenant.domain, let address = try? EgressAddress("https://\(domain)") {
-            allowList.allow(address)
-        }
+        return self.all(RuleDirectory(path: directory).entries, configuration)
+    }
+
+    static func all(_ entries: [RuleDirectory.Entry], _ configuration: Configuration) -> [LiteralHost] {
+        guard let allowList = AllowList.all(configuration) else { return [] }
         var found: [LiteralHost] = []
-        for entry in RuleDirectory(path: directory).entries {
-            for (url, line) in LiteralAddresses.find(in: entry.source) {
+        for script in entries.flatMap(\.scripts) {
+            for (url, line) in LiteralAddresses.find(in: script.source) {
                 guard let address = try? EgressAddress(url) else { continue }
-                let isDefaultPort = address.port == (address.isSecure ? 443 : 80)
-                let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-                let name = isDefaultPort ? host : address.hostAndPort
-                let origin = "\(address.isSecure ? "https" : "http")://\(name)"
+                let origin = "\(address.isSecure ? "https" : "http")://\(address.entry)"
                 guard !found.contains(where: { $0.origin == origin }) else { continue }
                 let isAllowed = allowList.verdict(address) != .refused
                 found.append(
-                    LiteralHost(origin: origin, entry: name, file: entry.file, line: line, isAllowed: isAllowed)
+                    LiteralHost(
+                        origin: origin,
+                        entry: address.entry,
+                        file: script.file,
+                        line: line,
+                        isAllowed: isAllowed
+                    )
                 )
             }
         }
         return found
+    }
+}
+
+extension AllowList {
+    /// What rules may reach: `egress.allow`, and the tenant's own addresses; nil where an entry is invalid.
+    static func all(_ configuration: Configuration) -> AllowList? {
+        guard var list = try? AllowList(configuration.egress.allow) else { return nil }
+        if let url = configuration.tenant.resolvedTokenURL, let address = try? EgressAddress(url) {
+            list.allow(address)
+        }
+        if let domain = configuration.tenant.domain, let address = try? EgressAddress("https://\(domain)") {
+            list.allow(address)
+        }
+        return list
+    }
+}
+
+extension EgressAddress {
+    /// As it would stand in `egress.allow`.
+    var entry: String {
+        let host = self.host.contains(":") ? "[\(self.host)]" : self.host
+        return self.port == (self.isSecure ? 443 : 80) ? host : self.hostAndPort
     }
 }

@@ -49,7 +49,9 @@ struct NativeRun {
                 after.metadata = result.metadata
                 report.outcome = .denied
                 verdict = .denied(rule: rule.name, message: self.chain.presentable(denial.message))
-            case .failed(let message):
+            case .failed(let message, let result):
+                // Where a call of it failed it runs again, and writes again.
+                if !calls.hasFailed { after.metadata = result.metadata }
                 report.outcome = .failed
                 verdict = .failed(self.failure(rule, .ruleError, message, isRetryable: calls.hasFailed))
             case .timedOut:
@@ -124,7 +126,7 @@ struct NativeRun {
     private enum Ending: Sendable {
         case completed(Login)
         case denied(Denial, Login)
-        case failed(String)
+        case failed(String, Login)
         case timedOut
     }
 
@@ -141,7 +143,7 @@ struct NativeRun {
                 } catch let denial as Denial {
                     race.finish(.denied(denial, login))
                 } catch {
-                    race.finish(.failed("\(error)"))
+                    race.finish(.failed(NativeFailure.text(of: error), login))
                 }
             }
             let watch = self.deadlines.watch(until: services.deadline) {

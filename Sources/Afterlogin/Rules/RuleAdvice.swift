@@ -1,72 +1,127 @@
 /// What the sources of JavaScript rules give away before they run.
 enum RuleAdvice {
-    /// Whether the Management API token must be there before the rule starts: it is a plain property in Auth0.
-    static func readsAccessToken(_ source: String) -> Bool {
-        // Not `\b`: to Unicode `accessToken.length` is one word.
-        source.contains(/auth0\s*(\.\s*accessToken(?![\w$])|\[\s*['"]accessToken['"]\s*\])/)
-            || source.contains(/\{([^}]*[^\w$}])?accessToken(?![\w$])[^}]*\}\s*=\s*auth0(?![\w$])/)
-    }
-
-    /// Whether it may write the metadata of another account, which is a PATCH with the worker's token.
-    ///
-    /// Any id but `user.user_id` as it came may be another's.
-    static func mayWriteToOthers(_ source: String, idMayChange: Bool) -> Bool {
-        source.contains(/update(User|App)Metadata\s*\(\s*(?!user\s*\.\s*user_id\s*[,)])/)
-            || idMayChange && source.contains(/update(User|App)Metadata/)
-    }
-
-    /// Whether it may put another id in the place of `user.user_id`.
-    static func changesID(_ source: String) -> Bool { source.contains(/user_id['"`]?\s*\]?\s*=[^=]/) }
-
-    /// The names of `configuration.NAME` and `configuration['NAME']`, with the line of the first use.
-    static func configurationReads(_ source: String) -> [(name: String, line: Int, column: Int)] {
-        var found: [(name: String, line: Int, column: Int)] = []
-        let pattern = /\bconfiguration\s*(?:\.\s*([A-Za-z_$][\w$]*)|\[\s*['"]([^'"\]]+)['"]\s*\])/
-        for (line, text) in source.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            for match in text.matches(of: pattern) {
-                guard let name = (match.output.1 ?? match.output.2).map(String.init) else { continue }
-                guard !found.contains(where: { $0.name == name }) else { continue }
-                let column = text.utf8.distance(from: text.startIndex, to: match.range.lowerBound) + 1
-                found.append((name, line + 1, column))
-            }
+    /// Rules whose host gets ready too late: a cheap guard behind a rule that makes calls, and configuration that is missing.
+    static func notes(
+        _ entries: [RuleDirectory.Entry],
+        _ configuration: Configuration,
+        _ file: String
+    ) -> [RuleProblem] {
+        let scripts = entries.map { entry in
+            (entry: entry, parts: entry.scripts.map { (file: $0.file, tokens: ScriptScanner.tokens(of: $0.source)) })
         }
-        return found
-    }
-
-    static func notes(_ entries: [RuleDirectory.Entry], configured: Set<String>) -> [RuleProblem] {
-        var notes: [RuleProblem] = []
-        for entry in entries {
-            for read in self.configurationReads(entry.source) where !configured.contains(read.name) {
-                notes.append(
-                    RuleProblem(
-                        file: entry.file,
-                        line: read.line,
-                        column: read.column,
-                        reason: "reads configuration.\(read.name), which the configuration does not set"
-                    )
-                )
-            }
+        var notes = scripts.flatMap { script in
+            script.parts.flatMap { self.missingKeys($0.tokens, $0.file, configuration, file) }
         }
-        guard let expensive = entries.firstIndex(where: { self.callsOut($0.source) }) else { return notes }
-        for guardRule in entries[(expensive + 1)...] where self.isCheapGuard(guardRule.source) {
-            notes.append(
-                RuleProblem(
-                    file: guardRule.file,
-                    reason:
-                        "denies logins without calling anything: put it before \(entries[expensive].name), which makes calls"
-                )
-            )
+        notes += self.refusedHosts(entries, configuration, file)
+        let callers = scripts.map { $0.parts.contains { self.callsOut($0.tokens) } }
+        guard let expensive = callers.firstIndex(of: true) else { return notes }
+        for (script, callsOut) in zip(scripts, callers).dropFirst(expensive + 1)
+        where !callsOut && script.parts.contains(where: { self.denies($0.tokens) }) {
+            let first = scripts[expensive].entry
+            let reason =
+                "denies logins without calling anything, behind \(first.name), which makes calls: "
+                + "give it an \"order\" below \(first.order), and those calls are saved"
+            notes.append(RuleProblem(file: script.entry.file, reason: reason))
         }
         return notes
     }
 
-    private static func callsOut(_ source: String) -> Bool {
-        source.contains(
-            /\bfetch\s*\(|\brequire\s*\(\s*['"](node:)?(https?|axios|request|request-promise|node-fetch|got|superagent|auth0)\b/
-        )
+    // MARK: Configuration
+
+    /// A key that a rule reads, and where it does so first.
+    struct Read: Hashable {
+        var name: String
+        var line: Int
+        var column: Int
     }
 
-    private static func isCheapGuard(_ source: String) -> Bool {
-        source.contains("UnauthorizedError") && !self.callsOut(source)
+    private static func missingKeys(
+        _ tokens: [ScriptToken],
+        _ file: String,
+        _ configuration: Configuration,
+        _ configurationFile: String
+    ) -> [RuleProblem] {
+        let configured = Set(configuration.configuration.map(\.name))
+        return self.configurationReads(tokens).filter { !configured.contains($0.name) }.map { read in
+            let reason =
+                "reads configuration.\(read.name), which the configuration does not set: write it below configuration: "
+                + "in \(configurationFile), or set AFTERLOGIN_CONFIGURATION_\(read.name)"
+            return RuleProblem(file: file, line: read.line, column: read.column, reason: reason)
+        }
+    }
+
+    /// The names behind `configuration.NAME`, `configuration['NAME']` and `const { NAME } = configuration`, each once.
+    static func configurationReads(_ tokens: [ScriptToken]) -> [Read] {
+        var objects: Set = ["configuration"]
+        var found: [Read] = []
+        for index in tokens.indices where tokens[index].kind == .word && objects.contains(tokens[index].text) {
+            guard ScriptReference.isFree(tokens, index) else { continue }
+            switch ScriptReference(tokens, index) {
+            case .member(_, let name):
+                found.append(Read(name: name, line: tokens[index].line, column: tokens[index].column))
+            case .pattern(let members, _):
+                for member in members {
+                    let token = tokens[member]
+                    found.append(Read(name: token.text, line: token.line, column: token.column))
+                }
+            case .assigned(let name): objects.insert(name)
+            case .declared, .tested, .whole: break
+            }
+        }
+        var names: Set<String> = []
+        return found.sorted { ($0.line, $0.column) < ($1.line, $1.column) }.filter { names.insert($0.name).inserted }
+    }
+
+    // MARK: Hosts
+
+    /// What rules name, and `egress.allow` does not.
+    private static func refusedHosts(
+        _ entries: [RuleDirectory.Entry],
+        _ configuration: Configuration,
+        _ file: String
+    ) -> [RuleProblem] {
+        let literal = LiteralHost.all(entries, configuration).filter { !$0.isAllowed }.map { host in
+            RuleProblem(
+                file: host.file,
+                line: host.line,
+                column: 1,
+                reason:
+                    "names \(host.origin), which rules may not reach: write \(host.entry) into egress.allow in \(file)"
+            )
+        }
+        guard let allowList = AllowList.all(configuration) else { return literal }
+        let configured = configuration.configuration.compactMap { name, value -> RuleProblem? in
+            guard value.hasPrefix("https://") || value.hasPrefix("http://"), !name.uppercased().hasSuffix("AUDIENCE"),
+                let address = try? EgressAddress(value), allowList.verdict(address) == .refused
+            else { return nil }
+            let reason =
+                "configuration.\(name) names \(address.entry), which rules may not reach: "
+                + "where they call it, write \(address.entry) into egress.allow"
+            return RuleProblem(file: file, reason: reason)
+        }
+        return literal + configured
+    }
+
+    // MARK: Order
+
+    private static let clients: Set = [
+        "http", "https", "axios", "request", "request-promise", "node-fetch", "got", "superagent", "auth0",
+    ]
+
+    private static func callsOut(_ tokens: [ScriptToken]) -> Bool {
+        tokens.indices.contains { index in
+            guard index + 1 < tokens.count, tokens[index + 1].isSign("(") else { return false }
+            if tokens[index].isWord("fetch") { return index == 0 || !tokens[index - 1].isSign(".") }
+            guard tokens[index].isWord("require"), index + 2 < tokens.count, tokens[index + 2].kind == .string else {
+                return false
+            }
+            let name = tokens[index + 2].text
+            let plain = name.hasPrefix("node:") ? name.dropFirst(5) : name[...]
+            return self.clients.contains(String(plain.prefix { $0 != "@" && $0 != "/" }))
+        }
+    }
+
+    private static func denies(_ tokens: [ScriptToken]) -> Bool {
+        tokens.contains { $0.isWord("UnauthorizedError") }
     }
 }

@@ -10,15 +10,19 @@ package struct RuleChainLoader: Sendable {
     package var egress: any Egress
     package var log: Log
     package var metrics: Metrics
+    /// For people: what to write a missing key into.
+    private let configurationFile: String
 
     package init(
         configuration: Configuration,
+        configurationFile: String? = nil,
         nativeRules: [any Rule],
         egress: any Egress,
         log: Log,
         metrics: Metrics
     ) {
         self.configuration = configuration
+        self.configurationFile = configurationFile ?? ConfigurationLoader.defaultFile
         self.nativeRules = nativeRules
         self.egress = egress
         self.log = log
@@ -26,40 +30,97 @@ package struct RuleChainLoader: Sendable {
     }
 
     /// The chain, and what is worth knowing about it (skipped files, versions that differ, advice).
+    ///
+    /// - Throws: All that is wrong with the rules, with the same notes.
     package func load() async throws(RuleChainRefusal) -> (chain: RuleChain, notes: [RuleProblem]) {
         let directory = self.configuration.rules.directory.map(RuleDirectory.init(path:))
         let entries = directory?.entries ?? []
-        var problems = (directory?.problems ?? []) + self.clashes(entries)
+        // What can't have its place is compiled all the same: all that is wrong is said at once.
+        let scripts = entries + (directory?.unplaced ?? [])
+        // A native rule may change anything, and shows it to nobody.
+        let idMayChange = !self.nativeRules.isEmpty || scripts.contains { AccessTokenUse.changesID($0.scripts) }
+        let uses = scripts.map { AccessTokenUse.find(in: $0.scripts, idMayChange: idMayChange) }
+        var problems = (directory?.problems ?? []) + self.clashes(entries) + self.tokenProblems(uses)
         var notes = (directory?.notes ?? [])
-        notes += RuleAdvice.notes(entries, configured: Set(self.configuration.configuration.map(\.name)))
-        if entries.isEmpty, self.nativeRules.isEmpty, problems.isEmpty {
-            let place = self.configuration.rules.directory.map { "in \($0)" } ?? "and rules.directory is not set"
-            problems.append(RuleProblem(file: "rules", reason: "there is no enabled rule \(place)"))
-        }
+        notes += RuleAdvice.notes(scripts, self.configuration, self.configurationFile) + self.tokenNotes(scripts)
+        if scripts.isEmpty, self.nativeRules.isEmpty, problems.isEmpty { problems.append(self.noRule(directory)) }
         var hosts: RuleHostPool?
         var isDeath = false
-        if !entries.isEmpty {
+        if !scripts.isEmpty {
             var hostConfiguration = self.configuration.rules.host
             hostConfiguration.rulesDirectory = self.configuration.rules.directory.map(Self.absolute)
             let pool = RuleHostPool(
                 configuration: hostConfiguration,
-                load: self.message(entries),
-                delegate: RuleHostLog(log: self.log, metrics: self.metrics, rules: entries.map(\.name))
+                load: self.message(scripts),
+                delegate: RuleHostLog(log: self.log, metrics: self.metrics, rules: scripts.map(\.name))
             )
             do {
-                notes += Self.places(try await pool.start().notes, entries)
+                notes += self.places(try await pool.start().notes, scripts)
                 hosts = pool
             } catch {
                 isDeath = problems.isEmpty && error.isDeath
-                let refused = Self.places(error.problems, entries)
+                let refused = self.places(error.problems, scripts)
                 problems += refused.isEmpty ? [RuleProblem(file: "rule host", reason: error.message)] : refused
+                notes += self.places(error.notes, scripts)
             }
         }
+        problems = Self.withoutConsequences(problems)
         guard problems.isEmpty else {
             await hosts?.shutdown()
-            throw RuleChainRefusal(problems: problems, isDeath: isDeath)
+            throw RuleChainRefusal(problems: problems, notes: notes, isDeath: isDeath)
         }
-        return (self.chain(entries, hosts), notes)
+        return (self.chain(entries, uses, hosts), notes)
+    }
+
+    private func noRule(_ directory: RuleDirectory?) -> RuleProblem {
+        guard let path = self.configuration.rules.directory else {
+            let reason =
+                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) or with "
+                + "--set rules.directory=FOLDER"
+            return RuleProblem(file: "rules", reason: reason)
+        }
+        return RuleProblem(file: path, reason: "there is no enabled rule: \(directory?.emptiness ?? "none was found")")
+    }
+
+    /// A keyword that was not replaced is no JavaScript either: the cause is enough.
+    private static func withoutConsequences(_ problems: [RuleProblem]) -> [RuleProblem] {
+        problems.filter { problem in
+            guard problem.reason.hasPrefix("SyntaxError: ") else { return true }
+            return !problems.contains { $0.file == problem.file && $0.reason.contains(DeployKeyword.what) }
+        }
+    }
+
+    // MARK: auth0.accessToken
+
+    /// What the worker lacks for a Management API token; nil where it can ask for one.
+    private var lackForToken: String? {
+        let tenant = self.configuration.tenant
+        if tenant.clientID == nil { return "tenant.client_id and tenant.client_secret" }
+        return tenant.resolvedManagementAudience == nil ? "tenant.domain, or tenant.management_audience," : nil
+    }
+
+    private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
+        guard let lack = self.lackForToken else { return [] }
+        return uses.compactMap { use in
+            guard let use, use.need == .token else { return nil }
+            let reason =
+                "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for that; set "
+                + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
+            return RuleProblem(file: use.file, line: use.line, column: use.column, reason: reason)
+        }
+    }
+
+    private func tokenNotes(_ scripts: [RuleDirectory.Entry]) -> [RuleProblem] {
+        guard let lack = self.lackForToken else { return [] }
+        // What other rules may make of an id is nothing to speak of.
+        let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
+        return uses.compactMap { use in
+            guard let use, use.need == .otherUser else { return nil }
+            let reason =
+                "may write metadata of another user than the one who logs in, which fails without a client of the worker's own: "
+                + "set \(lack) in \(self.configurationFile), or write user.user_id"
+            return RuleProblem(file: use.file, line: use.line, column: use.column, reason: reason)
+        }
     }
 
     /// The host starts elsewhere, and Node's resolution wants a whole path.
@@ -67,14 +128,14 @@ package struct RuleChainLoader: Sendable {
         path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
     }
 
-    private func chain(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostPool?) -> RuleChain {
-        // A native rule may change anything, and shows it to nobody.
-        let idMayChange = !self.nativeRules.isEmpty || entries.contains { RuleAdvice.changesID($0.source) }
-        let hasClient = self.configuration.tenant.clientID != nil
+    private func chain(
+        _ entries: [RuleDirectory.Entry],
+        _ uses: [AccessTokenUse?],
+        _ hosts: RuleHostPool?
+    ) -> RuleChain {
+        let hasToken = self.lackForToken == nil
         let scripted = entries.enumerated().map { index, entry in
-            let readsAccessToken =
-                RuleAdvice.readsAccessToken(entry.source)
-                || hasClient && RuleAdvice.mayWriteToOthers(entry.source, idMayChange: idMayChange)
+            let readsAccessToken = hasToken && uses[index] != nil
             return (
                 order: entry.order,
                 link: RuleChain.Link(name: entry.name, step: .scripted(index, readsAccessToken: readsAccessToken))
@@ -102,7 +163,9 @@ package struct RuleChainLoader: Sendable {
         for (index, rule) in rules.enumerated() {
             for other in rules[..<index] {
                 if other.order == rule.order {
-                    let reason = "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file))"
+                    let reason =
+                        "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give one of them another, "
+                        + "so that it is certain which runs first"
                     problems.append(
                         RuleProblem(
                             file: rule.place.file,
@@ -113,7 +176,8 @@ package struct RuleChainLoader: Sendable {
                     )
                 }
                 if other.name == rule.name {
-                    let reason = "the name \(rule.name) is taken already (\(other.place.file))"
+                    let reason =
+                        "the name \(rule.name) is taken already (\(other.place.file)): give this rule another \"name\""
                     problems.append(RuleProblem(file: rule.place.file, reason: reason))
                 }
             }
@@ -133,9 +197,13 @@ package struct RuleChainLoader: Sendable {
     }
 
     /// The problems or notes that a host reports, in our own words.
-    private static func places(_ remarks: [RuleRemark], _ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
-        remarks.map { remark in
-            let file = remark.file ?? entries.first { $0.name == remark.rule }?.file
+    private func places(_ remarks: [RuleRemark], _ entries: [RuleDirectory.Entry]) -> [RuleProblem] {
+        let directory = self.configuration.rules.directory ?? ""
+        let whole = Self.absolute(directory)
+        return remarks.map { remark in
+            // Hosts know the folder by its whole path, and people as they have named it.
+            let given = remark.file.map { $0.hasPrefix(whole) ? directory + $0.dropFirst(whole.count) : $0 }
+            let file = given ?? entries.first { $0.name == remark.rule }?.file
             return RuleProblem(
                 file: file ?? remark.rule ?? "rules",
                 line: remark.line,

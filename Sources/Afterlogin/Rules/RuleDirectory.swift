@@ -1,133 +1,165 @@
-import FoundationEssentials
 import JSON
 
 /// JavaScript rules in the layout of Auth0's Deploy CLI: `NAME.js` and `NAME.json` (name, order, enabled, stage) side by side.
 package struct RuleDirectory: Sendable {
+    /// A file of JavaScript.
+    package struct Script: Sendable, Hashable {
+        /// Its path, as stack traces name it.
+        package var file: String
+        package var source: String
+    }
+
     package struct Entry: Sendable {
         package var name: String
         package var order: Int
-        /// The path of its source, as stack traces name it.
-        package var file: String
-        package var source: String
+        package var script: Script
+        /// The files of the folder that it requires, directly or by another.
+        package var helpers: [Script]
         /// Where its order stands.
         package var orderPlace: (file: String, line: Int, column: Int)
+
+        package var file: String { self.script.file }
+        package var source: String { self.script.source }
+        /// All that is the rule's own code.
+        var scripts: [Script] { [self.script] + self.helpers }
     }
 
-    /// Bounds on what is read, per file and in number: far above any real tenant (Auth0 allowed 100 kB of code per tenant).
-    static let maxFileBytes = 1 << 20
+    /// Far above any real tenant (Auth0 allowed 100 kB of code per tenant).
     static let maxRules = 500
 
     /// The enabled rules of stage `login_success`, in order.
     package private(set) var entries: [Entry] = []
+    /// Rules whose sidecar is wrong; their code is looked at all the same.
+    package private(set) var unplaced: [Entry] = []
     package private(set) var problems: [RuleProblem] = []
     /// What is skipped, and why.
     package private(set) var notes: [RuleProblem] = []
 
+    private let path: String
+    private let contents: FolderContents
+    /// Scripts that are a rule's, or a helper of one.
+    private var used: Set<String> = []
+
     /// Reads a folder; whatever is wrong is in `problems`.
     package init(path: String) {
-        let names: [String]
+        self.path = path
         do {
-            names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+            self.contents = try FolderContents(path)
         } catch {
-            self.problems.append(RuleProblem(file: path, reason: "the rules' folder can't be read"))
+            self.contents = FolderContents()
+            self.problems.append(RuleProblem(file: path, reason: FolderSurvey.unreadable(path, error)))
             return
         }
-        let scripts = Set(names.filter { $0.hasSuffix(".js") }.map { String($0.dropLast(3)) })
-        let sidecars = Set(names.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) })
-        for name in scripts.subtracting(sidecars).sorted() {
-            self.notes.append(
-                RuleProblem(file: "\(path)/\(name).js", reason: "is no rule: there is no \(name).json beside it")
-            )
-        }
-        for name in scripts.intersection(sidecars).sorted() { self.read(name, in: path) }
-        for name in sidecars.subtracting(scripts).sorted() { self.lookAtLoneSidecar("\(path)/\(name).json") }
+        for name in self.contents.names(".json") { self.readSidecar(name) }
         self.entries.sort { ($0.order, $0.name) < ($1.order, $1.name) }
         if self.entries.count > Self.maxRules {
-            self.problems.append(RuleProblem(file: path, reason: "holds more than \(Self.maxRules) rules"))
+            let reason = "holds \(self.entries.count) rules: a chain has \(Self.maxRules) at most; disable some"
+            self.problems.append(RuleProblem(file: path, reason: reason))
         }
+        let survey = FolderSurvey(path: path, contents: self.contents, used: self.used, nextOrder: self.nextOrder)
+        self.notes += survey.notes(hasRules: !self.entries.isEmpty)
+        // A folder without a rule is a problem where there is no native rule either: who loads the chain knows that.
+        if self.entries.isEmpty { self.emptiness = survey.emptiness(skipped: self.skipped) }
     }
 
-    private mutating func read(_ base: String, in path: String) {
-        let sidecarFile = "\(path)/\(base).json"
-        guard let bytes = self.contents(of: sidecarFile) else { return }
-        let sidecar: JSONText
+    /// What was found instead of rules, and what to do; nil where there is a rule.
+    private(set) var emptiness: String?
+    private var skipped = 0
+
+    private var nextOrder: Int { (self.entries.map(\.order).max() ?? 0) + 10 }
+
+    // MARK: A rule
+
+    private mutating func readSidecar(_ base: String) {
+        let hasScript = self.contents.has("\(base).js")
+        guard let bytes = self.bytes(of: "\(base).json", isNeeded: hasScript) else { return }
+        let sidecar: RuleSidecar
         do {
-            sidecar = try JSONText(validating: bytes)
+            sidecar = try RuleSidecar(bytes, file: "\(self.path)/\(base).json", base: base)
         } catch {
-            let (line, column) = SourcePosition.of(offset: error.offset, in: bytes)
-            self.problems.append(RuleProblem(file: sidecarFile, line: line, column: column, reason: error.reason))
+            // `package.json` and the like are somebody else's.
+            if hasScript {
+                self.used.insert("\(base).js")
+                self.problems.append(error)
+            }
             return
         }
-        guard sidecar.kind == .object else {
-            self.problems.append(RuleProblem(file: sidecarFile, line: 1, column: 1, reason: "is no JSON object"))
+        guard hasScript || sidecar.looksLikeRule else { return }
+        let (script, objection) = sidecar.script(in: self.contents)
+        self.used.insert(script)
+        if let reason = sidecar.isSkipped {
+            self.skipped += 1
+            self.notes.append(RuleProblem(file: sidecar.file, reason: reason))
+            // What else is wrong with it, hurts nobody.
             return
         }
-        let valid = self.check(sidecar, file: sidecarFile)
-        if let stage = sidecar["stage"]?.string, stage != "login_success" {
-            self.notes.append(RuleProblem(file: sidecarFile, reason: "is skipped: its stage is \(stage)"))
-            return
-        }
-        if sidecar["enabled"]?.kind == .bool, sidecar["enabled"]?.value == .bool(false) {
-            self.notes.append(RuleProblem(file: sidecarFile, reason: "is skipped: it is not enabled"))
-            return
-        }
-        let scriptFile = "\(path)/\(base).js"
-        guard valid, let scriptBytes = self.contents(of: scriptFile) else { return }
-        guard let source = String(validating: scriptBytes, as: UTF8.self) else {
-            self.problems.append(RuleProblem(file: scriptFile, reason: "is not UTF-8"))
-            return
-        }
-        guard let member = sidecar["order"], case .number(let number) = member.value, let order = Int(number.text)
-        else { return }
-        let (line, column) = SourcePosition.of(offset: member.range.lowerBound, in: bytes)
-        self.entries.append(
-            Entry(
-                name: sidecar["name"]?.string ?? base,
-                order: order,
-                file: scriptFile,
-                source: source,
-                orderPlace: (sidecarFile, line, column)
-            )
+        self.problems += sidecar.problems
+        if let objection { return self.problems.append(sidecar.problem("script", objection)) }
+        guard let source = self.source(of: script) else { return }
+        let own = Script(file: "\(self.path)/\(script)", source: source)
+        self.problems += DeployKeyword.problems(own)
+        let entry = Entry(
+            name: sidecar.name,
+            order: sidecar.order ?? 0,
+            script: own,
+            helpers: self.helpers(of: own),
+            orderPlace: sidecar.place("order")
         )
+        if sidecar.problems.isEmpty { self.entries.append(entry) } else { self.unplaced.append(entry) }
     }
 
-    private mutating func check(_ sidecar: JSONText, file: String) -> Bool {
-        var reasons: [String] = []
-        switch sidecar["order"]?.value {
-        case .number(let number)? where Int(number.text) != nil: break
-        case nil: reasons.append("\"order\" is missing")
-        case .null?, .bool?, .number?, .string?, .array?, .object?: reasons.append("\"order\" must be a whole number")
+    /// The files of the folder that a script requires by a path, directly or by another.
+    private mutating func helpers(of script: Script) -> [Script] {
+        var helpers: [Script] = []
+        var open = [script]
+        while let next = open.popLast(), helpers.count < 100 {
+            let folder = next.file.dropFirst(self.path.count + 1).split(separator: "/").dropLast().map(String.init)
+            for required in Self.requiredPaths(next.source) {
+                guard let name = self.contents.script(required, from: folder) else { continue }
+                let file = "\(self.path)/\(name)"
+                self.used.insert(name)
+                guard file != script.file, !helpers.contains(where: { $0.file == file }),
+                    let bytes = try? SmallFile.read(file), let source = String(validating: bytes, as: UTF8.self)
+                else { continue }
+                helpers.append(Script(file: file, source: source))
+                open.append(Script(file: file, source: source))
+            }
         }
-        if let name = sidecar["name"], name.string?.isEmpty != false {
-            reasons.append("\"name\" must be a text that is not empty")
-        }
-        if let enabled = sidecar["enabled"], enabled.kind != .bool {
-            reasons.append("\"enabled\" must be true or false")
-        }
-        if let stage = sidecar["stage"], stage.kind != .string { reasons.append("\"stage\" must be a text") }
-        self.problems += reasons.map { RuleProblem(file: file, line: 1, column: 1, reason: $0) }
-        return reasons.isEmpty
+        return helpers
     }
 
-    /// A `.json` that looks like a rule but has no script must not be passed over in silence.
-    private mutating func lookAtLoneSidecar(_ file: String) {
-        guard let bytes = self.contents(of: file), let json = try? JSONText(validating: bytes) else { return }
-        guard json["order"] != nil, json["enabled"] != nil || json["stage"] != nil || json["script"] != nil else {
-            return
+    private static func requiredPaths(_ source: String) -> [String] {
+        let tokens = ScriptScanner.tokens(of: source)
+        return tokens.indices.compactMap { index in
+            guard index > 1, tokens[index].kind == .string, tokens[index].text.hasPrefix("."),
+                tokens[index - 1].isSign("("), tokens[index - 2].isWord("require")
+            else { return nil }
+            return tokens[index].text
         }
-        self.problems.append(RuleProblem(file: file, reason: "its script is missing: no .js of that name beside it"))
     }
 
-    private mutating func contents(of file: String) -> [UInt8]? {
-        guard let data = FileManager.default.contents(atPath: file) else {
-            self.problems.append(RuleProblem(file: file, reason: "can't be read"))
+    // MARK: Files
+
+    private mutating func source(of name: String) -> String? {
+        guard let bytes = self.bytes(of: name, isNeeded: true) else { return nil }
+        guard let source = String(validating: bytes, as: UTF8.self) else {
+            let reason = "is not UTF-8: save it in that encoding"
+            self.problems.append(RuleProblem(file: "\(self.path)/\(name)", reason: reason))
             return nil
         }
-        guard data.count <= Self.maxFileBytes else {
-            self.problems.append(RuleProblem(file: file, reason: "is larger than \(Self.maxFileBytes) bytes"))
+        return source
+    }
+
+    private mutating func bytes(of name: String, isNeeded: Bool) -> [UInt8]? {
+        do {
+            return try SmallFile.read("\(self.path)/\(name)")
+        } catch {
+            if isNeeded {
+                let reason = "can't be read: \(error); rules are files that the worker's user may read"
+                self.problems.append(RuleProblem(file: "\(self.path)/\(name)", reason: reason))
+            }
             return nil
         }
-        return [UInt8](data)
     }
 }
 

@@ -1,5 +1,5 @@
 /// Something wrong with a rule, found before the first login.
-package struct RuleProblem: Sendable, Hashable, CustomStringConvertible {
+package struct RuleProblem: Error, Sendable, Hashable, CustomStringConvertible {
     /// As it was found: below the rules' folder.
     package var file: String
     /// From 1; 0 where the problem has no place.
@@ -30,6 +30,8 @@ package struct RuleProblem: Sendable, Hashable, CustomStringConvertible {
 /// Why a chain can't be built: all that is wrong with it, at once.
 package struct RuleChainRefusal: Error, Sendable, CustomStringConvertible {
     package var problems: [RuleProblem]
+    /// What else is worth knowing.
+    package var notes: [RuleProblem]
     /// Nothing is wrong with the rules: what was to run them was killed.
     package var isDeath = false
 

@@ -128,7 +128,8 @@ struct ScriptedRun {
             let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
             let report = self.report(endedBy, outcome, reply, calls, attempts: state.attempt)
             if case .failed(let failure) = verdict, failure.isRetryable {
-                if before.next < state.next { state = before }
+                // The failed attempt leaves nothing behind, its writes of metadata included.
+                if reply.before != nil || before.next < state.next { state = before }
                 state.reports.append(report)
                 return .failed(failure)
             }

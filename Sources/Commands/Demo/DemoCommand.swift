@@ -16,6 +16,12 @@ enum DemoCommand: Command {
         .value("format", "FORMAT", "of the summary: text or json"),
     ]
 
+    /// What goes wrong in the demo is part of it.
+    private static let purpose = """
+        on purpose: an API that is slow and answers 503 to 3 % of its calls, users without a verified email,
+        one login whose rule never ends its turn (its host is ended, the login fails), one record that is not JSON
+        """
+
     private static let audience = "https://profiles.example/api"
     private static let clientID = "demo-client"
 
@@ -70,9 +76,10 @@ enum DemoCommand: Command {
             log: log,
             metrics: metrics
         )
-        let (chain, advice) = try await loader.load()
-        for note in advice { Output.error(Terminal.colored("note: \(note)", 2)) }
+        // Its notes are about rules that nobody here has written.
+        let chain = try await loader.load().chain
         Output.error("rules in order: \(chain.ruleNames.joined(separator: ", "))")
+        Output.error(self.purpose)
         let worker = Worker(
             configuration: configuration,
             chain: chain,
@@ -115,7 +122,8 @@ enum DemoCommand: Command {
             tally: tally,
             tokens: sandbox.statistics.tokensByAudience,
             work: progress.work ?? elapsed,
-            callsSentAgain: metrics.sum(.callRetries)
+            callsSentAgain: metrics.sum(.callRetries),
+            answers: sandbox.faults.delays
         )
         await chain.shutdown()
         await egress.shutdown()

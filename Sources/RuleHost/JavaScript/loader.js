@@ -3,13 +3,16 @@
 // From the frame `load` to functions that can be called: every rule is compiled, and every module that it names is
 // looked for. All problems are reported at once.
 
+const path = require('node:path');
 const vm = require('node:vm');
+const { isModuleNamespaceObject } = require('node:util').types;
 const crypto = require('node:crypto');
 const querystring = require('node:querystring');
 const errors = require('./errors');
 const { makeAuth0 } = require('./auth0');
 const { ModuleSet, isVersion, unreadable } = require('./modules');
-const { scan } = require('./scanner');
+const { scan, codeOf, positions } = require('./scanner');
+const shape = require('./shape');
 
 /** Globals of Auth0's sandbox that are modules: taken from what is installed, when a rule uses them. */
 const legacyGlobals = {
@@ -43,6 +46,9 @@ const parameters = [
     'module', 'exports', 'require', 'configuration', 'auth0', 'UnauthorizedError', 'ValidationError',
     'WrongUsernameOrPasswordError', 'crypto', 'querystring',
 ];
+
+/** The last major version of packages that became ES modules, for the hint: rules have `require`. */
+const lastCommonJS = { 'node-fetch': '2', got: '11', nanoid: '3', chalk: '4', 'p-limit': '3', 'p-retry': '4', 'p-queue': '6', execa: '5' };
 
 /** Comments, and then the directive, before a rule that is a file of its own to other tools. */
 const directive = /^(?:\s|\/\/[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(["'])use strict\1[ \t]*;?/;
@@ -84,6 +90,8 @@ class Loader {
         this.problems = [];
         this.notes = [];
         this.noted = new Set();
+        /** Packages that are not installed, with the versions that rules ask for. @type {Map<string, Set<string>>} */
+        this.missing = new Map();
         this.modules = new ModuleSet(load.directory ?? null, load.moduleDirectories ?? []);
         // Frozen: a key that one rule writes for another would be missing in the host beside this one.
         const configuration = Object.freeze({ ...load.configuration });
@@ -108,15 +116,27 @@ class Loader {
             this.checkModules(name, file, text);
             if (call !== null) loaded.push({ name, call, leavesPromise: false });
         }
+        this.tellMissing();
         this.defineLegacyGlobals();
         return loaded;
     }
 
     compiled(name, file, source) {
+        const code = codeOf(source);
+        const place = positions(source);
+        const refuse = ({ offset, reason, isNote }) => {
+            if (isNote) this.notes.push({ rule: name, file, ...place(offset), text: reason });
+            else this.problems.push({ rule: name, file, ...place(offset), reason });
+            return null;
+        };
+        const formal = shape.objectionToSource(code);
+        if (formal !== undefined) return refuse(formal);
         let rule;
         try {
             rule = compile(source, file, this.values);
         } catch (error) {
+            const statement = error instanceof SyntaxError ? shape.objectionToSyntax(code) : undefined;
+            if (statement !== undefined) return refuse(statement);
             const position = error instanceof SyntaxError ? syntaxPosition(error, source) : { line: 1, column: 1 };
             this.problems.push({ rule: name, file, ...position, reason: `${error?.name}: ${error?.message}` });
             return null;
@@ -128,6 +148,11 @@ class Loader {
             this.problems.push({ rule: name, file, line: 1, column: 1, reason });
             return null;
         }
+        const objection = shape.objectionToFunction(rule, source, code);
+        if (objection !== undefined) {
+            refuse(objection);
+            if (!objection.isNote) return null;
+        }
         // Stacks then name the rule.
         if (rule.name === 'rule') Object.defineProperty(rule, 'name', { value: name, configurable: true });
         return rule;
@@ -137,7 +162,7 @@ class Loader {
     checkModules(name, file, source) {
         const { modules, globals } = scan(source, legacyNames);
         for (const { id, isOptional, line, column } of modules) {
-            this.loadModule(id, isOptional, { rule: name, file, line, column });
+            this.loadModule(id, isOptional, { rule: name, file, line, column }, '', source);
         }
         for (const { name: global, isOptional, line, column } of globals) {
             if (global in globalThis) continue;
@@ -146,16 +171,20 @@ class Loader {
         }
     }
 
-    loadModule(id, isOptional, place, remark = '') {
+    loadModule(id, isOptional, place, remark = '', source = '') {
         let module;
+        let exports;
         try {
             module = this.modules.resolve(id);
-            this.modules.require(id);
+            exports = this.modules.require(id);
         } catch (error) {
-            const text = error?.code === 'EACCES' && error.path !== undefined ? `${error.path} ${unreadable}`
-                : String(error?.message ?? error).split('\n')[0];
-            const reason = `${remark}${module === undefined ? text : `module '${id}' cannot be loaded: ${text}`}`;
-            if (!isOptional) this.problems.push({ ...place, reason });
+            if (isOptional) return;
+            if (error?.missing !== undefined) this.miss(error.missing);
+            this.problems.push({ ...place, reason: remark + this.reasonOf(error, id, module) });
+            return;
+        }
+        if (!isOptional && isModuleNamespaceObject(exports) && exports.default !== undefined && takesWhole(source, place)) {
+            this.problems.push({ ...place, reason: remark + this.reasonOf({ code: 'ERR_REQUIRE_ESM' }, id, module) });
             return;
         }
         const { asked, version } = module;
@@ -164,6 +193,40 @@ class Loader {
         const { rule, line, column } = place;
         const text = `${module.name}@${asked} is asked for, ${module.name} ${version} is installed and used`;
         this.notes.push({ rule, line, column, text });
+    }
+
+    reasonOf(error, id, module) {
+        if (error?.code === 'EACCES' && error.path !== undefined) return `module '${id}' cannot be loaded: ${error.path} ${unreadable}`;
+        const text = String(error?.message ?? error).split('\n')[0];
+        if (module === undefined) return text;
+        if (error?.code !== 'ERR_REQUIRE_ESM') return `module '${id}' cannot be loaded: ${text}`;
+        const installed = module.version === undefined ? module.name : `${module.name} ${module.version}`;
+        const version = lastCommonJS[module.name];
+        const hint = version === undefined ? 'install an older version that is CommonJS, npm install '
+            + `${module.name}@VERSION` : `npm install ${module.name}@${version}`;
+        return `${installed} is an ES module only, and require does not give what it exports: ${hint}`;
+    }
+
+    /** Notes a package that is not installed. */
+    miss({ name, asked }) {
+        if (!this.missing.has(name)) this.missing.set(name, new Set());
+        if (asked !== undefined) this.missing.get(name).add(asked);
+    }
+
+    /** One line for all that is missing. */
+    tellMissing() {
+        if (this.missing.size < 2) return;
+        const { directory } = this.load;
+        const words = [];
+        for (const [name, versions] of this.missing) {
+            const [first] = versions;
+            words.push(first === undefined ? name : `${name}@${first}`);
+            if (versions.size < 2) continue;
+            const text = `${name} is asked for in the versions ${[...versions].join(', ')}, and one folder can have one: all rules get that`;
+            this.notes.push({ file: path.join(directory ?? '', 'package.json'), line: 0, column: 0, text });
+        }
+        const reason = `${words.length} packages are missing; all at once: npm install --prefix ${directory ?? '.'} ${words.join(' ')}`;
+        this.problems.push({ file: directory ?? 'rules', line: 0, column: 0, reason });
     }
 
     /** Gives rules the modules that were global in Auth0's sandbox, where they use the name and it can be had. */
@@ -185,6 +248,14 @@ class Loader {
             });
         }
     }
+}
+
+/** Whether a rule takes what `require` gives as it is: no member of it, and no pattern. */
+function takesWhole(source, { line, column }) {
+    const lines = source.split('\n');
+    const before = lines.slice(Math.max(0, line - 10), line - 1).concat(lines[line - 1].slice(0, column - 1)).join('\n');
+    const after = lines.slice(line - 1, line + 2).join('\n').slice(column - 1);
+    return !/\}\s*=\s*require\s*\(\s*$/.test(before) && !/^(["'`])[^"'`]*\1\s*\)\s*\??\s*[.[]/.test(after);
 }
 
 module.exports = { Loader, compile };

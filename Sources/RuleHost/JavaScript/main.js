@@ -59,7 +59,7 @@ function load(frame) {
     locking.prepare();
     const rules = loader.rules();
     if (loader.problems.length > 0) {
-        socket.send(kinds.refused, 0, stringify({ problems: loader.problems }));
+        socket.send(kinds.refused, 0, stringify({ problems: loader.problems, notes: loader.notes }));
         return;
     }
     shared.rules = rules;

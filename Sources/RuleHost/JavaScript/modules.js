@@ -106,19 +106,24 @@ class ModuleSet {
         }
         const { name, version: asked } = parsed;
         if (isBuiltin(name)) return { file: this.nodeRequire.resolve(name + parsed.path), name, asked };
-        const file = this.find(name, parsed.path, id);
+        const file = this.find(name, asked, parsed.path, id);
         return { file, name, asked, version: this.versionOf(name, file) };
     }
 
-    find(name, inside, id) {
+    find(name, asked, inside, id) {
         try {
             return this.nodeRequire.resolve(name + inside);
         } catch (error) {
             if (error.code !== 'MODULE_NOT_FOUND') throw error;
             if (provided.has(name) && inside === '') return path.join(providedDirectory, `${name}.js`);
             const where = this.linkTarget(name);
-            const reason = where === null ? `npm install ${name}, beside the rules` : `${where}, where a link leads, ${unreadable}`;
-            throw refusal(`Cannot find module '${id}' (${reason})`, 'MODULE_NOT_FOUND');
+            if (where !== null) {
+                throw refusal(`Cannot find module '${id}' (${where}, where a link leads, ${unreadable})`, 'MODULE_NOT_FOUND');
+            }
+            const packageName = asked === undefined ? name : `${name}@${asked}`;
+            const missing = refusal(`Cannot find module '${id}' (npm install ${packageName}, beside the rules)`, 'MODULE_NOT_FOUND');
+            missing.missing = { name, asked };
+            throw missing;
         }
     }
 

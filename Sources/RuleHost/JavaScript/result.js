@@ -9,7 +9,7 @@ const { round } = Math;
 
 /**
  * A state that is empty is as it was given. `before…` is the state before the first rule of which a request *failed so*: its answer, or
- * its failure, says nothing of this login.
+ * its failure, says nothing of this login; else that before the rule that failed.
  * @typedef {{head: string, user: string, context: string, beforeUser: string, beforeContext: string}} Result
  */
 
@@ -51,7 +51,7 @@ function tooLarge(rule) {
 function made(evaluation, opening, end, userText, contextText) {
     const { runs, givenUserText, givenContextText } = evaluation;
     const head = `${opening},"rules":[${rulesText(runs, end)}],${effectsText(evaluation, end)}`;
-    const before = firstFailedSo(runs);
+    const before = firstFailedSo(runs) ?? retriedRule(evaluation);
     const changed = (text, given) => (text === given ? '' : text);
     return {
         head: before === null ? `${head}}` : `${head},"before":{"rule":${before.index},${effectsText(evaluation, before.index)}}}`,
@@ -67,6 +67,12 @@ function firstFailedSo(runs) {
     return null;
 }
 
+/** A rule that failed after calls, or after writes of metadata: where it runs again, it runs as if it had not. */
+function retriedRule({ culprit, outcome }) {
+    if (culprit === null || outcome === 'denied') return null;
+    return culprit.calls > 0 || culprit.writes !== null ? culprit : null;
+}
+
 function rulesText(runs, end) {
     let text = '';
     for (let at = 0; at < runs.length; at += 1) {
@@ -78,13 +84,16 @@ function rulesText(runs, end) {
     return text;
 }
 
-/** What rules wrote and asked for. */
+/**
+ * What rules wrote and asked for. What the rule wrote that ended the chain is kept, since rules deny with plain errors too; but where one
+ * of its requests failed so it runs again, and writes again.
+ */
 function effectsText({ runs, culprit, outcome, unsupported }, end) {
     let writes = null;
     for (let at = 0; at < runs.length; at += 1) {
         const run = runs[at];
         if (run.index >= end) break;
-        const isDropped = run === culprit && outcome !== 'denied';
+        const isDropped = run === culprit && outcome !== 'denied' && run.failedSo;
         if (run.writes === null || isDropped) continue;
         if (writes === null) writes = new MetadataWrites();
         writes.merge(run.writes);

@@ -150,6 +150,65 @@ function isUse(name, before, after) {
     return false;
 }
 
+/**
+ * The source with blanks where it is no code: comments, and what stands in strings, templates and regular expressions. Offsets and lines
+ * stay as they are.
+ * @param {string} source
+ * @returns {string}
+ */
+function codeOf(source) {
+    let code = '';
+    let at = 0;
+    /** For each open `${` of a template: the depth of braces at which it closes. */
+    const templates = [];
+    let braces = 0;
+    let last = '';
+    const blank = (end) => {
+        code += source.slice(at, end).replace(/[^\n]/g, ' ');
+        at = end;
+    };
+    const stepOverTemplate = () => {
+        let end = at + 1;
+        while (end < source.length && source[end] !== '`' && !(source[end] === '$' && source[end + 1] === '{')) {
+            end += source[end] === '\\' ? 2 : 1;
+        }
+        const isOpen = source[end] === '$';
+        blank(Math.min(source.length, end + (isOpen ? 2 : 1)));
+        last = isOpen ? '{' : '`';
+        if (!isOpen) return;
+        templates.push(braces);
+        braces += 1;
+    };
+    while (at < source.length) {
+        const unit = source[at];
+        const pair = source.slice(at, at + 2);
+        if (pair === '//' || pair === '/*') {
+            const end = source.indexOf(pair === '//' ? '\n' : '*/', at + 2);
+            blank(end === -1 ? source.length : end + (pair === '//' ? 0 : 2));
+        } else if (unit === '"' || unit === "'") {
+            blank(Math.min(source.length, endOfString(source, at)));
+            last = unit;
+        } else if (unit === '`' || (unit === '}' && templates.length > 0 && templates[templates.length - 1] === braces - 1)) {
+            if (unit === '}') {
+                templates.pop();
+                braces -= 1;
+            }
+            stepOverTemplate();
+        } else if (unit === '/' && (/^[([{},;:=!&|?+\-*%~^<>]?$/.test(last) || beforeExpression.has(last))) {
+            blank(endOfRegExp(source, at));
+            last = ')';
+        } else {
+            const [text] = /^[\w$]+|^[^]/.exec(source.slice(at, at + 200));
+            if (text === '{') braces += 1;
+            if (text === '}') braces -= 1;
+            if (!space.test(text)) last = text;
+            code += text;
+            at += text.length;
+        }
+    }
+    return code;
+}
+
 /** Notes a literal, where it is the whole argument. */
 function noteRequire(found, source, start, end, place, isOptional) {
     const id = source.slice(start + 1, end - 1);
@@ -157,4 +216,4 @@ function noteRequire(found, source, start, end, place, isOptional) {
     found.push({ id, isOptional, ...place(start) });
 }
 
-module.exports = { scan };
+module.exports = { scan, codeOf, positions };

@@ -42,7 +42,7 @@ package struct EvaluationReply: Sendable {
     /// nil: as it was given.
     package let user: JSONText?
     package let context: JSONText?
-    /// Where a reply that failed so was told to a rule.
+    /// Where a reply that failed so was told to a rule, or where one failed after calls or writes: before the first of these.
     package let before: Before?
 
     /// Takes the rest of a frame, behind the secret.
@@ -131,7 +131,8 @@ package struct RuleWrites: Sendable {
 }
 
 extension EvaluationReply {
-    /// What was before the first rule that was told of a failure; who discards what came of it goes on from here.
+    /// What was before the first rule that was told of a failure, or else before the one that failed; who discards what came of it goes on
+    /// from here.
     package struct Before: Sendable {
         /// Of what was loaded: the rule to go on with.
         package let rule: Int

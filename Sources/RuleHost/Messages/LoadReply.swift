@@ -46,12 +46,13 @@ package struct RuleRemark: Sendable {
 package struct RuleHostRefusal: Error, Sendable {
     /// From the host; empty where it said nothing.
     package let problems: [RuleRemark]
+    package let notes: [RuleRemark]
     package let message: String
     /// Somebody killed the hosts while they started: neither rules nor configuration are the reason.
     package let isDeath: Bool
 
     init(_ message: String, isDeath: Bool = false) {
-        self.problems = []
+        (self.problems, self.notes) = ([], [])
         self.message = message
         self.isDeath = isDeath
     }
@@ -59,6 +60,7 @@ package struct RuleHostRefusal: Error, Sendable {
     init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
         let message = try JSONText.message(payload, "the refusal")
         self.problems = try RuleRemark.list(message["problems"], "reason")
+        self.notes = try RuleRemark.list(message["notes"], "text")
         self.message = "the rules were refused"
         self.isDeath = false
     }

@@ -43,7 +43,7 @@ struct ConfigurationLoaderTests {
         let (loaded, _) = try Self.load("egress: { bodies: 64MB }")
         #expect(loaded?.configuration.egress.bodyBytes == 64 << 20)
         let (_, problems) = try Self.load("egress: { bodies: 500KB }")
-        #expect(problems.count == 1 && problems[0].contains("egress.bodies is at least 1MB"), "\(problems)")
+        #expect(problems.count == 1 && problems[0].contains("egress.bodies takes at least 1MB"), "\(problems)")
     }
 
     @Test
@@ -116,7 +116,7 @@ struct ConfigurationLoaderTests {
         ("egress: { tunnels: ['db:5432'] }", "1:20: egress.tunnels: tunnels are not supported yet"),
         ("tenant: { domain: 'https://d.example/' }", "1:19: tenant.domain takes a host name, without https://"),
         ("tenant: { client_secret: [hunter22] }", "1:26: tenant.client_secret takes one value, not a list"),
-        ("rules: { host: { memory: 1MB } }", "1:26: rules.host.memory is at least 96MB"),
+        ("rules: { host: { memory: 1MB } }", "1:26: rules.host.memory takes at least 96MB"),
     ])
     func whatCannotWorkIsSaidBeforeTheStartAndNamesNoSecret(text: String, problem: String) throws {
         let (_, problems) = try Self.load(text)
@@ -149,6 +149,45 @@ struct ConfigurationLoaderTests {
                 "AFTERLOGIN_RULES_DIRECTORY: rules.directory: the file /no/such/file can't be read: No such file or directory"
             ]
         )
+    }
+
+    @Test
+    func aByteOrderMarkIsNoKey() throws {
+        let (loaded, problems) = try Self.load("\u{FEFF}kafka: { group: marked }")
+        #expect(problems.isEmpty && loaded?.configuration.kafka.group == "marked")
+    }
+
+    @Test(arguments: [
+        ("a,b", ["a", "b"]), ("[a, b]", ["a", "b"]), ("['a', \"b\"]", ["a", "b"]), ("[]", []), ("[::1]", ["[::1]"]),
+        ("[::1]:9092", ["[::1]:9092"]), ("a", ["a"]), ("[a]", ["a"]),
+    ])
+    func aListIsWrittenAsInTheFileToo(text: String, items: [String]) throws {
+        let (loaded, problems) = try Self.load("", overrides: [("egress.optional", text)])
+        #expect(problems.isEmpty && loaded?.configuration.egress.optional == items)
+        let (other, _) = try Self.load("", environment: ["AFTERLOGIN_EGRESS_OPTIONAL": text])
+        #expect(other?.configuration.egress.optional == items)
+    }
+
+    @Test
+    func aVariableForNamesWithoutANameSaysHowItIsWritten() throws {
+        let (loaded, _) = try Self.load("", environment: ["AFTERLOGIN_KAFKA_PROPERTIES": "x"])
+        let note = try #require(loaded).notes.map(\.description).joined()
+        #expect(note.contains("each in a variable of its own, as in AFTERLOGIN_KAFKA_PROPERTIES_NAME"), "\(note)")
+        #expect(!note.contains("did you mean"))
+    }
+
+    @Test(arguments: [
+        ("kafka: { input: [same] }\nresults: { updates: same }", "results.updates is same, which kafka.input reads"),
+        ("results: { updates: same, failures: same }", "results.failures is same, as results.updates is: name another"),
+        ("results: { failures: 'a b' }", "results.failures: a b can't be the name of a topic: write letters, digits"),
+        ("kafka: [1]", "kafka has keys below it, and takes no value: set kafka.brokers, kafka.group, kafka.input, …"),
+        ("nothing: like it", "there is no key nothing; afterlogin help configuration lists them"),
+        ("- a", "holds no keys: write them as in kafka: { brokers: localhost:9092 }"),
+        ("kafka: { input: { a: b } }", "kafka.input takes a list, and no keys below it: kafka.input: [VALUE, …]"),
+    ])
+    func aProblemSaysWhatToWrite(text: String, words: String) throws {
+        let (_, problems) = try Self.load(text)
+        #expect(problems.count == 1 && problems[0].contains(words), "\(problems)")
     }
 
     @Test

@@ -86,6 +86,41 @@ struct DispatcherTests {
         _ = try await task.value
     }
 
+    /// What rules wrote of a failed login goes out before the failure, and the offset waits for both.
+    @Test(arguments: [PublishOutcome.acknowledged, .refused("too large")])
+    func whatPrecedesAFailureIsPublishedBeforeIt(outcome: PublishOutcome) async throws {
+        let bench = DispatchBench(writes: true) { _, _ in
+            .failed(RuleFailure(rule: "r", reason: .ruleError, message: "no", isRetryable: false))
+        }
+        let task = await bench.start()
+        bench.publisher.hold()
+        bench.send([(0, "a"), (1, "a")])
+        await bench.waitForResults(4)
+        #expect(bench.publisher.results.map(\.kind) == [.changes, .failure, .changes, .failure])
+        #expect(bench.source.committed(DispatchBench.partition) ?? 0 == 0)
+        bench.publisher.release { $0.kind == .changes ? outcome : .acknowledged }
+        await bench.waitForCommit(2)
+        #expect(bench.worker.tally.failures == ["rule-error": 2])
+        bench.worker.stop()
+        _ = try await task.value
+    }
+
+    /// The last answer decides when, and the worst what.
+    @Test(arguments: [
+        ([PublishOutcome.acknowledged, .acknowledged], "acknowledged"), ([.acknowledged, .refused("x")], "refused"),
+        ([.refused("x"), .acknowledged], "acknowledged"), ([.dropped, .acknowledged], "dropped"),
+        ([.acknowledged, .dropped], "dropped"), ([.dropped, .refused("x")], "dropped"),
+    ])
+    func aResultOfSeveralRecordsHasOneAnswer(outcomes: [PublishOutcome], name: String) {
+        let answers = PublishAnswers(count: outcomes.count)
+        for (index, outcome) in outcomes.enumerated() {
+            let isLast = index == outcomes.count - 1
+            let answer = answers.received(outcome, isLast: isLast)
+            #expect((answer != nil) == isLast)
+            if let answer { #expect("\(answer)".hasPrefix(name)) }
+        }
+    }
+
     @Test
     func anUndecodableRecordFailsAndThePartitionGoesOn() async throws {
         let bench = DispatchBench { _, _ in .completed }

@@ -106,6 +106,37 @@ struct LoginPipelineTests {
         result.headers.first { $0.name == "afterlogin-\(name)" }?.value.map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Rules deny with plain errors too: Auth0 would have stored what was written before.
+    @Test func aFailureIsPrecededByWhatRulesWrote() async throws {
+        for writes in [true, false] {
+            let pipeline = self.pipeline(Chain([Self.failure(retryable: false)]))
+            var chain = ChainState(
+                user: try JSONText(validating: Array(#"{"user_id":"auth0|1"}"#.utf8)),
+                context: .emptyObject
+            )
+            if writes { chain.metadata.app.write("claimed", JSONText(.bool(true))) }
+            var retry = RetryState()
+            retry.chain = chain
+            guard case .result(let result) = await pipeline.process(Self.record, Self.event, retry, Self.me) else {
+                Issue.record("no result")
+                return
+            }
+            #expect(result.kind == .failure && result.reason == "rule-error")
+            #expect(result.preceding.count == (writes ? 1 : 0))
+            guard let changes = result.preceding.first else { continue }
+            let event = try JSONValue(parsing: changes.value ?? [])
+            #expect(changes.kind == .changes && changes.key == Array("auth0|1".utf8))
+            #expect(event["type"]?.string == "io.afterlogin.login.failed")
+            #expect(event["data"]?["changes"] == ["app_metadata": ["set": ["claimed": true], "removed": []]])
+            #expect(event["data"]?["failure"] == ["reason": "rule-error", "message": "m", "rule": "r"])
+            #expect(event["data"]?["user"] == nil)
+            let builder = pipeline.builder
+            let login = try Self.event.get()
+            #expect(event["id"]?.string == builder.id(login, "io.afterlogin.login.failed"))
+            #expect(event["id"]?.string != builder.id(login))
+        }
+    }
+
     /// `global.token ||= fetch(…)`: while the token is away no host helps those who wait for another login's promise.
     @Test func whoWaitsForAPromiseThatWasEndedWaitsForWhatThatWaitedFor() async throws {
         let route = Route.grant("of the tenant")

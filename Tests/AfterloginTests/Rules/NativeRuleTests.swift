@@ -101,6 +101,48 @@ struct NativeRuleTests {
         #expect(after.reports.last?.outcome == .denied)
     }
 
+    private struct UnexpectedStatus: Error { let status: Int, path: String? }
+    private enum Trouble: Error {
+        case tooMany(count: Int)
+        case noAnswer
+    }
+    private struct Described: Error, CustomStringConvertible { let description = "the customer has two numbers" }
+
+    @Test(
+        arguments: [
+            (UnexpectedStatus(status: 500, path: "/search"), "unexpected status: status 500, path /search"),
+            (UnexpectedStatus(status: 500, path: nil), "unexpected status: status 500, path none"),
+            (Trouble.tooMany(count: 3), "trouble: too many: count 3"), (Trouble.noAnswer, "trouble: no answer"),
+            (Broken(), "broken"), (Described(), "the customer has two numbers"),
+            (
+                HTTPFailure(kind: .nameNotFound, message: "getaddrinfo ENOTFOUND a.example", code: "ENOTFOUND"),
+                "getaddrinfo ENOTFOUND a.example (ENOTFOUND)"
+            ),
+        ] as [(any Error, String)]
+    )
+    func whatARuleThrowsIsToldInWords(error: any Error, words: String) async throws {
+        let chain = try await self.chain([ClosureRule("throws", order: 1) { _, _ in throw error }])
+        let (_, verdict) = await chain.evaluate(try self.state(), for: .test())
+        guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(failure.message == words)
+    }
+
+    @Test func aFailureKeepsTheMetadataOfItsRuleAndOfEarlierOnes() async throws {
+        let chain = try await self.chain([
+            ClosureRule("writes", order: 1) { login, _ in login.updateUserMetadata(["seen": true]) },
+            ClosureRule("fails", order: 2) { login, _ in
+                login.user["dropped"] = true
+                login.updateAppMetadata(["claimed": true])
+                throw Broken()
+            },
+        ])
+        let (after, verdict) = await chain.evaluate(try self.state(), for: .test())
+        guard case .failed = verdict else { return #expect(Bool(false), "\(verdict)") }
+        #expect(after.metadata.user.set.map(\.name) == ["seen"])
+        #expect(after.metadata.app.set.map(\.name) == ["claimed"])
+        #expect(after.user["dropped"] == nil)
+    }
+
     @Test(arguments: [true, false])
     func aFailureIsRetryableOnlyWhenARetryableCallFailedInside(retryable: Bool) async throws {
         let egress = ScriptedEgress { _ in

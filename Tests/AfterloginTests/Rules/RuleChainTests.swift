@@ -17,6 +17,7 @@ struct RuleChainTests {
         native: [any Rule] = [],
         egress: ScriptedEgress = ScriptedEgress(),
         timeout: Duration = .seconds(20),
+        client: String? = nil,
         _ body: (RuleChain) async throws -> Void
     ) async throws {
         var configuration = Configuration()
@@ -24,7 +25,7 @@ struct RuleChainTests {
         configuration.rules.timeout = timeout
         configuration.rules.host.count = 1
         configuration.tenant.domain = "example.eu.auth0.com"
-        configuration.tenant.clientID = "worker"
+        configuration.tenant.clientID = client
         configuration.configuration = [("SETTING", "value")]
         let loader = RuleChainLoader(
             configuration: configuration,
@@ -149,6 +150,100 @@ struct RuleChainTests {
         #expect(said.count == 1, "\(said)")
         #expect(said.first?.contains("rules can read every file") == true)
         #expect(said.first?.contains("rules.host.confinement") == true)
+    }
+
+    /// However it reads it, and whoever reads it for it.
+    @Test func accessTokenIsThereWhereverAuth0StandsForItself() async throws {
+        let bodies = [
+            "user.token = auth0.accessToken", "user.token = auth0?.accessToken",
+            "const a = auth0; user.token = a.accessToken",
+            "user.token = { ...auth0 }.accessToken", "user.token = require('./tools').read(auth0)",
+            "user.token = require('./tools').readGlobal()", "user.token = require('packaged')(auth0)",
+        ]
+        for body in bodies {
+            let folder = try RuleFolder()
+            try folder.add(
+                "r",
+                order: 1,
+                "function (user, context, callback) { \(body); callback(null, user, context); }"
+            )
+            try folder.write(
+                "tools.js",
+                "exports.read = (a) => a.accessToken; exports.readGlobal = () => auth0.accessToken;"
+            )
+            try folder.write("node_modules/packaged/index.js", "module.exports = (given) => given.accessToken;")
+            let egress = ScriptedEgress(managementToken: .token("the-token"))
+            try await self.withChain(folder, egress: egress, client: "me") { chain in
+                let (after, verdict) = try await self.evaluate(chain)
+                guard case .completed = verdict else { return #expect(Bool(false), "\(body): \(verdict)") }
+                #expect(after.user["token"]?.string == "the-token", "\(body)")
+            }
+            #expect(egress.managementTokens == 1, "\(body)")
+        }
+        let folder = try RuleFolder()
+        let harmless = "auth0.users.updateAppMetadata(user.user_id, { a: auth0.domain })"
+        try folder.add(
+            "r",
+            order: 1,
+            "function (user, context, callback) { \(harmless); callback(null, user, context); }"
+        )
+        let egress = ScriptedEgress(managementToken: .token("the-token"))
+        try await self.withChain(folder, egress: egress, client: "me") { chain in _ = try await self.evaluate(chain) }
+        #expect(egress.managementTokens == 0)
+    }
+
+    @Test func whoReadsAccessTokenNeedsAClientOfTheWorkers() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "r",
+            order: 1,
+            "function (user, context, callback) {\n  helper(auth0);\n  callback(null, user, context);\n}"
+        )
+        let error = await #expect(throws: RuleChainRefusal.self) { try await self.withChain(folder) { _ in } }
+        let problem = try #require(error?.problems.first)
+        #expect(problem.line == 2 && problem.column == 10)
+        #expect(problem.reason.contains("set tenant.client_id and tenant.client_secret"), "\(problem)")
+    }
+
+    /// `callback(new Error('no'))` after an awaited write is how rules deny.
+    @Test func aPlainErrorKeepsWhatWasWrittenBeforeIt() async throws {
+        let folder = try RuleFolder()
+        let first = "await auth0.users.updateUserMetadata(user.user_id, { first: 1 }); callback(null, user, context);"
+        let second =
+            "await auth0.users.updateAppMetadata(user.user_id, { claimed: true }); callback(new Error('claimed'));"
+        try folder.add("one", order: 1, "async function (user, context, callback) { \(first) }")
+        try folder.add("two", order: 2, "async function (user, context, callback) { \(second) }")
+        try await self.withChain(folder) { chain in
+            let (after, verdict) = try await self.evaluate(chain)
+            guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(failure.rule == "two" && !failure.isRetryable)
+            #expect(
+                after.metadata.user.set.map(\.name) == ["first"] && after.metadata.app.set.map(\.name) == ["claimed"]
+            )
+        }
+    }
+
+    /// The attempt that failed with its call leaves nothing behind, that of earlier rules stays.
+    @Test func anAttemptThatIsMadeAgainKeepsNoWrites() async throws {
+        let folder = try RuleFolder()
+        let first = "await auth0.users.updateUserMetadata(user.user_id, { first: 1 }); callback(null, user, context);"
+        let second =
+            "await auth0.users.updateAppMetadata(user.user_id, { claimed: true }); "
+            + "await fetch('https://api.example.com/'); callback(new Error('down'));"
+        try folder.add("one", order: 1, "async function (user, context, callback) { \(first) }")
+        try folder.add("two", order: 2, "async function (user, context, callback) { \(second) }")
+        for failedSo in [true, false] {
+            let egress = ScriptedEgress { _ in
+                let place = Destination.answers(rule: "two", host: "api.example.com", port: 443)
+                return .response(HTTPResponse(status: 503), CallOutcome(failedSo: failedSo, failedAt: place))
+            }
+            try await self.withChain(folder, egress: egress) { chain in
+                let (after, verdict) = try await self.evaluate(chain)
+                guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
+                #expect(failure.isRetryable && after.next == 1)
+                #expect(after.metadata.user.set.map(\.name) == ["first"] && after.metadata.app.isEmpty)
+            }
+        }
     }
 
     @Test func nativeAndJavaScriptRulesRunInOneChain() async throws {

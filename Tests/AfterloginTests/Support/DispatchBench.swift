@@ -11,10 +11,15 @@ import Waiting
 final class ScriptedChain: ChainEvaluator {
     typealias Script = @Sendable (_ id: String, _ attempt: Int) async -> ChainVerdict
     private let script: Script
+    /// Whether its rules write metadata.
+    private let writes: Bool
     private let state = Mutex<(running: Int, most: Int, order: [String])>((0, 0, []))
     let changed = Signal()
 
-    init(_ script: @escaping Script) { self.script = script }
+    init(writes: Bool = false, _ script: @escaping Script) {
+        self.writes = writes
+        self.script = script
+    }
 
     var mostRunning: Int { self.state.withLock { $0.most } }
     var order: [String] { self.state.withLock { $0.order } }
@@ -29,6 +34,7 @@ final class ScriptedChain: ChainEvaluator {
         let verdict = await self.script(login.id, state.attempt)
         self.state.withLock { $0.running -= 1 }
         var state = state
+        if self.writes { state.metadata.app.write("written", JSONText(.bool(true))) }
         if case .failed(let failure) = verdict {
             state.reports.append(
                 RuleReport(name: failure.rule, outcome: .failed, milliseconds: 0, calls: 0, attempts: state.attempt)
@@ -62,11 +68,11 @@ struct DispatchBench {
     private let log = LogLines()
     var lines: String { self.log.text }
 
-    init(_ change: Change = .none, _ script: @escaping ScriptedChain.Script) {
+    init(_ change: Change = .none, writes: Bool = false, _ script: @escaping ScriptedChain.Script) {
         var configuration = Configuration()
         configuration.rules.backoff = .init(base: .milliseconds(1), cap: .milliseconds(5))
         change.apply(&configuration)
-        self.chain = ScriptedChain(script)
+        self.chain = ScriptedChain(writes: writes, script)
         self.board = DestinationBoard(WaitingSettings(configuration, waitsForOutages: true), log: .silent)
         self.worker = Worker(
             configuration: configuration,

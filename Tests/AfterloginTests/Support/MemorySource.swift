@@ -78,6 +78,16 @@ final class MemoryPublisher: ResultPublisher {
         for published in held { published.completion(outcome) }
     }
 
+    /// The same, each as the test says.
+    func release(_ outcome: (ResultRecord) -> PublishOutcome) {
+        let held = self.state.withLock { state in
+            state.holds = false
+            defer { state.held = [] }
+            return state.held
+        }
+        for published in held { published.completion(outcome(published.result)) }
+    }
+
     func publish(_ result: ResultRecord, gathers: Bool, completion: @escaping @Sendable (PublishOutcome) -> Void) {
         let isHeld = self.state.withLock { state in
             state.all.append(result)

@@ -28,7 +28,9 @@ final class RuleFolder {
     }
 
     func write(_ name: String, _ text: String) throws {
-        try Data(text.utf8).write(to: URL(filePath: "\(self.path)/\(name)"))
+        let file = URL(filePath: "\(self.path)/\(name)")
+        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: file)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: self.path) }

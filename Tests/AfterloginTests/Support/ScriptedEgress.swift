@@ -9,6 +9,7 @@ final class ScriptedEgress: Egress {
     private let answer: @Sendable (EgressCall) async -> EgressReply
     private let seen = Mutex<[EgressCall]>([])
     private let managementReply: ManagementTokenReply
+    private let asked = Atomic(0)
 
     init(
         managementToken: ManagementTokenReply = .refused("none is configured"),
@@ -20,6 +21,8 @@ final class ScriptedEgress: Egress {
         self.managementReply = managementToken
     }
 
+    /// How often the Management API token was asked for.
+    var managementTokens: Int { self.asked.load(ordering: .relaxed) }
     var calls: [EgressCall] { self.seen.withLock { $0 } }
 
     func send(_ call: EgressCall) async -> EgressReply {
@@ -37,7 +40,10 @@ final class ScriptedEgress: Egress {
         Route.call(rule: call.rule, host: "api.example", port: 443).answers
     }
 
-    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply { self.managementReply }
+    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply {
+        self.asked.add(1, ordering: .relaxed)
+        return self.managementReply
+    }
 }
 
 extension EvaluatedLogin {

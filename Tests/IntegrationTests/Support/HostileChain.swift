@@ -58,6 +58,9 @@ final class HostileChain {
                 return callback(null, user, context);
             }
             case 'large': user.large = 'x'.repeat(3e6); return callback(null, user, context);
+            case 'claims':
+                await auth0.users.updateAppMetadata(user.user_id, { claimed: true });
+                return callback(new Error('already claimed'));
             case 'denied': return callback(new UnauthorizedError('not today'));
             case 'call': {
                 try { await fetch(configuration.CLOSED); } catch (error) { return callback(error); }
@@ -134,6 +137,8 @@ struct ResultLines {
     var updates: [JSONValue] = []
     var denials: [JSONValue] = []
     var failures: [JSONValue] = []
+    /// What rules wrote of logins that failed: no results of their own.
+    var changes: [JSONValue] = []
     var all: [JSONValue] { self.updates + self.denials + self.failures }
 
     init(_ text: String) throws {
@@ -142,6 +147,7 @@ struct ResultLines {
             switch value["type"]?.string {
             case "io.afterlogin.user.enriched": self.updates.append(value)
             case "io.afterlogin.login.denied": self.denials.append(value)
+            case "io.afterlogin.login.failed": self.changes.append(value)
             default: self.failures.append(value)
             }
         }

@@ -10,7 +10,11 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "my-afterlogin",
-            dependencies: [.product(name: "Afterlogin", package: "afterlogin")],
+            dependencies: [
+                .product(name: "Afterlogin", package: "afterlogin"),
+                // Starts the rule hosts, for JavaScript rules beside this one; it is built beside the executable.
+                .product(name: "afterlogin-confine", package: "afterlogin"),
+            ],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
         )
     ]
