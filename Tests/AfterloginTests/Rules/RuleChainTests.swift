@@ -91,7 +91,7 @@ struct RuleChainTests {
         let egress = ScriptedEgress(managementToken: .token("worker-token")) { _ in
             .response(HTTPResponse(status: 200, body: Array("{}".utf8)), CallOutcome())
         }
-        try await self.withChain(folder, native: [OtherIDRule()], egress: egress) { chain in
+        try await self.withChain(folder, native: [OtherIDRule()], egress: egress, client: "worker") { chain in
             for user in [#"{"user_id":"auth0|1"}"#, #"{"user_id":"auth0|1","third":true}"#] {
                 let (state, verdict) = try await self.evaluate(chain, user: user)
                 guard case .completed = verdict else {
