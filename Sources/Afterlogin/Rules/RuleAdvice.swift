@@ -11,7 +11,7 @@ enum RuleAdvice {
     ///
     /// Any id but `user.user_id` as it came may be another's.
     static func mayWriteToOthers(_ source: String, idMayChange: Bool) -> Bool {
-        source.contains(/update(User|App)Metadata\s*\(\s*(?!user\s*\.\s*user_id\s*[,)])/)
+        source.contains(/update(User|App)Metadata\s*\((?!\s*user\s*\.\s*user_id\s*[,)])/)
             || idMayChange && source.contains(/update(User|App)Metadata/)
     }
 

@@ -68,8 +68,7 @@ package struct RuleChainLoader: Sendable {
     }
 
     private func chain(_ entries: [RuleDirectory.Entry], _ hosts: RuleHostPool?) -> RuleChain {
-        // A native rule may change anything, and shows it to nobody.
-        let idMayChange = !self.nativeRules.isEmpty || entries.contains { RuleAdvice.changesID($0.source) }
+        let idMayChange = entries.contains { RuleAdvice.changesID($0.source) }
         let hasClient = self.configuration.tenant.clientID != nil
         let scripted = entries.enumerated().map { index, entry in
             let readsAccessToken =
@@ -87,7 +86,9 @@ package struct RuleChainLoader: Sendable {
             egress: self.egress,
             log: self.log,
             metrics: self.metrics,
-            hosts: hosts
+            hosts: hosts,
+            mayWriteToOthers: hasClient
+                && entries.contains { RuleAdvice.mayWriteToOthers($0.source, idMayChange: true) }
         )
     }
 
