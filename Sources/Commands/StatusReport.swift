@@ -74,7 +74,7 @@ struct StatusReport: Sendable {
             "outages": .array(self.egress.outages().map(Self.outage)),
             "tokens": .array(self.egress.tokenStatus().map(Self.token)),
             "rules": .array(self.chain.ruleNames.map { self.rule($0) }),
-            "ruleHosts": .array(self.chain.hostStatus().map(Self.host)),
+            "ruleHosts": .array(self.chain.hostStatus().map(self.host)),
         ]
         // Looked at with curl, most often.
         return TerminalText.escaped(json: report.serialized())
@@ -126,12 +126,13 @@ struct StatusReport: Sendable {
         ]
     }
 
-    private static func host(_ host: RuleHostStatus) -> JSONValue {
+    private func host(_ host: RuleHostStatus) -> JSONValue {
         [
-            "process": JSONValue(host.process), "node": .string(host.nodeVersion), "ageSeconds": self.seconds(host.age),
+            "process": JSONValue(host.process), "node": .string(host.nodeVersion), "ageSeconds": Self.seconds(host.age),
             "residentBytes": JSONValue(host.residentBytes), "inFlight": JSONValue(host.inFlight),
             "evaluations": JSONValue(host.evaluations), "deaths": JSONValue(host.deaths),
-            "isRetiring": JSONValue(host.isRetiring), "taintedBy": .array(host.taintedBy.map { .string($0) }),
+            "isRetiring": JSONValue(host.isRetiring),
+            "taintedBy": .array(host.taintedBy.map { .string(self.egress.presentable($0)) }),
             "confinement": .array(host.confinement.map { .string($0) }),
             "notEnforced": .array(host.notEnforced.map { .string($0) }),
         ]

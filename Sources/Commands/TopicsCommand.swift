@@ -53,17 +53,20 @@ enum TopicsCommand: Command {
             }
         } catch {
             let brokers = setup.configuration.kafka.brokers
-            throw CommandFailure(
-                message: "no broker of \(brokers) answers: \(error.forPeople); check kafka.brokers and the network"
-            )
+            let message = "no broker of \(brokers) answers: \(error.forPeople); check kafka.brokers and the network"
+            throw CommandFailure(message: setup.log.redactor.redact(message))
         }
+        // Words of librdkafka and of brokers.
+        for index in lines.indices { lines[index].state = setup.log.redactor.redact(lines[index].state) }
         if isJSON {
             let report = lines.map { line -> JSONValue in
                 ["topic": .string(line.topic), "state": .string(line.state), "ok": JSONValue(line.isFine)]
             }
             Output.line(JSONValue.array(report).serialized())
         } else {
-            for line in lines { Output.text("\(line.isFine ? "ok " : "no ") \(line.topic): \(line.state)") }
+            for line in lines {
+                Output.text(TerminalText.plain("\(line.isFine ? "ok " : "no ") \(line.topic): \(line.state)"))
+            }
         }
         return lines.allSatisfy(\.isFine) ? .done : .failed
     }

@@ -310,6 +310,9 @@ package final class WorkerEgress: Egress {
 
     // MARK: Status
 
+    /// The name of a destination, which a rule may have made, for people.
+    package func presentable(_ destination: String) -> String { self.log.redactor.redact(destination, limit: 600) }
+
     package func tokenStatus() -> [TokenStatus] { self.tokens?.statuses() ?? [] }
 
     /// What is away now, and for how long; work that needs it waits.

@@ -22,6 +22,8 @@ package final class RuleChain: ChainEvaluator {
     let metrics: Metrics
     /// nil for a chain of native rules only: it starts no Node.
     let hosts: RuleHostPool?
+    /// Where a native rule has changed the user's id, JavaScript rules write metadata of another account: with the worker's token.
+    let mayWriteToOthers: Bool
     private let deadlines = DeadlineSweeper()
     /// By rule, then by outcome.
     private let durations: [String: [RuleReport.Outcome: MetricSeries]]
@@ -32,7 +34,8 @@ package final class RuleChain: ChainEvaluator {
         egress: any Egress,
         log: Log,
         metrics: Metrics,
-        hosts: RuleHostPool?
+        hosts: RuleHostPool?,
+        mayWriteToOthers: Bool = false
     ) {
         self.links = links
         self.timeout = timeout
@@ -40,6 +43,7 @@ package final class RuleChain: ChainEvaluator {
         self.log = log
         self.metrics = metrics
         self.hosts = hosts
+        self.mayWriteToOthers = mayWriteToOthers
         let durations = links.map { link in
             let byOutcome = RuleReport.Outcome.allCases.map {
                 ($0, metrics.series(.ruleDuration, link.name, $0.rawValue))

@@ -37,8 +37,8 @@ package struct RuleChainLoader: Sendable {
         let entries = directory?.entries ?? []
         // What can't have its place is compiled all the same: all that is wrong is said at once.
         let scripts = entries + (directory?.unplaced ?? [])
-        // A native rule may change anything, and shows it to nobody.
-        let idMayChange = !self.nativeRules.isEmpty || scripts.contains { AccessTokenUse.changesID($0.scripts) }
+        // Where a native rule changes it, the run asks for the token.
+        let idMayChange = scripts.contains { AccessTokenUse.changesID($0.scripts) }
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts, idMayChange: idMayChange) }
         var problems = (directory?.problems ?? []) + self.clashes(entries) + self.tokenProblems(uses)
         var notes = (directory?.notes ?? [])
@@ -148,7 +148,9 @@ package struct RuleChainLoader: Sendable {
             egress: self.egress,
             log: self.log,
             metrics: self.metrics,
-            hosts: hosts
+            hosts: hosts,
+            mayWriteToOthers: hasClient
+                && entries.contains { RuleAdvice.mayWriteToOthers($0.source, idMayChange: true) }
         )
     }
 

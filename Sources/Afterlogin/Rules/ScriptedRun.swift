@@ -12,7 +12,8 @@ struct ScriptedRun {
 
     func evaluate(_ state: inout ChainState, for login: EvaluatedLogin) async -> ChainVerdict {
         var accessToken: String?
-        if self.needsAccessToken {
+        let ownID = self.ownID(state, login)
+        if self.needsAccessToken || ownID != nil && self.chain.mayWriteToOthers {
             switch await self.chain.egress.managementToken(deadline: .now + self.chain.timeout) {
             case .token(let token): accessToken = token
             case .away(let destination): return .away(destination)
@@ -25,7 +26,7 @@ struct ScriptedRun {
             rules: self.rules,
             timeout: self.chain.timeout,
             accessToken: accessToken,
-            userID: self.ownID(state, login),
+            userID: ownID,
             user: state.user,
             context: state.context,
             // The host keeps each rule's own deadline; this is for a host that doesn't.

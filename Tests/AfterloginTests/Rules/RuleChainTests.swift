@@ -1,4 +1,3 @@
-import Afterlogin
 import Glibc
 import HTTPClient
 import JSON
@@ -6,6 +5,8 @@ import RuleHost
 import Synchronization
 import Testing
 import Waiting
+
+@testable import Afterlogin
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))
@@ -91,6 +92,17 @@ struct RuleChainTests {
         let egress = ScriptedEgress(managementToken: .token("worker-token")) { _ in
             .response(HTTPResponse(status: 200, body: Array("{}".utf8)), CallOutcome())
         }
+        // Whose source says nothing of an id that changes.
+        try folder.add(
+            "writes",
+            order: 3,
+            """
+            async function writes(user, context, callback) {
+              if (!user.third) await auth0.users.updateUserMetadata(user.user_id, { other: true });
+              callback(null, user, context);
+            }
+            """
+        )
         try await self.withChain(folder, native: [OtherIDRule()], egress: egress, client: "worker") { chain in
             for user in [#"{"user_id":"auth0|1"}"#, #"{"user_id":"auth0|1","third":true}"#] {
                 let (state, verdict) = try await self.evaluate(chain, user: user)
@@ -102,7 +114,8 @@ struct RuleChainTests {
             }
         }
         let places = egress.calls.map { "\($0.request.method) \($0.request.url.suffix(18))" }
-        #expect(places == ["PATCH v2/users/auth0%7C2", "PATCH v2/users/auth0%7C3"], "\(places)")
+        let ids = [2, 2, 3].map { "PATCH v2/users/auth0%7C\($0)" }
+        #expect(places == ids, "\(places)")
         #expect(
             egress.calls.allSatisfy { call in
                 call.request.headers.contains {
@@ -110,6 +123,23 @@ struct RuleChainTests {
                 }
             }
         )
+    }
+
+    /// An outage of the token endpoint must not keep those waiting who write their own metadata.
+    @Test(arguments: [
+        ("await auth0.users.updateAppMetadata(user.user_id, { n: 1 });", false),
+        ("await auth0.users.updateAppMetadata( user . user_id , { n: 1 });", false),
+        ("await auth0.users.updateAppMetadata(context.primaryUser, { n: 1 });", true),
+        ("user.user_id = 'auth0|2'; await auth0.users.updateUserMetadata(user.user_id, { n: 1 });", true),
+        ("user['user_id'] = 'auth0|2'; await auth0.users.updateUserMetadata(user.user_id, { n: 1 });", true),
+        ("user.seen = auth0.accessToken.length;", true), ("if (user.user_id === 'auth0|1') user.seen = 1;", false),
+    ])
+    func theWorkersTokenIsHadOnlyWhereItMayBeNeeded(line: String, isNeeded: Bool) {
+        let source = "async function (user, context, callback) { \(line) callback(null, user, context); }"
+        let asks =
+            RuleAdvice.readsAccessToken(source)
+            || RuleAdvice.mayWriteToOthers(source, idMayChange: RuleAdvice.changesID(source))
+        #expect(asks == isNeeded)
     }
 
     @Test func aJavaScriptRuleThatChangesTheUsersIDIsWarned() async throws {
