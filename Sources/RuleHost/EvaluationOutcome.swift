@@ -27,6 +27,6 @@ package enum EvaluationOutcome: Sendable {
 package struct HostCondition: Sendable, Equatable {
     /// A destination had tainted it at some time of the evaluation.
     package var isTainted: Bool
-    /// Evaluations were ended there.
-    package var hasEnded: Bool
+    /// By which destinations it is tainted now.
+    package var taintedBy: [String]
 }

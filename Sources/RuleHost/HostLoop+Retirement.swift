@@ -50,6 +50,11 @@ extension HostLoop {
 
     /// A spare that nobody needs any more retires, and what should have ended by itself is ended.
     func keepRetirement() {
+        if !self.taints.isEmpty, let overdue = self.taints.overdue(at: self.now),
+            let host = self.hosts.first(where: { $0.number == overdue.host })
+        {
+            self.retire(host, "\(overdue.destination) is back, and it keeps something of its absence")
+        }
         for index in self.slots.indices {
             if let host = self.slots[index].host, host.retirement != nil { self.relieve(host, in: index) }
         }

@@ -98,7 +98,8 @@ extension HostLoop {
         if reply.outcome == .ended {
             job.finish(.ended(reply))
         } else {
-            let condition = HostCondition(isTainted: job.sawTaint, hasEnded: self.taints.hasEnded(host.number))
+            let taintedBy = job.sawTaint ? self.taints.destinations(of: host.number) : []
+            let condition = HostCondition(isTainted: job.sawTaint, taintedBy: taintedBy)
             job.finish(.done(reply, condition))
         }
     }

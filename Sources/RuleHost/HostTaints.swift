@@ -13,7 +13,9 @@ struct HostTaints {
         /// An evaluation was ended there: until the host is gone.
         case ended
         /// A failure was told there: until a call from that host gets through.
-        case told(since: ContinuousClock.Instant)
+        ///
+        /// Out of date: one from another host has got through, and this host is yet to be replaced.
+        case told(since: ContinuousClock.Instant, isOutdated: Bool = false)
     }
 
     /// By host, then by destination.
@@ -48,12 +50,30 @@ struct HostTaints {
         for other in self.taints.keys.sorted() where other != host {
             switch self.taints[other]?[destination] {
             case .ended: outdated.append(other)
-            case .told(let since) where now - since >= Self.settled:
-                if Self.take(&self.nextReplacement, now) { outdated.append(other) }
-            case .told, nil: break
+            case .told(let since, _):
+                let isReplaced = self.mayReplace(since, now)
+                self.taints[other]?[destination] = .told(since: since, isOutdated: !isReplaced)
+                if isReplaced { outdated.append(other) }
+            case nil: break
             }
         }
         return outdated
+    }
+
+    /// A host that is out of date, and whose replacement had to wait: nobody may call that destination again.
+    mutating func overdue(at now: ContinuousClock.Instant) -> (host: Int, destination: String)? {
+        for host in self.taints.keys.sorted() {
+            for (destination, taint) in self.taints[host] ?? [:] {
+                guard case .told(let since, isOutdated: true) = taint, self.mayReplace(since, now) else { continue }
+                self.taints[host]?[destination] = .told(since: since)
+                return (host, destination)
+            }
+        }
+        return nil
+    }
+
+    private mutating func mayReplace(_ since: ContinuousClock.Instant, _ now: ContinuousClock.Instant) -> Bool {
+        now - since >= Self.settled && Self.take(&self.nextReplacement, now)
     }
 
     /// An evaluation that waited for that destination ended there without calling it.

@@ -51,21 +51,27 @@ struct EndedEvaluationTests {
                 guard case .done(_, let condition) = outcome else { return nil }
                 return condition
             }
-            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: false, hasEnded: false))
+            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: false, taintedBy: []))
             let (client, token) = (HoldingClient(), EvaluationToken())
             async let told = hosts.evaluate(#"{"calls":true}"#, client: client, token: token)
             await client.seen()
             hosts.pool.told(token, of: "api.example")
             await hosts.settled()
-            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: true, hasEnded: false))
+            #expect(
+                condition(await hosts.evaluate(#"{"plain":true}"#))
+                    == .init(isTainted: true, taintedBy: ["api.example"])
+            )
             hosts.pool.gotThrough(token, to: "api.example")
             await hosts.settled()
-            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: false, hasEnded: false))
+            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: false, taintedBy: []))
             client.letGo()
             // Whatever stood in its way may have done so while the host was tainted.
-            #expect(condition(await told) == .init(isTainted: true, hasEnded: false))
+            #expect(condition(await told) == .init(isTainted: true, taintedBy: []))
             await self.ended(hosts, for: "api.example", HoldingClient())
-            #expect(condition(await hosts.evaluate(#"{"plain":true}"#)) == .init(isTainted: true, hasEnded: true))
+            #expect(
+                condition(await hosts.evaluate(#"{"plain":true}"#))
+                    == .init(isTainted: true, taintedBy: ["api.example"])
+            )
         }
     }
 
@@ -90,7 +96,7 @@ struct EndedEvaluationTests {
                     continue
                 }
                 #expect(reply.outcome == .error)
-                #expect(condition == .init(isTainted: true, hasEnded: false))
+                #expect(condition == .init(isTainted: true, taintedBy: ["api.example"]))
             }
         }
     }

@@ -64,6 +64,28 @@ struct HostTaintsTests {
         #expect(taints.gotThrough(from: 3, to: "a", at: self.at(20)) == [2])
     }
 
+    /// With what it keeps its rules ask for nothing again, and once all others keep the answer nobody does.
+    @Test func aHostWhoseReplacementHasToWaitIsNotForgotten() {
+        var taints = HostTaints()
+        taints.told(on: 1, of: "a", at: self.at(0))
+        taints.told(on: 2, of: "a", at: self.at(0))
+        #expect(taints.overdue(at: self.at(10)) == nil)
+        #expect(taints.gotThrough(from: 3, to: "a", at: self.at(4)) == [])
+        #expect(taints.overdue(at: self.at(4)) == nil)
+        #expect(taints.overdue(at: self.at(5))?.host == 1)
+        taints.hostGone(1)
+        #expect(taints.overdue(at: self.at(19)) == nil)
+        #expect(taints.overdue(at: self.at(20))?.host == 2)
+    }
+
+    @Test func aHostOfWhichACallGetsThroughMeanwhileIsNotReplaced() {
+        var taints = HostTaints()
+        taints.told(on: 1, of: "a", at: self.at(0))
+        _ = taints.gotThrough(from: 3, to: "a", at: self.at(4))
+        _ = taints.gotThrough(from: 1, to: "a", at: self.at(4))
+        #expect(taints.overdue(at: self.at(5)) == nil)
+    }
+
     @Test func oneThatEndedWithoutCallingReplacesItsHostOnceIn15Seconds() {
         var taints = HostTaints()
         #expect(taints.finishedWithoutCalling(on: 1, "a", at: self.at(0)) == false)
@@ -101,6 +123,7 @@ struct HostTaintsTests {
         /// `ended` taints stay, the others go: by host and destination.
         var ended: Set<[String]> = []
         var told: [[String]: ContinuousClock.Instant] = [:]
+        var outdated: Set<[String]> = []
         var lastReplacement: ContinuousClock.Instant?
         var now = self.start
         for _ in 0..<2_000 {
@@ -109,17 +132,19 @@ struct HostTaintsTests {
             let destination = ["a", "b", "c"][Int.random(in: 0..<3, using: &random)]
             let pair = ["\(host)", destination]
             let mayReplace = lastReplacement.map { now - $0 >= .seconds(15) } ?? true
-            switch Int.random(in: 0..<12, using: &random) {
+            switch Int.random(in: 0..<14, using: &random) {
             case 0:
                 taints.ended(on: host, for: destination)
                 ended.insert(pair)
                 told[pair] = nil
+                outdated.remove(pair)
             case 1...4:
                 taints.told(on: host, of: destination, at: now)
                 if !ended.contains(pair), told[pair] == nil { told[pair] = now }
             case 5...8:
-                let outdated = taints.gotThrough(from: host, to: destination, at: now)
+                let replaced = taints.gotThrough(from: host, to: destination, at: now)
                 told[pair] = nil
+                outdated.remove(pair)
                 let others = (1...4).filter { $0 != host }
                 let surely = others.filter { ended.contains(["\($0)", destination]) }
                 let settled = others.filter { other in
@@ -127,7 +152,14 @@ struct HostTaintsTests {
                 }
                 let perhaps = mayReplace ? Array(settled.prefix(1)) : []
                 if !perhaps.isEmpty { lastReplacement = now }
-                #expect(outdated == (surely + perhaps).sorted(), "seed \(seed)")
+                for other in others where told[["\(other)", destination]] != nil {
+                    if perhaps.contains(other) {
+                        outdated.remove(["\(other)", destination])
+                    } else {
+                        outdated.insert(["\(other)", destination])
+                    }
+                }
+                #expect(replaced == (surely + perhaps).sorted(), "seed \(seed)")
             case 9:
                 let isTainted = ended.contains(pair) || told[pair] != nil
                 #expect(
@@ -135,8 +167,19 @@ struct HostTaintsTests {
                     "seed \(seed)"
                 )
                 if isTainted, mayReplace { lastReplacement = now }
+            case 10, 11:
+                let late = outdated.filter { pair in told[pair].map { now - $0 >= .seconds(5) } == true }
+                let due = mayReplace ? late.map { $0[0] }.min() : nil
+                let overdue = taints.overdue(at: now)
+                #expect(overdue.map { "\($0.host)" } == due, "seed \(seed)")
+                if let overdue {
+                    #expect(late.contains(["\(overdue.host)", overdue.destination]), "seed \(seed)")
+                    outdated.remove(["\(overdue.host)", overdue.destination])
+                    lastReplacement = now
+                }
             default:
                 taints.hostGone(host)
+                outdated = outdated.filter { $0[0] != "\(host)" }
                 ended = ended.filter { $0[0] != "\(host)" }
                 told = told.filter { $0.key[0] != "\(host)" }
             }

@@ -124,7 +124,7 @@ struct ScriptedRun {
             verdict = self.verdict(reply, self.chain.links[state.next].name, entry)
             if case .failed = verdict, reply.outcome != .limit, condition.isTainted, entry.calls == 0 {
                 // Something that another login left behind in the host may have failed it.
-                return .unjudged(taintedBy: [])
+                return .unjudged(taintedBy: condition.taintedBy)
             }
             let outcome: RuleReport.Outcome = reply.outcome == .denied ? .denied : .failed
             let report = self.report(endedBy, outcome, reply, calls, attempts: state.attempt)

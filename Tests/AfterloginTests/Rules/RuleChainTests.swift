@@ -383,6 +383,37 @@ struct RuleChainTests {
         }
     }
 
+    /// On a fresh host it would fare no better: while that is away, starting one is for nothing.
+    @Test func aLoginThatFailsByWhatAnotherKeepsNamesWhatThatWaitedFor() async throws {
+        let folder = try RuleFolder()
+        try folder.add(
+            "keeps",
+            order: 1,
+            """
+            async function (user, context, callback) {
+              try {
+                await (global.kept ||= fetch('https://api.example/', { signal: AbortSignal.timeout(50) }));
+                callback(null, user, context);
+              } catch (error) { callback(error); }
+            }
+            """
+        )
+        let gate = Gate()
+        let egress = ScriptedEgress { _ in
+            await gate.wait()
+            return .away(Self.api)
+        }
+        try await self.withChain(folder, egress: egress) { chain in
+            async let first = self.evaluate(chain)
+            await gate.waitForGuest()
+            let (_, verdict) = try await self.evaluate(chain)
+            gate.open()
+            _ = try await first
+            guard case .unjudged(let names) = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(names == ["api.example:443 (rule keeps)"])
+        }
+    }
+
     private static let twoRules = (
         first: """
         async function (user, context, callback) {
