@@ -103,6 +103,13 @@ static void limit_process(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    /* Threads are counted for the whole user: the worker has a few dozen, a host about a dozen. An end to those without end. */
+    struct rlimit threads;
+    if (!getrlimit(RLIMIT_NPROC, &threads)) {
+        if (threads.rlim_max > 4096) threads.rlim_max = 4096;
+        threads.rlim_cur = threads.rlim_max;
+        setrlimit(RLIMIT_NPROC, &threads);
+    }
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file >= 0) {
         if (write(file, "1000", 4) < 0) { /* A container may forbid it: then the kernel chooses as ever. */ }
@@ -242,6 +249,8 @@ static int confine_calls(enum mode mode)
         "ioperm", "personality", "open_by_handle_at", "name_to_handle_at", "fanotify_init", "lookup_dcookie", "nfsservctl",
         "vmsplice", "memfd_secret", "landlock_create_ruleset",
         "quotactl_fd", "sync", "syncfs", "vhangup", "flock", "modify_ldt", "io_setup",
+        /* Landlock does not ask who watches: names of files would be seen anywhere. */
+        "inotify_init", "inotify_init1", "inotify_add_watch",
         /* Memory that is nobody's resident memory: the watchdog would not see it. */
         "memfd_create",
     };

@@ -32,7 +32,10 @@ extension RuleHostConfiguration {
     private static let readable = [
         "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo",
         "/etc/localtime",
-        "/usr/share/nodejs", "/etc/ssl/openssl.cnf", "/proc/self", "/proc/meminfo", "/proc/stat",
+        "/usr/share/nodejs", "/etc/ssl/openssl.cnf", "/proc/meminfo", "/proc/stat",
+        // Not all of /proc/self: it shows mounts, and the network of the machine.
+        "/proc/self/stat", "/proc/self/statm", "/proc/self/status", "/proc/self/schedstat", "/proc/self/maps",
+        "/proc/self/cgroup", "/proc/self/environ",
         "/proc/version_signature",
         "/sys/fs/cgroup", "/dev/null", "/dev/urandom",
     ]

@@ -306,3 +306,19 @@ test('what every login replaces is told once', limit, async (context) => {
         ['replaced', 'Promise: shared by all logins of this host, and left as it was'],
     ]);
 });
+
+test('Atomics.wait has no more time than a turn', limit, async (context) => {
+    const turn = 600;
+    const worker = await host(context, [`function (user, context, callback) {
+        if (user.brief) { user.waited = Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50); callback(null, user, context); return; }
+        console.log('waits');
+        setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+    }`], { load: { limits: { turn } } });
+    for (let count = 0; count < 3; count += 1) assert.equal((await worker.evaluate({ user_id: 'a', brief: true }, {})).user.waited, 'timed-out');
+    worker.evaluate({ user_id: 'b' }, {}, { timeout: 60_000 }).catch(() => {});
+    const begun = performance.now();
+    await worker.closed;
+    assert.match(worker.lastWords, /^turn 4 0$/m);
+    // It had ten times as long.
+    assert.ok(performance.now() - begun < 7 * turn);
+});

@@ -259,3 +259,43 @@ test('values are printed as Node prints them', limit, async (context) => {
         'Own { a: 1 } 1970-01-01T00:00:00.000Z { b: 1 }',
     ]);
 });
+
+test('packages that are loaded after all was locked go on with what they do to it', limit, async (context) => {
+    const directory = packaged(context, {
+        // As depd does.
+        depd: `const { prepareStackTrace } = Error;
+            Error.prepareStackTrace = (error, sites) => sites;
+            const holder = {};
+            Error.captureStackTrace(holder);
+            exports.file = holder.stack[0].getFileName();
+            Error.prepareStackTrace = prepareStackTrace;`,
+        // As graceful-fs does.
+        clone: `const fs = require('fs');
+            const copy = { __proto__: Object.getPrototypeOf(fs) };
+            for (const key of Object.getOwnPropertyNames(fs)) Object.defineProperty(copy, key, Object.getOwnPropertyDescriptor(fs, key));
+            copy.close = () => 'own';
+            Object.defineProperty(copy, 'ReadStream', { get: () => 'own', set() {}, enumerable: true, configurable: true });
+            const { chdir } = process;
+            process.chdir = (folder) => chdir(folder);
+            Object.setPrototypeOf(process.chdir, chdir);
+            exports.found = [copy.close(), copy.ReadStream, typeof copy.readFile, fs.close === copy.close];`,
+        // As core-js and colors do.
+        polyfill: `Object.defineProperty(Array.prototype, 'push', { value: () => 'own', configurable: true });
+            Object.defineProperties(Math, { round: { value: () => 'own' }, own: { value: () => 'own', configurable: true } });
+            String.prototype.__defineGetter__('bold', () => 'own');
+            Reflect.defineProperty(Array.prototype.map, 'toString', { value: () => 'own' });
+            exports.found = [[].push(1), Math.round(0.6), Math.own(), Reflect.set(Map.prototype, 'get', null)];`,
+        promised: `const { promisify } = require('util');
+            const { pipeline, finished } = require('stream');
+            exports.found = [promisify(pipeline) === promisify(pipeline), typeof promisify(finished), typeof promisify(setTimeout)];`,
+    });
+    const worker = await host(context, [`function (user, context, callback) {
+        user.found = ['depd', 'clone', 'polyfill', 'promised'].map((name) => { const { found, file } = require(name); return found ?? file; });
+        callback(null, user, context);
+    }`], { load: { directory } });
+    const { user, error } = await worker.evaluate({ user_id: 'a' }, {});
+    assert.equal(error, undefined);
+    assert.deepEqual(user.found, [
+        path.join(directory, 'node_modules/depd/index.js'), ['own', 'own', 'function', false], [1, 1, 'own', true], [true, 'function', 'function'],
+    ]);
+});

@@ -15,11 +15,11 @@ const { current } = require('./attribution');
 const { warn } = require('./warnings');
 const { survey, surveyOne, inheritedOf, isLate, kinds } = require('./survey');
 
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible, ownKeys } = Reflect;
 const { freeze } = Object;
 const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
-/** All that is locked, and not frozen. */
+/** All that is locked. */
 const owners = new PrivateSet();
 /** Names that were refused and told: a rule may try in every login. */
 const told = new PrivateSet();
@@ -70,11 +70,15 @@ function lockAccessor(owner, key, { get, set, enumerable }, name, isSetting) {
     defineProperty(owner, key, { get, set: own, enumerable, configurable: false });
 }
 
-function lockProperty({ object, key, name, isPlain, isSetting }) {
+function lockProperty({ object, key, name, isPlain, isValue, isSetting }) {
     const present = getOwnPropertyDescriptor(object, key);
     if (present === undefined) return;
     if (!('value' in present)) {
-        if (present.configurable) lockAccessor(object, key, present, name, isSetting);
+        if (!present.configurable) return;
+        // Some modules make a class when it is first asked for: it has been.
+        const made = isValue ? object[key] : undefined;
+        if (typeof made === 'function') lockValue(object, key, made, name, present.enumerable);
+        else lockAccessor(object, key, present, name, isSetting);
     } else if (!present.configurable || isPlain) {
         if (present.writable) defineProperty(object, key, { writable: false, configurable: false });
         else if (present.configurable) defineProperty(object, key, { configurable: false });
@@ -106,14 +110,21 @@ function prepare() {
  * @returns {import('./survey').Property[]} what can't be locked
  */
 function lock() {
-    for (const property of found.properties) lockProperty(property);
-    for (const { object, kind } of found.objects) if (kind !== kinds.method) owners.add(object);
-    for (const entry of found.objects) if (entry.kind !== kinds.method) lockInherited(entry);
-    for (const { object, kind } of found.objects) if (kind === kinds.method || kind === kinds.iterator) freeze(object);
+    lockAll(found);
     const { kept } = found;
     found = null;
     isLocked = true;
     return kept;
+}
+
+/** @param {import('./survey').Survey} survey */
+function lockAll({ objects, properties, extended }) {
+    for (const property of properties) lockProperty(property);
+    for (const { object } of objects) owners.add(object);
+    const isFrozen = ({ object, kind }) => kind === kinds.iterator || (kind === kinds.method && !extended.has(object));
+    // Before any is frozen: what is inherited is taken from others.
+    for (const entry of objects) if (!isFrozen(entry)) lockInherited(entry);
+    for (const entry of objects) if (isFrozen(entry)) freeze(entry.object);
 }
 
 /**
@@ -122,17 +133,7 @@ function lock() {
  * @param {object} object
  */
 function lockLate(name, object) {
-    if (!isLocked || owners.has(object)) return;
-    const late = surveyOne(name, object, owners);
-    for (const property of late.properties) lockProperty(property);
-    for (const entry of late.objects) {
-        if (entry.kind === kinds.method) {
-            freeze(entry.object);
-        } else {
-            owners.add(entry.object);
-            lockInherited(entry);
-        }
-    }
+    if (isLocked && !owners.has(object)) lockAll(surveyOne(name, object, owners));
 }
 
 /**
@@ -144,10 +145,10 @@ function lockLateModule(id, exports) {
     if (isLocked && isLate(id)) lockLate(id, exports);
 }
 
-/** Another prototype, or no room for new names, would be a change of all that an object has. */
+/** Another prototype, or no room for new names, would be a change of all that an object has. What defines a property says no without a throw. */
 function guardPrototypes() {
     const util = require('node:util');
-    const { setPrototypeOf, preventExtensions, seal } = Object;
+    const { setPrototypeOf, preventExtensions, seal, defineProperty: define, defineProperties: defineAll } = Object;
     const reflected = { setPrototypeOf: Reflect.setPrototypeOf, preventExtensions: Reflect.preventExtensions };
     const { inherits } = util;
     const { get, set } = getOwnPropertyDescriptor(Object.prototype, '__proto__');
@@ -161,7 +162,28 @@ function guardPrototypes() {
             defineProperty(owner, name, { value: methods[name], writable: true, enumerable: owner === util, configurable: true });
         }
     };
+    // Where it threw a polyfill would not go on; it need not.
+    const defines = (target, key) => {
+        if (!owners.has(target)) return true;
+        const present = getOwnPropertyDescriptor(target, key);
+        if (present === undefined ? isExtensible(target) : present.configurable) return true;
+        refused(typeof target === 'function' ? `${target.name}.${String(key)}` : String(key));
+        return false;
+    };
+    // Whoever copies what is locked has it as it was.
+    const copied = (descriptor) => {
+        const value = descriptor?.get?.originalValue;
+        return value === undefined ? descriptor : { value, writable: true, enumerable: descriptor.enumerable, configurable: true };
+    };
     replace(Object, {
+        defineProperty: (target, key, descriptor) => (defines(target, key) ? define(target, key, copied(descriptor)) : target),
+        defineProperties(target, descriptors) {
+            if (!isObject(target) || !isObject(descriptors)) return defineAll(target, descriptors);
+            for (const key of ownKeys(descriptors)) {
+                if (defines(target, key)) define(target, key, copied(descriptors[key]));
+            }
+            return target;
+        },
         setPrototypeOf: (target, prototype) => (isOther(target, prototype) && isRefused(target, 'a prototype') ? target
             : setPrototypeOf(target, prototype)),
         freeze: (target) => (isRefused(target, 'Object.freeze') ? target : freeze(target)),
@@ -169,6 +191,7 @@ function guardPrototypes() {
         preventExtensions: (target) => (isRefused(target, 'Object.preventExtensions') ? target : preventExtensions(target)),
     });
     replace(Reflect, {
+        defineProperty: (target, key, descriptor) => (defines(target, key) ? defineProperty(target, key, copied(descriptor)) : false),
         setPrototypeOf: (target, prototype) => (isOther(target, prototype) && isRefused(target, 'a prototype') ? false
             : reflected.setPrototypeOf(target, prototype)),
         preventExtensions: (target) => (isRefused(target, 'Reflect.preventExtensions') ? false
@@ -177,6 +200,15 @@ function guardPrototypes() {
     replace(util, {
         inherits(derived, base) {
             if (!isRefused(derived?.prototype, 'a prototype') && !isRefused(derived, 'a prototype')) inherits(derived, base);
+        },
+    });
+    const { __defineGetter__: defineGetter, __defineSetter__: defineSetter } = Object.prototype;
+    replace(Object.prototype, {
+        __defineGetter__(key, getter) {
+            if (defines(this, key)) apply(defineGetter, this, [key, getter]);
+        },
+        __defineSetter__(key, setter) {
+            if (defines(this, key)) apply(defineSetter, this, [key, setter]);
         },
     });
     const { setProto } = {

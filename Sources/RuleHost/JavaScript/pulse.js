@@ -11,10 +11,10 @@ const { setInterval, clearInterval, nextTick, queueMicrotask, die } = require('.
 /** Milliseconds between two beats; also how exactly a rule's deadline is kept. */
 const beatInterval = 25;
 /** Indexes into the shared cells. */
-const cells = Object.freeze({ turn: 0, evaluation: 1, rule: 2, inFlight: 3, asleep: 4, count: 5 });
+const cells = Object.freeze({ turn: 0, evaluation: 1, rule: 2, inFlight: 3, asleep: 4, waiting: 5, count: 6 });
 
 const shared = new Int32Array(new SharedArrayBuffer(cells.count * 4));
-const { store, load, notify, add } = Atomics;
+const { store, load, notify, add, wait } = Atomics;
 let timer = null;
 let inFlight = 0;
 let watched = false;
@@ -73,6 +73,16 @@ function ended() {
     if (inFlight === 0) store(shared, cells.inFlight, 0);
 }
 
+/** `Atomics.wait` of rules: it takes no time of the processor, but all logins of this host wait with it, and the watchdog is to know. */
+function waitSeen(...parameters) {
+    store(shared, cells.waiting, 1);
+    try {
+        return wait(...parameters);
+    } finally {
+        store(shared, cells.waiting, 0);
+    }
+}
+
 /**
  * Starts the watchdog.
  * @param {{turn: number, memory: number}} limits milliseconds of one turn, bytes of the whole process
@@ -90,6 +100,7 @@ function watch(limits, kept) {
     worker.on('error', (error) => die(`the watchdog failed: ${error.message}`));
     worker.on('exit', () => die('the watchdog ended'));
     worker.unref();
+    Atomics.wait = waitSeen;
     watched = true;
 }
 

@@ -62,9 +62,9 @@ function isKept(object, key) {
 }
 
 /**
- * @typedef {{object: object, key: string | symbol, name: string, isPlain: boolean, isSetting: boolean}} Property
+ * @typedef {{object: object, key: string | symbol, name: string, isPlain: boolean, isValue: boolean, isSetting: boolean}} Property
  * @typedef {{object: object, kind: string, name: string}} Shared
- * @typedef {{objects: Shared[], properties: Property[], kept: Property[]}} Survey
+ * @typedef {{objects: Shared[], properties: Property[], kept: Property[], extended: Set<Function>}} Survey
  */
 
 /** Looks for what can be reached. */
@@ -77,6 +77,8 @@ class Surveyor {
         this.objects = [];
         this.properties = [];
         this.kept = [];
+        /** Functions that can't be frozen. */
+        this.extended = new PrivateSet();
     }
 
     /** Adds an object, which may be found to be the prototype of others later. */
@@ -97,6 +99,8 @@ class Surveyor {
     }
 
     look({ object, kind, name }) {
+        // Node defines a property of its own on what `promisify` gives.
+        if (kind === kinds.method && object[promisify.custom] !== undefined) this.extended.add(object[promisify.custom]);
         for (const key of ownKeys(object)) {
             // Of a function that is no class it is nobody's, and empty.
             if (kind === kinds.method && key === 'prototype') continue;
@@ -105,7 +109,7 @@ class Surveyor {
             const descriptor = getOwnPropertyDescriptor(object, key);
             if (descriptor !== undefined) this.lookAtProperty(object, kind, key, descriptor, path);
         }
-        this.add(getPrototypeOf(object), `${name}.__proto__`, true);
+        if (object !== globalThis) this.add(getPrototypeOf(object), `${name}.__proto__`, true);
     }
 
     lookAtProperty(object, kind, key, descriptor, path) {
@@ -113,9 +117,7 @@ class Surveyor {
         const { value } = descriptor;
         if ('value' in descriptor) {
             const isWalked = kind !== kinds.instance || object === globalThis || typeof value === 'function';
-            // Node defines a property of its own on these.
-            const known = key === promisify.custom && typeof value === 'function' ? kinds.class : null;
-            if (!isState && isWalked) this.add(value, path, key === 'prototype' && typeof object === 'function', known);
+            if (!isState && isWalked) this.add(value, path, key === 'prototype' && typeof object === 'function');
         } else {
             if (kind === kinds.namespace && !isState) this.add(madeValue(object, key), path);
             this.add(descriptor.get, path);
@@ -124,7 +126,7 @@ class Surveyor {
         if (kind === kinds.method || kind === kinds.iterator) return;
         if (!isLocked(object, kind, key, descriptor)) return;
         const isPlain = key === 'prototype' || typeof key === 'symbol' && object === globalThis || (object === globalThis && plainGlobals.has(key));
-        const property = { object, key, name: path, isPlain, isSetting: settings.has(key) || kind === kinds.prototype };
+        const property = { object, key, name: path, isPlain, isValue: kind === kinds.namespace, isSetting: settings.has(key) || kind === kinds.prototype };
         (isKept(object, key) ? this.kept : this.properties).push(property);
     }
 }
@@ -243,11 +245,12 @@ function survey() {
 function surveyAll() {
     const surveyor = new Surveyor({ has: () => false });
     const modules = builtinModules.filter((name) => !unwanted.test(name)).map((name) => [name, require(name)]);
-    for (const [name, prototype] of iterators()) surveyor.add(prototype, name, true, kinds.iterator);
+    // It makes itself a value when it is first asked for.
+    void process.allowedNodeEnvironmentFlags;
     // First of all: what is found by another way has a longer name.
-    surveyor.add(objectPrototype, 'Object.prototype', true);
     surveyor.add(globalThis, 'global');
     surveyor.run();
+    for (const [name, prototype] of iterators()) surveyor.add(prototype, name, true, kinds.iterator);
     for (const [name, value] of instances()) surveyor.add(getPrototypeOf(value), `${name}.prototype`, true);
     for (const [name, value] of modules) surveyor.add(value, name);
     for (const name of ['stdout', 'stderr']) surveyor.add(process[name], `process.${name}`);

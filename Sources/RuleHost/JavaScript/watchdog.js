@@ -43,7 +43,8 @@ class Gauge {
 
 const line = Buffer.alloc(128);
 const statm = new Gauge('/proc/self/statm', 1);
-const schedstat = new Gauge(`/proc/self/task/${process.pid}/schedstat`, 0);
+// Of the main thread: that of the process is no sum.
+const schedstat = new Gauge('/proc/self/schedstat', 0);
 
 let lastNanoseconds = 0;
 
@@ -68,6 +69,27 @@ function kill(report) {
     }
     process.kill(process.pid, 'SIGKILL');
 }
+
+/** Whether the main thread waits because a rule wants it to (`Atomics.wait`), and no other could go on, for longer than a turn may take. */
+class Waiting {
+    constructor() {
+        this.turn = 0;
+        this.since = 0;
+        this.isWaiting = false;
+    }
+
+    isTooLong(turn, now) {
+        const isWaiting = Atomics.load(shared, cells.waiting) === 1;
+        if (!isWaiting || !this.isWaiting || turn !== this.turn) {
+            this.turn = turn;
+            this.since = now;
+        }
+        this.isWaiting = isWaiting;
+        return isWaiting && now - this.since > turnLimit;
+    }
+}
+
+const waiting = new Waiting();
 
 /** Looks until nothing is in flight for a while. */
 function look() {
@@ -97,7 +119,7 @@ function look() {
         }
         idle = 0;
         const wall = now - since;
-        if (wall > turnLimit && (wall > turnLimit * patience || time - sinceTime > turnLimit)) {
+        if (waiting.isTooLong(present, now) || wall > turnLimit && (wall > turnLimit * patience || time - sinceTime > turnLimit)) {
             kill(`turn ${shared[cells.evaluation] >>> 0} ${shared[cells.rule]}\n`);
         }
         if (residentBytes() > memoryLimit) kill('memory\n');
