@@ -52,7 +52,8 @@ struct DoctorHosts {
         return .init(
             verdict: .warning,
             what: what,
-            finding: "\(finding); named at \(place), but not in egress.allow: a call to it is refused"
+            finding:
+                "\(finding); named at \(place), but not in egress.allow: write it there, or a call to it is refused"
         )
     }
 
@@ -100,7 +101,7 @@ enum DoctorDescriptors {
     static func line(_ configuration: Configuration, limit: Int = Descriptors.limit) -> DoctorCommand.Line {
         let plan = DescriptorPlan(limit: limit)
         guard limit >= DescriptorPlan.least else {
-            let finding = "\(limit) (ulimit -Hn); run needs \(DescriptorPlan.least) at least"
+            let finding = "\(limit) (ulimit -Hn), and run needs \(DescriptorPlan.least): raise the limit"
             return .init(verdict: .problem, what: "open files", finding: finding)
         }
         let finding = "\(limit) allow \(plan.calls) calls at a time"

@@ -127,7 +127,7 @@ enum RunCommand: Command {
             setup.log.log(.info, "admin on port \(server.port)")
             return server
         } catch {
-            throw CommandFailure(message: "admin.listen \(listen): \(error)")
+            throw CommandFailure(message: "admin.listen: \(error); set it to an address with a free port, or to none")
         }
     }
 }

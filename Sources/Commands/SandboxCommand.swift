@@ -132,7 +132,10 @@ enum SandboxCommand: Command {
             let parts = text.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let endpoint = Endpoint(rawValue: String(parts[0])) else {
                 let known = Endpoint.allCases.map(\.rawValue).joined(separator: ", ")
-                throw CommandFailure(message: "--door is ENDPOINT=HOST:PORT, ENDPOINT one of \(known)", code: .usage)
+                throw CommandFailure(
+                    message: "--door takes ENDPOINT=HOST:PORT, with one of \(known), and not \(text)",
+                    code: .usage
+                )
             }
             configuration.doors[endpoint] = String(parts[1])
         }
@@ -165,7 +168,7 @@ enum SandboxCommand: Command {
     private static func makeFeed(_ arguments: Arguments, seed: UInt64) throws(CommandFailure) -> LoginFeed? {
         let name = arguments.value("distribution") ?? "zipf"
         guard let distribution = LoginGenerator.Distribution(rawValue: name) else {
-            throw CommandFailure(message: "--distribution is zipf or even, not \(name)", code: .usage)
+            throw CommandFailure(message: "--distribution takes zipf or even, not \(name)", code: .usage)
         }
         guard let brokers = arguments.value("brokers") else { return nil }
         let generator = LoginGenerator(
@@ -188,7 +191,10 @@ enum SandboxCommand: Command {
             let endpoint = parts.first.flatMap { Endpoint(rawValue: String($0)) }
             guard parts.count == 2, endpoint != nil || parts[0] == "main" else {
                 let known = (["main"] + Endpoint.allCases.map(\.rawValue)).joined(separator: ", ")
-                throw CommandFailure(message: "--fault is NAME=JSON, NAME one of \(known)", code: .usage)
+                throw CommandFailure(
+                    message: "--fault takes NAME=JSON, with one of \(known), and not \(text)",
+                    code: .usage
+                )
             }
             do {
                 faults.append((endpoint, try SwitchedFault(JSONValue(parsing: Array(parts[1].utf8)))))

@@ -105,7 +105,10 @@ extension RuleHostConfiguration {
         }
         let folder = (Self.realPath("/proc/self/exe") ?? "").split(separator: "/").dropLast().joined(separator: "/")
         for name in names { if let path = Self.realPath("/\(folder)/\(name)") { return path } }
-        throw .init(message: "\(what) is not beside the executable, in /\(folder)")
+        throw .init(
+            message: "\(what) is not beside the executable, in /\(folder): copy it there from where that was built "
+                + "(a package of your own names the product afterlogin-confine, as deploy/examples/native-rule does)"
+        )
     }
 
     private static func realPath(_ path: String) -> String? {

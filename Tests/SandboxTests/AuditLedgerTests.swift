@@ -41,6 +41,17 @@ struct AuditLedgerTests {
             self.ledger.updateRead(self.place(result, in: "user-updates"))
         }
 
+        /// With what its rules wrote before it.
+        mutating func failureAfterWrites(_ index: Int) throws {
+            let event = try NativeEventDecoder().decode(self.inputs[index]).get()
+            var state = ChainState(user: event.user, context: event.context)
+            state.metadata.app.write("claimed", JSONText(.bool(true)))
+            let description = FailureDescription(reason: "rule-error", message: "m")
+            let result = self.builder.failure(event, state, description)
+            for record in result.preceding { self.ledger.updateRead(self.place(record, in: "user-updates")) }
+            self.ledger.failureRead(self.place(result, in: "user-update-failures"))
+        }
+
         mutating func failure(_ index: Int, reason: String) {
             let result = self.builder.failure(self.inputs[index], FailureDescription(reason: reason, message: "m"))
             self.ledger.failureRead(self.place(result, in: "user-update-failures"))
@@ -73,6 +84,15 @@ struct AuditLedgerTests {
         #expect(scene.ledger.report(latencySince: 1_000).latency == report.latency)
         #expect(scene.ledger.report(latencySince: 1_001).latency.longest == 0)
         #expect(scene.ledger.resultCount == 4)
+    }
+
+    /// Its result is the failure.
+    @Test func whatRulesWroteOfAFailedLoginIsNoResult() throws {
+        var scene = Scene(logins: 1)
+        try scene.failureAfterWrites(0)
+        let report = scene.ledger.report()
+        #expect(report.isClean && report.failures == ["rule-error": 1], "\(report.examples)")
+        #expect(scene.ledger.resultCount == 1)
     }
 
     @Test func aLostLoginIsNamed() throws {

@@ -103,7 +103,7 @@ package struct ConfigurationLoader {
     // MARK: The file
 
     private mutating func read(_ file: String) {
-        var bytes: [UInt8]
+        let bytes: [UInt8]
         do {
             bytes = try SmallFile.read(file)
         } catch {
@@ -112,8 +112,6 @@ package struct ConfigurationLoader {
                 "can't be read: \(error); give --config a file that can be"
             )
         }
-        // Editors of Windows put a byte order mark before it.
-        if bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(Self.byteOrderMark.count) }
         self.fileBytes = bytes
         let root: YAMLNode
         do {
@@ -174,8 +172,6 @@ package struct ConfigurationLoader {
         return "\(path) has keys below it, and takes no value: set \(below.prefix(3).joined(separator: ", "))"
             + (below.count > 3 ? ", …" : "")
     }
-
-    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private mutating func take(_ key: ConfigurationKey, _ node: YAMLNode, _ file: String) {
         let place = ConfigurationPlace(name: file, line: node.line, column: node.column)

@@ -27,7 +27,10 @@ package final class NDJSONSource: RecordSource {
         self.path = path
         self.descriptor = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
         guard self.descriptor >= 0 else {
-            throw Unreadable(description: "cannot read \(path): \(String(cString: strerror(errno)))")
+            let reason = String(cString: strerror(errno))
+            throw Unreadable(
+                description: "cannot read \(path): \(reason); --input takes a file, or - for standard input"
+            )
         }
         self.partition = TopicPartition(topic: path == "-" ? "stdin" : path, partition: 0)
         self.waker = try Waker()

@@ -31,7 +31,11 @@ package struct NativeEventDecoder: EventDecoder {
             throw DecodingFailure(description: "the value has \(value.count) bytes, more than \(self.maxValueBytes)")
         }
         let document = try self.parse(value)
-        guard document.kind == .object else { throw DecodingFailure(description: "the value is no object") }
+        guard document.kind == .object else {
+            throw DecodingFailure(
+                description: "the value is not an object: an event is {\"user\": {\"user_id\": …}, …}"
+            )
+        }
         // One walk over the document: it is the larger part of decoding.
         let attributes = document.members(["specversion", "data", "id", "time", "traceparent", "user", "context"])
         var (user, context) = (attributes[5], attributes[6])
@@ -43,10 +47,12 @@ package struct NativeEventDecoder: EventDecoder {
             (user, context) = (login[0], login[1])
         }
         guard let user, user.kind == .object else {
-            throw DecodingFailure(description: "there is no \"user\" object")
+            throw DecodingFailure(
+                description: "there is no \"user\" object: an event is {\"user\": {\"user_id\": …}, …}"
+            )
         }
         guard context?.kind ?? .object == .object else {
-            throw DecodingFailure(description: "\"context\" is no object")
+            throw DecodingFailure(description: "\"context\" must be an object")
         }
         let id = try self.text(attributes[2], "id") ?? self.header("ce_id", record) ?? Self.place(record)
         var time = try self.time(self.text(attributes[3], "time"), "time")
@@ -74,12 +80,14 @@ package struct NativeEventDecoder: EventDecoder {
     }
 
     private func userID(_ user: JSONText) throws(DecodingFailure) -> String {
-        guard let member = user["user_id"] else { throw DecodingFailure(description: "there is no \"user.user_id\"") }
-        guard let userID = member.string else { throw DecodingFailure(description: "\"user.user_id\" is no string") }
+        guard let member = user["user_id"] else {
+            throw DecodingFailure(description: "there is no \"user.user_id\", whose login it is")
+        }
+        guard let userID = member.string else { throw DecodingFailure(description: "\"user.user_id\" must be a text") }
         guard !Self.isBroken(userID, member) else {
             throw DecodingFailure(description: "\"user.user_id\" has half a surrogate pair: no text can hold it")
         }
-        guard !userID.isEmpty else { throw DecodingFailure(description: "\"user.user_id\" is empty") }
+        guard !userID.isEmpty else { throw DecodingFailure(description: "\"user.user_id\" must not be empty") }
         guard userID.utf8.count <= Self.maxIDBytes else {
             throw DecodingFailure(description: "\"user.user_id\" is longer than \(Self.maxIDBytes) bytes")
         }
@@ -88,7 +96,7 @@ package struct NativeEventDecoder: EventDecoder {
 
     private func text(_ member: JSONText?, _ name: String) throws(DecodingFailure) -> String? {
         guard let member, member.kind != .null else { return nil }
-        guard let text = member.string else { throw DecodingFailure(description: "\"\(name)\" is no string") }
+        guard let text = member.string else { throw DecodingFailure(description: "\"\(name)\" must be a text") }
         guard text.utf8.count <= Self.maxIDBytes else {
             throw DecodingFailure(description: "\"\(name)\" is longer than \(Self.maxIDBytes) bytes")
         }

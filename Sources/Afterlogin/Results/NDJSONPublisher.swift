@@ -33,7 +33,10 @@ package final class NDJSONPublisher: ResultPublisher {
         self.descriptor = path == "-" ? 1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         self.isTerminal = isatty(self.descriptor) == 1
         guard self.descriptor >= 0 else {
-            throw Unwritable(description: "cannot write \(path): \(String(cString: strerror(errno)))")
+            let reason = String(cString: strerror(errno))
+            throw Unwritable(
+                description: "cannot write \(path): \(reason); --output takes a file, or - for standard output"
+            )
         }
         self.waker = try Waker()
         NamedThread.start("afterlogin.output") { self.writeAll() }

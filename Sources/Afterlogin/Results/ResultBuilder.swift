@@ -57,7 +57,7 @@ package struct ResultBuilder: Sendable {
     }
 
     /// The same, with what rules wrote before it, where they did.
-    func failure(_ event: LoginEvent, _ state: ChainState, _ failure: FailureDescription) -> ResultRecord {
+    package func failure(_ event: LoginEvent, _ state: ChainState, _ failure: FailureDescription) -> ResultRecord {
         var record = self.failure(event.record, failure)
         if !state.metadata.isEmpty { record.preceding = [self.changes(event, state, failure)] }
         return record

@@ -198,7 +198,7 @@ enum Resources {
         let folder = executable.split(separator: "/").dropLast().joined(separator: "/")
         let path = "/\(folder)/afterlogin_Commands.resources/\(name)"
         guard FileManager.default.fileExists(atPath: path) else {
-            throw CommandFailure(message: "\(path) is missing; it ships beside the executable")
+            throw CommandFailure(message: "\(path) is missing: copy the folder that ships beside the executable there")
         }
         return path
     }
