@@ -149,8 +149,8 @@ package struct RuleChainLoader: Sendable {
             log: self.log,
             metrics: self.metrics,
             hosts: hosts,
-            mayWriteToOthers: hasClient
-                && entries.contains { RuleAdvice.mayWriteToOthers($0.source, idMayChange: true) }
+            mayWriteToOthers: hasToken
+                && entries.contains { AccessTokenUse.find(in: $0.scripts, idMayChange: true) != nil }
         )
     }
 

@@ -136,10 +136,9 @@ struct RuleChainTests {
     ])
     func theWorkersTokenIsHadOnlyWhereItMayBeNeeded(line: String, isNeeded: Bool) {
         let source = "async function (user, context, callback) { \(line) callback(null, user, context); }"
-        let asks =
-            RuleAdvice.readsAccessToken(source)
-            || RuleAdvice.mayWriteToOthers(source, idMayChange: RuleAdvice.changesID(source))
-        #expect(asks == isNeeded)
+        let scripts = [RuleDirectory.Script(file: "r.js", source: source)]
+        let use = AccessTokenUse.find(in: scripts, idMayChange: AccessTokenUse.changesID(scripts))
+        #expect((use != nil) == isNeeded)
     }
 
     @Test func aJavaScriptRuleThatChangesTheUsersIDIsWarned() async throws {
