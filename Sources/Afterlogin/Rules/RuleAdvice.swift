@@ -1,6 +1,8 @@
 /// What the sources of JavaScript rules give away before they run.
 enum RuleAdvice {
-    /// Rules whose host gets ready too late: a cheap guard behind a rule that makes calls, and configuration that is missing.
+    /// Configuration that is missing, hosts that rules may not reach, and cheap guards behind rules that make calls.
+    ///
+    /// `file` is where people would write what is missing.
     static func notes(
         _ entries: [RuleDirectory.Entry],
         _ configuration: Configuration,
