@@ -70,7 +70,10 @@ extension HostLoop {
     }
 
     /// What speaks against giving a host more to do.
-    private func reluctance(_ host: Host) -> Int { (host.retirement == nil ? 0 : 2) + (self.isHeavy(host) ? 1 : 0) }
+    private func reluctance(_ host: Host) -> Int {
+        let leaves = host.retirement != nil || self.taints.isOutdated(host.number)
+        return (leaves ? 2 : 0) + (self.isHeavy(host) ? 1 : 0)
+    }
 
     /// Whether a host that nothing has tainted loads the rules; starts one beyond the usual number where that is due.
     private func freshIsOnItsWay() -> Bool {

@@ -102,6 +102,13 @@ struct HostTaints {
     func isTainted(_ host: Int) -> Bool { self.taints[host] != nil }
     func isTainted(_ host: Int, by destination: String) -> Bool { self.taints[host]?[destination] != nil }
 
+    /// Whether it keeps something that is out of date, and is yet to be replaced for that.
+    func isOutdated(_ host: Int) -> Bool {
+        self.taints[host]?.values.contains { taint in
+            if case .told(_, isOutdated: true) = taint { true } else { false }
+        } == true
+    }
+
     /// Whether evaluations were ended there: others may wait for their promises.
     func hasEnded(_ host: Int) -> Bool { self.taints[host]?.values.contains(.ended) == true }
 

@@ -72,6 +72,7 @@ struct HostTaintsTests {
         #expect(taints.overdue(at: self.at(10)) == nil)
         #expect(taints.gotThrough(from: 3, to: "a", at: self.at(4)) == [])
         #expect(taints.overdue(at: self.at(4)) == nil)
+        #expect(taints.isOutdated(1) && taints.isOutdated(2) && !taints.isOutdated(3))
         #expect(taints.overdue(at: self.at(5))?.host == 1)
         taints.hostGone(1)
         #expect(taints.overdue(at: self.at(19)) == nil)
@@ -83,6 +84,7 @@ struct HostTaintsTests {
         taints.told(on: 1, of: "a", at: self.at(0))
         _ = taints.gotThrough(from: 3, to: "a", at: self.at(4))
         _ = taints.gotThrough(from: 1, to: "a", at: self.at(4))
+        #expect(!taints.isOutdated(1))
         #expect(taints.overdue(at: self.at(5)) == nil)
     }
 
