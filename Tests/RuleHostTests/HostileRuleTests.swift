@@ -57,7 +57,7 @@ struct HostileRuleTests {
         ),
         HostileRule(
             name: "an exception that nobody may catch",
-            body: "process._events = {}; setTimeout(() => { throw new Error('late'); }, 1)",
+            body: "process._events = Object.freeze({}); setTimeout(() => { throw new Error('late'); }, 1)",
             outcome: "crashed: "
         ),
     ]
