@@ -199,6 +199,36 @@ test('what Node\'s methods are given holds no secret of another', limit, async (
     assert.deepEqual(user.seen, []);
 });
 
+test('nobody acts in the name of another login by what is on its resources', limit, async (context) => {
+    const { worker } = await spiedOn(context, `
+        // Whatever has a symbol for its name on what the other login left behind.
+        exports.marksOf = (objects) => {
+            const marks = [];
+            for (const object of objects) for (const key of Object.getOwnPropertySymbols(object)) {
+                const { value } = Object.getOwnPropertyDescriptor(object, key);
+                if (typeof value === 'object' && value !== null) marks.push([key, value]);
+            }
+            return marks;
+        };
+        exports.disguise = (object, marks) => { for (const [key, value] of marks) try { object[key] = value; } catch {} };`, `function (user, context, callback) {
+        const spy = require('spy');
+        const hooks = require('async_hooks');
+        const { globalAgent } = require('https');
+        const found = [global.promise, global.timer, ...Object.values(globalAgent.sockets).flat(), ...Object.values(globalAgent.requests).flat()];
+        const marks = spy.marksOf([...found, ...found.map((one) => one._httpMessage).filter((one) => one)]);
+        user.marks = marks.length;
+        setImmediate(() => {
+            spy.disguise(hooks.executionAsyncResource(), marks);
+            console.log('spied');
+            require('https').get('https://api.example/spied', (response) => response.resume().on('end', () => callback(null, user, context)));
+        });
+    }`);
+    const { user } = await worker.evaluate({ user_id: 'spy' }, {}, { from: 1 });
+    assert.ok(user.marks > 0);
+    assert.deepEqual(worker.consoleLines.map(({ evaluation, text }) => [evaluation, text]), [[2, 'spied']]);
+    assert.deepEqual(worker.requests.filter(({ url }) => url.endsWith('/spied')).map(({ evaluation }) => evaluation), [2]);
+});
+
 test('modules of the host are not handed out', limit, async (context) => {
     const directory = packaged(context, `
         const { Module } = require('module');

@@ -185,6 +185,29 @@ struct ConfinementTests {
         }
     }
 
+    /// Landlock does not ask who watches a folder, and all of /proc/self would show mounts and the machine's network.
+    @Test func whatIsOutsideOfTheRulesIsNeitherWatchedNorListed() async throws {
+        let rule = """
+            function (user, context, callback) {
+                const fs = require('fs');
+                user.seen = [];
+                for (const folder of ['/', '/tmp', '/etc']) {
+                    try { fs.watch(folder, () => {}).close(); user.seen.push(folder); } catch {}
+                }
+                for (const name of ['mountinfo', 'mounts', 'net/tcp', 'net/unix', 'task/self/net/tcp', `task/${process.pid}/mountinfo`]) {
+                    try { fs.readFileSync(`/proc/self/${name}`); user.seen.push(name); } catch {}
+                }
+                user.bytes = process.memoryUsage().rss > 0;
+                callback(null, user, context);
+            }
+            """
+        try await RunningHosts.with(rule) { hosts in
+            let user = try #require(await hosts.evaluate().user)
+            #expect(user.contains(#""seen":[]"#), "\(user)")
+            #expect(user.contains(#""bytes":true"#))
+        }
+    }
+
     @Test func aConfinedProcessDiesWithItsParent() async throws {
         let file = "/tmp/afterlogin-orphan-\(getpid())"
         defer { unlink(file) }

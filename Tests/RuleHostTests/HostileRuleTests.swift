@@ -57,7 +57,7 @@ struct HostileRuleTests {
         ),
         HostileRule(
             name: "an exception that nobody may catch",
-            body: "process._events = {}; setTimeout(() => { throw new Error('late'); }, 1)",
+            body: "process._events = Object.freeze({}); setTimeout(() => { throw new Error('late'); }, 1)",
             outcome: "crashed: "
         ),
     ]
@@ -178,8 +178,8 @@ struct HostileRuleTests {
     /// What can't be put back fails the rule and ends the host; nobody else is blamed.
     @Test func whatAllLoginsShareIsWholeAgainOnTheNextHost() async throws {
         let rule = HostileRule(
-            name: "frozen emitters",
-            body: "Object.freeze(require('events').prototype)",
+            name: "other promises for ever",
+            body: "Object.defineProperty(Promise.prototype, 'then', { value() {}, configurable: false })",
             outcome: "limit: "
         )
         try await RunningHosts.with(rule.source) { hosts in
@@ -187,7 +187,7 @@ struct HostileRuleTests {
             async let other = hosts.evaluate(client: client)
             await client.seen()
             let culprit = await hosts.evaluate(#"{"hostile":true}"#).summary
-            #expect(culprit.hasPrefix("limit: changed what all logins share: EventEmitter.prototype"), "\(culprit)")
+            #expect(culprit.hasPrefix("limit: changed what all logins share: Promise.prototype.then"), "\(culprit)")
             #expect(await other.summary == "completed")
             #expect(await hosts.evaluate(client: HoldingClient.open()).summary == "completed")
             #expect(hosts.witness.deaths.count == 1)

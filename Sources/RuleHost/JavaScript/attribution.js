@@ -2,12 +2,52 @@
 
 // Whose work is running? The run of a rule is carried through callbacks, timers and promises.
 
-const { AsyncLocalStorage } = require('node:async_hooks');
+const { AsyncLocalStorage, createHook, executionAsyncResource } = require('node:async_hooks');
 const { promiseHooks } = require('node:v8');
-const { reveal } = require('./intrinsics');
+const { makeStamp, reveal } = require('./intrinsics');
 
-/** Holds the `owner` of a run, not the run: Node puts it on promises and other objects of rules. */
-const storage = new AsyncLocalStorage();
+/** Whose a promise, or another resource, is. */
+const ownership = makeStamp();
+
+/**
+ * Holds the `owner` of a run. Node before 24 puts what `AsyncLocalStorage` holds on promises and other objects of rules, and a package could
+ * put another login's on its own: there it is done as Node does it, with a field that can't be had.
+ */
+class ResourceStorage {
+    constructor() {
+        createHook({
+            init(id, type, trigger, resource) {
+                const owner = ownership.of(executionAsyncResource());
+                if (owner !== undefined) ownership.set(resource, owner);
+            },
+        }).enable();
+    }
+
+    getStore() {
+        return ownership.of(executionAsyncResource());
+    }
+
+    run(owner, task, ...parameters) {
+        const resource = executionAsyncResource();
+        const before = ownership.of(resource);
+        if (before === owner) return task(...parameters);
+        ownership.set(resource, owner);
+        try {
+            return task(...parameters);
+        } finally {
+            ownership.set(resource, before);
+        }
+    }
+
+    exit(task, ...parameters) {
+        return this.run(undefined, task, ...parameters);
+    }
+}
+
+const nodes = new AsyncLocalStorage();
+/** Whether Node keeps it where nobody can reach it: from 24 on. */
+const isKeptByNode = nodes.kResourceStore === undefined;
+const storage = isKeptByNode ? nodes : new ResourceStorage();
 const getStore = storage.getStore.bind(storage);
 const run = storage.run.bind(storage);
 const exit = storage.exit.bind(storage);
@@ -36,9 +76,6 @@ function tracked(task) {
     };
 }
 
-/** Where a promise says whose it is. Node has it there itself, but from 24 on. */
-const ownerKey = storage.kResourceStore ?? Symbol('owner');
-const isOurs = storage.kResourceStore === undefined;
 let isHooking = false;
 
 /**
@@ -47,9 +84,9 @@ let isHooking = false;
  */
 function watchPromises(found) {
     promiseHooks.onInit((promise, parent) => {
-        if (isOurs) promise[ownerKey] = getStore();
+        if (isKeptByNode) ownership.set(promise, getStore());
         if (parent === undefined) return;
-        const owner = parent[ownerKey];
+        const owner = ownership.of(parent);
         if (owner === undefined || isHooking) return;
         const present = getStore();
         if (present === undefined || present === owner) return;
@@ -67,5 +104,5 @@ module.exports = {
     /** `outside(function, ...arguments)`: calls a function as part of no rule's run. */
     outside: exit,
     /** On promises of a package: whose rejection it is, where that is told later. */
-    runOfRejection: Symbol('runOfRejection'),
+    runOfRejection: makeStamp(),
 };

@@ -53,6 +53,39 @@ class Hidden {
 delete Hidden.prototype.constructor;
 Object.freeze(Object.setPrototypeOf(Hidden.prototype, null));
 
+/** What a constructor of it returns is the object that it is given: so a class that extends it puts its private field on any object. */
+class Itself {
+    constructor(object) {
+        return object;
+    }
+}
+
+/**
+ * A field that can be put on any object, that rules neither see nor copy to another.
+ * @returns {{of(object: object): any, set(object: object, value: any): void}}
+ */
+function makeStamp() {
+    class Stamp extends Itself {
+        #value;
+
+        constructor(object, value) {
+            super(object);
+            this.#value = value;
+        }
+
+        static of(object) {
+            return #value in object ? object.#value : undefined;
+        }
+
+        static set(object, value) {
+            if (#value in object) object.#value = value;
+            else if (value !== undefined) new Stamp(object, value);
+        }
+    }
+    Object.freeze(Stamp);
+    return { of: Stamp.of, set: Stamp.set };
+}
+
 /** Says something on descriptor 4, whatever becomes of this process next. */
 function lastWords(text) {
     try {
@@ -66,6 +99,7 @@ module.exports = {
     PrivateMap,
     PrivateSet,
     PrivateWeakSet,
+    makeStamp,
     hide: (value) => new Hidden(value),
     /** What is hidden, or undefined. */
     reveal: Hidden.of,

@@ -50,7 +50,7 @@ function keepTrack(exports) {
         // It tells of all rejections at once, later.
         const { _setRejectionIsUnhandled: setUnhandled } = exports.prototype;
         exports.prototype._setRejectionIsUnhandled = function setRejectionIsUnhandled() {
-            this[runOfRejection] = current()?.owner;
+            runOfRejection.set(this, current()?.owner);
             return apply(setUnhandled, this, []);
         };
     } else if (typeof exports.nextTick === 'function') {

@@ -9,7 +9,7 @@ const http = require('node:http');
 const https = require('node:https');
 const { channel } = require('node:diagnostics_channel');
 const { errorMonitor } = require('node:events');
-const { apply, setTimeout, reveal } = require('./intrinsics');
+const { apply, setTimeout, makeStamp, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
 const { activities } = require('./rulework');
@@ -77,7 +77,7 @@ function withoutRequestPath(options) {
 }
 
 /** Whose request waits for a socket: on the request itself. */
-const waiting = Symbol('waiting');
+const waiting = makeStamp();
 /** Set on a request that was given a socket. */
 const isServed = Symbol('isServed');
 
@@ -89,12 +89,12 @@ function wait(request) {
     const run = current();
     if (run === undefined || run.evaluation.isOver) return;
     run.workBegan(activities.request);
-    request[waiting] = run.owner;
+    waiting.set(request, run.owner);
 }
 
 function served(request) {
-    const run = reveal(request[waiting]);
-    request[waiting] = undefined;
+    const run = reveal(waiting.of(request));
+    waiting.set(request, undefined);
     if (run !== undefined) run.workEnded(activities.request);
 }
 
@@ -102,7 +102,7 @@ function countWaiting() {
     const { prototype } = http.ClientRequest;
     const { end, onSocket, destroy, abort } = prototype;
     prototype.end = function endRequest(...parameters) {
-        if (this[isServed] !== true && this[waiting] === undefined) {
+        if (this[isServed] !== true && waiting.of(this) === undefined) {
             wait(this);
             // An agent that finds no socket may say so, and no more.
             this.once(errorMonitor, served.bind(null, this));
@@ -129,7 +129,7 @@ function countWaiting() {
 function countWaitingInUndici() {
     channel('undici:request:create').subscribe(({ request }) => wait(request));
     channel('undici:client:sendHeaders').subscribe(({ request, socket }) => {
-        if (socket instanceof HostSocket) hostEnd(socket).nextRun = reveal(request[waiting]);
+        if (socket instanceof HostSocket) hostEnd(socket).nextRun = reveal(waiting.of(request));
         served(request);
     });
     channel('undici:request:error').subscribe(({ request }) => served(request));

@@ -6,7 +6,7 @@
 const { Blob } = require('node:buffer');
 const crypto = require('node:crypto');
 const zlib = require('node:zlib');
-const { apply, lastWords, killSelf, reveal } = require('./intrinsics');
+const { apply, lastWords, killSelf, makeStamp, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { countCallback, countPromise } = require('./counting');
 const { activities } = require('./rulework');
@@ -63,15 +63,15 @@ function install(turn) {
 }
 
 /** Whose work a stream of zlib does. */
-const worker = Symbol('worker');
+const worker = makeStamp();
 
 /** All streams and one-shot functions of zlib go through these methods; where one fails, it is destroyed, and does not call back. */
 function countCompression() {
     const prototype = Object.getPrototypeOf(Object.getPrototypeOf(zlib.Gunzip.prototype));
     const { _transform: transform, _destroy: destroy } = prototype;
     const ended = (stream) => {
-        const run = reveal(stream[worker]);
-        stream[worker] = undefined;
+        const run = reveal(worker.of(stream));
+        worker.set(stream, undefined);
         if (run === undefined) return;
         run.mark();
         run.workEnded(activities.pool);
@@ -80,7 +80,7 @@ function countCompression() {
         const run = current();
         if (run === undefined || !run.takesWork()) return apply(transform, this, [chunk, encoding, callback]);
         run.workBegan(activities.pool);
-        this[worker] = run.owner;
+        worker.set(this, run.owner);
         return apply(transform, this, [chunk, encoding, (...results) => {
             ended(this);
             callback(...results);

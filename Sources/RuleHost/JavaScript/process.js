@@ -91,8 +91,10 @@ function answer(address, family, parameters, isPromise) {
     return {};
 }
 
+/** @param {unknown} [promise] that was rejected, or the word for another origin */
 function uncaught(error, promise) {
-    const run = reveal(promise?.[runOfRejection]) ?? current();
+    const owner = typeof promise === 'object' && promise !== null ? runOfRejection.of(promise) : undefined;
+    const run = reveal(owner) ?? current();
     if (run === undefined) warn(undefined, 'late-exception', `outside of any rule: ${String(error?.stack ?? error)}`.slice(0, 1000));
     else run.threw(error);
 }
