@@ -37,7 +37,7 @@ let package = Package(
             name: "Afterlogin",
             dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads", "Waiting"]
         ),
-        .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON"]),
+        .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON", "Threads"]),
         .target(
             name: "Sandbox",
             dependencies: ["Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON"]

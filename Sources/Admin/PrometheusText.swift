@@ -58,6 +58,8 @@ enum PrometheusText {
             ),
             ("process_resident_memory_bytes", "gauge", "Resident memory of the worker.", Double(process.residentBytes)),
             ("process_open_fds", "gauge", "Open descriptors of the worker.", Double(process.openDescriptors)),
+            ("process_max_fds", "gauge", "Descriptors that the worker may open.", Double(process.maxDescriptors)),
+            ("process_start_time_seconds", "gauge", "Start of the worker, in seconds since 1970.", process.startTime),
         ] {
             text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(self.number(value))\n"
         }

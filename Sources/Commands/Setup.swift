@@ -37,6 +37,7 @@ struct Setup {
         self.metrics = Metrics()
         self.log = Log(
             level: Log.Level(name: loaded.configuration.logLevel) ?? .info,
+            format: loaded.configuration.logFormat,
             redactor: Redactor(secrets: loaded.secrets)
         )
     }

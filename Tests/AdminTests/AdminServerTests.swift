@@ -171,4 +171,16 @@ struct AdminServerTests {
         let said = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         #expect(process.terminationStatus == 0, "\(said)")
     }
+
+    @Test func theProcessSaysWhenItStartedAndWhatItMayOpen() throws {
+        let before = Date().timeIntervalSince1970
+        let process = try #require(ProcessFigures.current)
+        // A test process is minutes old, and the kernel counts in hundredths.
+        #expect(process.startTime > before - 7_200 && process.startTime <= before + 0.02)
+        #expect(process.maxDescriptors > process.openDescriptors && process.openDescriptors > 0)
+        #expect(process.residentBytes > 1 << 20)
+        let text = PrometheusText.render([], process: process)
+        #expect(text.contains("\nprocess_max_fds \(process.maxDescriptors)\n"))
+        #expect(text.contains("\nprocess_start_time_seconds 1"))
+    }
 }

@@ -107,5 +107,7 @@ public struct Configuration: Sendable {
     package var drain: Duration = .seconds(5)
     package var admin = Admin()
     package var logLevel = "info"
+    /// nil: text on a terminal, else JSON.
+    package var logFormat: Log.Format?
     package init() {}
 }

@@ -264,6 +264,13 @@ package struct ConfigurationKey: Sendable {
             }
             configuration.logLevel = text
         },
+        .text("log.format", "auto", "auto (text on a terminal, else json), text or json") {
+            (configuration, text) throws(Refusal) in
+            guard text == "auto" || Log.Format(rawValue: text) != nil else {
+                throw Refusal(message: "takes auto, text or json")
+            }
+            configuration.logFormat = Log.Format(rawValue: text)
+        },
     ]
 
     private static func choice<Value: CaseIterable & RawRepresentable>(_ text: String) throws(Refusal) -> Value

@@ -42,6 +42,8 @@ package final class Dispatcher: RecordReceiver {
             metrics.series(.loginsFinished, ResultRecord.Kind.denial.rawValue),
             metrics.series(.loginsFinished, ResultRecord.Kind.failure.rawValue)
         )
+        // Counters from the start: the rate of one that appears with its first event misses that one.
+        for reason in FailureDescription.reasons { _ = metrics.series(.failures, reason) }
         self.clock = clock
         let limits = Dispatch.Limits(
             concurrency: configuration.concurrency,

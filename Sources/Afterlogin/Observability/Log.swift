@@ -17,7 +17,7 @@ package final class Log: Sendable {
         }
     }
 
-    package enum Format: Sendable { case text, json }
+    package enum Format: String, Sendable { case text, json }
 
     package let redactor: Redactor
     package let level: Level
@@ -26,9 +26,9 @@ package final class Log: Sendable {
     /// Lines that would come too fast are counted instead: a rule that logs in a loop must not fill the disk.
     private let budget = Mutex(Budget())
 
-    /// Writes to standard error; text when that is a terminal, JSON otherwise.
-    package convenience init(level: Level = .info, redactor: Redactor = Redactor()) {
-        self.init(level: level, redactor: redactor, format: isatty(2) == 1 ? .text : .json) { line in
+    /// Writes to standard error; without a format text when that is a terminal, JSON otherwise.
+    package convenience init(level: Level = .info, format: Format? = nil, redactor: Redactor = Redactor()) {
+        self.init(level: level, redactor: redactor, format: format ?? (isatty(2) == 1 ? .text : .json)) { line in
             StandardError.write(line)
         }
     }

@@ -25,6 +25,7 @@ package struct LoginPipeline: Sendable {
     /// False where nobody waits for a repair: rules are told every failure, every attempt counts.
     let waitsForOutages: Bool
     let metrics: Metrics
+    let notices: LoginNotices?
     let clock: any WorkerClock
     var random: @Sendable () -> Double = Backoff.random
 
@@ -35,6 +36,7 @@ package struct LoginPipeline: Sendable {
         board: DestinationBoard,
         waitsForOutages: Bool = true,
         metrics: Metrics,
+        notices: LoginNotices? = nil,
         clock: any WorkerClock = ContinuousClock()
     ) {
         self.chain = chain
@@ -42,6 +44,8 @@ package struct LoginPipeline: Sendable {
         self.board = board
         self.waitsForOutages = waitsForOutages
         self.metrics = metrics
+        for rule in chainNames { _ = metrics.series(.retries, rule) }
+        self.notices = notices
         self.clock = clock
     }
 
@@ -56,6 +60,7 @@ package struct LoginPipeline: Sendable {
         case .success(let event): return await self.process(event, retry, identity, activity)
         case .failure(let failure):
             let description = FailureDescription(reason: "undecodable", message: failure.description)
+            self.notices?.failed(description, place: record.place)
             return .result(self.builder.failure(record, description))
         }
     }
@@ -251,6 +256,7 @@ package struct LoginPipeline: Sendable {
 
     private func runAgain(_ failure: RuleFailure, _ state: ChainState, _ attempt: Attempt) -> PipelineOutcome {
         self.metrics.add(.retries, 1, failure.rule)
+        self.notices?.runsAgain(failure, place: attempt.event.record.place)
         var state = state
         // The failed attempt leaves nothing behind but its number.
         state.reports.removeLast()
@@ -287,22 +293,28 @@ package struct LoginPipeline: Sendable {
         _ attempt: Attempt,
         attempts: Int? = nil
     ) -> ResultRecord {
-        self.builder.failure(
-            attempt.event,
-            state,
-            FailureDescription(
-                reason: reason,
-                message: failure.message,
-                rule: failure.rule.isEmpty ? nil : failure.rule,
-                attempts: attempts ?? state.attempt,
-                firstAttempt: attempt.first,
-                lastAttempt: attempt.last
-            )
+        let description = FailureDescription(
+            reason: reason,
+            message: failure.message,
+            rule: failure.rule.isEmpty ? nil : failure.rule,
+            place: failure.place,
+            attempts: attempts ?? state.attempt,
+            firstAttempt: attempt.first,
+            lastAttempt: attempt.last
         )
+        self.notices?.failed(description, place: attempt.event.record.place)
+        return self.builder.failure(attempt.event, state, description)
     }
 
     /// A result that its topic does not take becomes a failure.
     func tooLarge(_ record: KafkaRecord, _ message: String) -> ResultRecord {
-        self.builder.failure(record, FailureDescription(reason: "result-too-large", message: message))
+        let description = FailureDescription(reason: "result-too-large", message: message)
+        self.notices?.failed(description, place: record.place)
+        return self.builder.failure(record, description)
     }
+}
+
+extension KafkaRecord {
+    /// Where people find it.
+    fileprivate var place: String { "login at \(self.topicPartition), offset \(self.offset)" }
 }

@@ -39,6 +39,7 @@ package struct ResultBuilder: Sendable {
         add("reason", failure.reason)
         add("message", failure.message)
         add("rule", failure.rule)
+        add("place", failure.place)
         add("attempts", String(failure.attempts))
         add("first-attempt", failure.firstAttempt.map(Timestamp.text(milliseconds:)))
         add("last-attempt", failure.lastAttempt.map(Timestamp.text(milliseconds:)))

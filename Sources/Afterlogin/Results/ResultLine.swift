@@ -25,6 +25,9 @@ package enum ResultLine {
         if let rule = header("rule") {
             writer.member("rule", rule)
         }
+        if let place = header("place") {
+            writer.member("place", place)
+        }
         writer.member("attempts", header("attempts").flatMap { Int($0) } ?? 0)
         // The source counts lines from 0, and people from 1.
         if let offset = header("offset").flatMap({ Int($0) }) {

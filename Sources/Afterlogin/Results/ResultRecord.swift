@@ -26,10 +26,18 @@ package struct ResultRecord: Sendable {
 
 /// Why a login has no update: the headers of its failure.
 package struct FailureDescription: Sendable {
-    /// `undecodable`, `rule-error`, `rule-timeout`, `limit`, `crashed`, `attempts-exhausted`, `too-old`, `result-too-large`.
+    /// Every reason there is.
+    static let reasons = [
+        "undecodable", "rule-error", "rule-timeout", "limit", "crashed", "attempts-exhausted", "too-old",
+        "result-too-large",
+    ]
+
+    /// One of `reasons`.
     package var reason: String
     package var message: String
     package var rule: String?
+    /// `FILE:LINE:COLUMN` of the rule.
+    package var place: String?
     package var attempts = 0
     /// Milliseconds since 1970.
     package var firstAttempt: Int64?
@@ -39,6 +47,7 @@ package struct FailureDescription: Sendable {
         reason: String,
         message: String,
         rule: String? = nil,
+        place: String? = nil,
         attempts: Int = 0,
         firstAttempt: Int64? = nil,
         lastAttempt: Int64? = nil
@@ -46,6 +55,7 @@ package struct FailureDescription: Sendable {
         self.reason = reason
         self.message = message
         self.rule = rule
+        self.place = place
         self.attempts = attempts
         self.firstAttempt = firstAttempt
         self.lastAttempt = lastAttempt

@@ -81,6 +81,8 @@ package struct RuleFailure: Sendable {
     package var message: String
     /// A call failed so inside, and the rule says that it failed for it: it may be run again.
     package var isRetryable: Bool
+    /// `FILE:LINE:COLUMN` of the rule, where it is known.
+    package var place: String?
 }
 
 /// What the pipeline asks of a chain.

@@ -24,6 +24,8 @@ package final class RuleChain: ChainEvaluator {
     let hosts: RuleHostPool?
     /// Where a native rule has changed the user's id, JavaScript rules write metadata of another account: with the worker's token.
     let mayWriteToOthers: Bool
+    /// The rules' folder as stacks name it.
+    let directory: String?
     private let deadlines = DeadlineSweeper()
     /// By rule, then by outcome.
     private let durations: [String: [RuleReport.Outcome: MetricSeries]]
@@ -35,7 +37,8 @@ package final class RuleChain: ChainEvaluator {
         log: Log,
         metrics: Metrics,
         hosts: RuleHostPool?,
-        mayWriteToOthers: Bool = false
+        mayWriteToOthers: Bool = false,
+        directory: String? = nil
     ) {
         self.links = links
         self.timeout = timeout
@@ -44,6 +47,7 @@ package final class RuleChain: ChainEvaluator {
         self.metrics = metrics
         self.hosts = hosts
         self.mayWriteToOthers = mayWriteToOthers
+        self.directory = directory
         let durations = links.map { link in
             let byOutcome = RuleReport.Outcome.allCases.map {
                 ($0, metrics.series(.ruleDuration, link.name, $0.rawValue))

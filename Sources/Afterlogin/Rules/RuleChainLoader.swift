@@ -150,7 +150,8 @@ package struct RuleChainLoader: Sendable {
             metrics: self.metrics,
             hosts: hosts,
             mayWriteToOthers: hasToken
-                && entries.contains { AccessTokenUse.find(in: $0.scripts, idMayChange: true) != nil }
+                && entries.contains { AccessTokenUse.find(in: $0.scripts, idMayChange: true) != nil },
+            directory: self.configuration.rules.directory.map(Self.absolute)
         )
     }
 

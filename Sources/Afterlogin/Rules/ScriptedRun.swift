@@ -161,9 +161,18 @@ struct ScriptedRun {
                 rule: rule,
                 reason: reason,
                 message: message,
-                isRetryable: reason != .limit && entry.hasFailed
+                isRetryable: reason != .limit && entry.hasFailed,
+                place: self.place(reply.error, rule)
             )
         )
+    }
+
+    /// Where the error came from; the whole stack is in the log at `debug`.
+    private func place(_ error: EvaluationReply.RuleError?, _ rule: String) -> String? {
+        guard let stack = error?.stack else { return nil }
+        self.chain.log.log(.debug, self.chain.presentable(stack), [("rule", rule)])
+        return self.chain.directory.flatMap { StackPlace.first(in: stack, below: $0) }
+            .map { self.chain.log.redactor.redact($0, limit: 300) }
     }
 
     /// The chain before the rule that was told of a failure; `state` is that of before the run.

@@ -9,6 +9,7 @@ package final class Worker: Sendable {
     private let board: DestinationBoard
     private let log: Log
     private let metrics: Metrics
+    private let notices: LoginNotices
     private let started = ContinuousClock.now
 
     package init(
@@ -28,6 +29,7 @@ package final class Worker: Sendable {
         self.board = board
         self.log = log
         self.metrics = metrics
+        self.notices = LoginNotices(log: log)
         self.dispatcher = Dispatcher(
             configuration,
             pipeline: LoginPipeline(
@@ -36,7 +38,8 @@ package final class Worker: Sendable {
                 chainNames: chainNames,
                 board: board,
                 waitsForOutages: waitsForOutages,
-                metrics: metrics
+                metrics: metrics,
+                notices: self.notices
             ),
             source: source,
             publisher: publisher,
@@ -52,7 +55,7 @@ package final class Worker: Sendable {
     @discardableResult
     package func run() async throws -> Dispatcher.Tally {
         let result: Result<Void, any Error>
-        let watch = Task { await self.watchIntake() }
+        let watch = Task { await self.watch() }
         defer { watch.cancel() }
         do {
             try await self.dispatcher.run()
@@ -109,24 +112,53 @@ package final class Worker: Sendable {
         }.joined(separator: "; ") + (troubles.count > 3 ? "; and \(troubles.count - 3) more" : "")
     }
 
-    /// Says for whom intake stands, once while it does.
-    private func watchIntake() async {
-        var watch = IntakeWatch()
+    // MARK: What the log tells of the whole
+
+    /// Looks every two seconds, until it is cancelled.
+    private func watch() async {
+        var intake = IntakeWatch()
+        var report = MinuteReport(now: .now)
+        var publishing: String?
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
-            let look = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
-            switch watch.looked(look) {
-            case nil: break
-            case .goesOn: self.log.log(.info, "intake goes on")
-            case .stands:
-                let reasons = self.degradation() ?? "retries are under way"
-                self.log.log(
-                    .error,
-                    "intake stands for all users: \(look.admitted) logins are admitted (admitted.logins, "
-                        + "admitted.bytes); \(reasons); rules are told after egress.patience, at once for hosts in "
-                        + "egress.optional"
-                )
+            self.tell(intake: &intake)
+            self.tell(publishing: &publishing)
+            self.notices.tell()
+            let (tally, admitted, waiting) = self.dispatcher.snapshot {
+                ($0.tally, $0.dispatch.intake.admitted, $0.dispatch.lanes.waiting)
             }
+            if let line = report.looked(tally, admitted: admitted, waiting: waiting, now: .now) {
+                self.log.log(.info, line)
+            }
+        }
+        // What recurred in a minute that is cut short is in the tally at the end.
+    }
+
+    /// Says that results can't be written, when that begins, becomes another reason, and ends.
+    private func tell(publishing: inout String?) {
+        let problem = self.publisher.problem
+        defer { publishing = problem }
+        switch (publishing, problem) {
+        case (nil, let problem?): self.log.log(.error, "\(problem); logins wait for it, and nothing is lost")
+        case (_?, nil): self.log.log(.info, "results are written again")
+        case (nil, nil), (_?, _?): break
+        }
+    }
+
+    /// Says for whom intake stands, once while it does.
+    private func tell(intake: inout IntakeWatch) {
+        let look = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
+        switch intake.looked(look) {
+        case nil: break
+        case .goesOn: self.log.log(.info, "intake goes on")
+        case .stands:
+            let reasons = self.degradation() ?? "retries are under way"
+            self.log.log(
+                .error,
+                "intake stands for all users: \(look.admitted) logins are admitted (admitted.logins, "
+                    + "admitted.bytes); \(reasons); rules are told after egress.patience, at once for hosts in "
+                    + "egress.optional"
+            )
         }
     }
 

@@ -37,6 +37,11 @@ struct ConfigurationLoaderTests {
         #expect(configuration.rules.quiet == .seconds(2))
     }
 
+    @Test(arguments: [("auto", nil), ("text", .text), ("json", .json)] as [(String, Log.Format?)])
+    func theLogHasTheFormatThatIsAskedFor(text: String, format: Log.Format?) throws {
+        #expect(try Self.load("log: { format: \(text) }").loaded?.configuration.logFormat == format)
+    }
+
     @Test
     func bodiesInFlightHaveABudgetOfAMegabyteAtLeast() throws {
         #expect(try Self.load("").loaded?.configuration.egress.bodyBytes == 128 << 20)

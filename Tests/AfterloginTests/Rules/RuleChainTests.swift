@@ -246,6 +246,7 @@ struct RuleChainTests {
             let (after, verdict) = try await self.evaluate(chain)
             guard case .failed(let failure) = verdict else { return #expect(Bool(false), "\(verdict)") }
             #expect(failure.rule == "two" && !failure.isRetryable)
+            #expect(failure.place?.hasPrefix("two.js:1:") == true, "\(String(describing: failure.place))")
             #expect(
                 after.metadata.user.set.map(\.name) == ["first"] && after.metadata.app.set.map(\.name) == ["claimed"]
             )
