@@ -48,6 +48,9 @@ struct PropertyPolicy: Sendable {
                 "fetch.wait.max.ms": "100",
                 // New partitions are found by it, and what lies in them waits until then.
                 "topic.metadata.refresh.interval.ms": "10000",
+                // So long the whole group stands after a crash (librdkafka: 45 s). A member that was frozen for longer is replaced, and loses nothing: what it
+                // did beyond its lease is not published. Three times the drain, and 15 heartbeats.
+                "session.timeout.ms": "15000",
                 "heartbeat.interval.ms": "1000",
                 "partition.assignment.strategy": "range",
             ]) { $1 }
