@@ -96,8 +96,8 @@ struct ResultSchemaTests {
         isOpen: Bool = false
     ) throws {
         let optional: Set = [
-            "traceparent", "key", "warnings", "rule", "afterlogin-rule", "afterlogin-first-attempt",
-            "afterlogin-last-attempt", "afterlogin-timestamp",
+            "traceparent", "key", "warnings", "rule", "place", "afterlogin-rule", "afterlogin-place",
+            "afterlogin-first-attempt", "afterlogin-last-attempt", "afterlogin-timestamp",
         ]
         let object = try #require(value.member(at: place))
         let members = try #require(object.object?.members)
