@@ -52,7 +52,8 @@ extension RuleHostConfiguration {
             ? [""] : Self.searchPath.split(separator: ":").map { "\($0)/" }
         for folder in folders {
             guard let path = Self.realPath(folder + self.node), unsafe access(path, X_OK) == 0 else { continue }
-            guard !Self.isShim(path) else {
+            // Without confinement a host may start whatever it likes.
+            guard self.confinement == .off || !Self.isShim(path) else {
                 throw .init(
                     message:
                         "\(folder + self.node) is not Node itself but starts it (asdf, volta, snap or the like), which hosts may not: "

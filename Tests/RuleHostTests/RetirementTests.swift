@@ -82,7 +82,7 @@ struct RetirementTests {
     @Test func aHostThatKeepsHalfOfItsMemoryIsExchangedWhenItIsIdle() async throws {
         let rule = """
             function (user, context, callback) {
-                if (user.keeps) global.kept = Buffer.alloc(170 << 20, 1);
+                if (user.keeps) global.kept = Buffer.alloc(130 << 20, 1);
                 user.process = process.pid;
                 callback(null, user, context);
             }
@@ -99,7 +99,7 @@ struct RetirementTests {
     @Test func noneBeginsOnAHostThatKeepsMuchWhereAnotherCanTakeIt() async throws {
         let rule = """
             function (user, context, callback) {
-                if (user.keeps) global.kept = Buffer.alloc(170 << 20, 1);
+                if (user.keeps) global.kept = Buffer.alloc(130 << 20, 1);
                 if (user.keeps) return void fetch('http://api.example/').then(() => callback(null, user, context));
                 user.process = process.pid;
                 callback(null, user, context);
