@@ -29,6 +29,8 @@ struct RetirementTests {
     @Test(arguments: [1, 2])
     func aHostIsExchangedUnderLoadAndNoLoginNotices(_ count: Int) async throws {
         try await RunningHosts.with(Self.fetching, count: count) { hosts in
+            // The second may still load.
+            while hosts.witness.started.count < count { await hosts.settled() }
             let first = try #require(hosts.witness.started.first?.process)
             let load = Load()
             let processes = try await withThrowingTaskGroup(of: [Int32].self) { group in
