@@ -47,6 +47,9 @@ struct RetirementTests {
                         return seen
                     }
                 }
+                while !hosts.pool.status().contains(where: { $0.process == first && $0.evaluations > 0 }) {
+                    await hosts.settled()
+                }
                 hosts.pool.retire(process: first)
                 for await process in hosts.witness.retirements.prefix(1) { #expect(process == first) }
                 // It ends with what it has in flight, while the others go on.
