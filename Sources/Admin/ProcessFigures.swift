@@ -18,37 +18,22 @@ package struct ProcessFigures: Sendable {
             + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1_000_000
         return ProcessFigures(
             processorSeconds: seconds,
-            residentBytes: self.residentPages * Int(getpagesize()),
+            residentBytes: KernelFile.residentBytes(of: "self"),
             openDescriptors: self.descriptors,
             maxDescriptors: Descriptors.limit,
             startTime: self.startTime
         )
     }
 
-    private static var residentPages: Int { self.words("/proc/self/statm").dropFirst().first.flatMap { Int($0) } ?? 0 }
-
-    /// Of a file of the kernel's; the name of a program, which may hold spaces, is one word.
-    private static func words(_ path: String) -> [Substring] {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return [] }
-        defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 1_024)
-        let count = buffer.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
-        let text = String(decoding: buffer[..<max(0, count)], as: UTF8.self)
-        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")") else {
-            return text.split(separator: " ")
-        }
-        let before = text[..<open].split(separator: " ")
-        return before + [text[open...close]] + text[text.index(after: close)...].split(separator: " ")
-    }
-
-    /// The kernel counts in ticks since the machine started (field 22 of `/proc/self/stat`).
+    /// The kernel counts in ticks since the machine started: field 22 of `/proc/self/stat`, behind a name that may hold spaces (proc(5)).
     private static let startTime: Double = {
         var now = timespec()
         var sinceStart = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         clock_gettime(CLOCK_BOOTTIME, &sinceStart)
-        let ticks = Self.words("/proc/self/stat").dropFirst(21).first.flatMap { Double($0) } ?? 0
+        let stat = KernelFile.text(of: "/proc/self/stat")
+        let fields = (stat.lastIndex(of: ")").map { stat[$0...] } ?? "").split(separator: " ")
+        let ticks = fields.dropFirst(20).first.flatMap { Double($0) } ?? 0
         let machineStart =
             Double(now.tv_sec - sinceStart.tv_sec) + Double(now.tv_nsec - sinceStart.tv_nsec) / 1_000_000_000
         let started = machineStart + ticks / Double(sysconf(Int32(_SC_CLK_TCK)))

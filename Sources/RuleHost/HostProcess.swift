@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Threads
 
 /// A child process with its descriptors; owned by the thread of the pool.
 struct HostProcess: ~Copyable {
@@ -61,16 +62,7 @@ struct HostProcess: ~Copyable {
     }
 
     /// From `/proc`; 0 when it can't be read.
-    var residentBytes: Int {
-        let file = unsafe open("/proc/\(self.identifier)/statm", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return 0 }
-        defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 128)
-        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
-        guard count > 0 else { return 0 }
-        let words = String(decoding: buffer[..<count], as: UTF8.self).split(separator: " ")
-        return words.count > 1 ? (Int(words[1]) ?? 0) * Int(getpagesize()) : 0
-    }
+    var residentBytes: Int { KernelFile.residentBytes(of: "\(self.identifier)") }
 
     deinit {
         for descriptor in [self.frames, self.output, self.errors, self.watchdog] { close(descriptor) }

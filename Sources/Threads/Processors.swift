@@ -5,7 +5,7 @@ package enum Processors {
     /// At least 1: what the scheduler would give, or the quota of the control group (`docker run --cpus`), whichever is less.
     package static let count: Int = {
         let online = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        return min(online, Self.quota(Self.text(of: "/sys/fs/cgroup/cpu.max")) ?? online)
+        return min(online, Self.quota(KernelFile.text(of: "/sys/fs/cgroup/cpu.max")) ?? online)
     }()
 
     /// Of `cpu.max` (cgroup v2): microseconds of processor time, or `max`, in a period of so many; rounded up.
@@ -17,15 +17,5 @@ package enum Processors {
             return nil
         }
         return max(1, Int((Double(time) / Double(period)).rounded(.up)))
-    }
-
-    /// Empty where it can't be read.
-    private static func text(of path: String) -> String {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return "" }
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 64)
-        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
     }
 }

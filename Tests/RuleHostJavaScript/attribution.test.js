@@ -5,8 +5,8 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const { folder } = require('./support/folder');
 const { host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
@@ -105,13 +105,13 @@ test('bluebird keeps track', needs('bluebird'), async (context) => {
 });
 
 test('bluebird keeps track inside of another package', needs('bluebird'), async (context) => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
-    fs.writeFileSync(path.join(directory, 'client.js'), `
+    const directory = folder(context, {
+        'client.js': `
         const Bluebird = require('bluebird').getNewLibraryCopy();
         exports.get = (url) => new Bluebird((resolve, reject) => {
             require('https').get(url, (response) => response.resume().on('end', resolve)).on('error', reject);
-        }).delay(1);`);
+        }).delay(1);`,
+    });
     await workAfterCallback(
         context,
         'const get = (url, then) => require("./client").get(url).then(then);',

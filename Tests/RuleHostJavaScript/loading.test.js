@@ -5,22 +5,11 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const { folder } = require('./support/folder');
 const { host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
-
-/** A folder of rules with these files in it. */
-function folder(context, files) {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
-    for (const [name, text] of Object.entries(files)) {
-        fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-        fs.writeFileSync(path.join(directory, name), text);
-    }
-    return directory;
-}
 
 /** What is wrong with rules. */
 async function problems(context, rules, load) {
@@ -123,8 +112,7 @@ test('a name of a rule\'s own is no global of the sandbox', limit, async (contex
 });
 
 test('a link out of the rules\' folder is named where it cannot be followed', limit, async (context) => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
+    const directory = folder(context, {});
     fs.mkdirSync(path.join(directory, 'rules/node_modules'), { recursive: true });
     fs.mkdirSync(path.join(directory, 'elsewhere'));
     fs.symlinkSync('../../elsewhere', path.join(directory, 'rules/node_modules/linked'));

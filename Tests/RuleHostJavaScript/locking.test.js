@@ -4,22 +4,17 @@
 
 const test = require('node:test');
 const assert = require('node:assert');
-const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const { folder } = require('./support/folder');
 const { host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
 /** A folder of rules with packages in it: `{name: source}`. */
 function packaged(context, packages) {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
-    for (const [name, source] of Object.entries(packages)) {
-        fs.mkdirSync(path.join(directory, 'node_modules', name), { recursive: true });
-        fs.writeFileSync(path.join(directory, 'node_modules', name, 'index.js'), source);
-    }
-    return directory;
+    return folder(context, Object.fromEntries(
+        Object.entries(packages).map(([name, source]) => [`node_modules/${name}/index.js`, source]),
+    ));
 }
 
 /** Each makes something that another login then uses, and says whether it is as it was. */

@@ -4,20 +4,15 @@
 
 const test = require('node:test');
 const assert = require('node:assert');
-const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const { folder } = require('./support/folder');
 const { host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
 /** A folder of rules with one package in it, so that its rule looks like any other. */
 function packaged(context, source) {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
-    fs.mkdirSync(path.join(directory, 'node_modules/spy'), { recursive: true });
-    fs.writeFileSync(path.join(directory, 'node_modules/spy/index.js'), source);
-    return directory;
+    return folder(context, { 'node_modules/spy/index.js': source });
 }
 
 /** A login that is in flight, with open requests of several kinds, while another one spies. */

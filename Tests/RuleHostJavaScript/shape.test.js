@@ -4,26 +4,14 @@
 
 const test = require('node:test');
 const assert = require('node:assert');
-const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
 const { codeOf } = require('../../Sources/RuleHost/JavaScript/scanner');
+const { folder } = require('./support/folder');
 const { host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
 async function refusal(context, rules, load) {
     return (await host(context, [].concat(rules), { mayRefuse: true, load })).loaded;
-}
-
-function folder(context, files) {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rules-'));
-    context.after(() => fs.rmSync(directory, { recursive: true }));
-    for (const [name, text] of Object.entries(files)) {
-        fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-        fs.writeFileSync(path.join(directory, name), text);
-    }
-    return directory;
 }
 
 const fine = 'function (user, context, callback) { callback(null, user, context); }';

@@ -156,9 +156,6 @@ package struct ConfigurationLoader {
         let known = ConfigurationKey.all.map(\.path)
         if known.contains(path) { return "\(path) takes names with values: \(path).NAME=VALUE" }
         if known.contains(where: { $0.hasPrefix("\(path).") }) { return self.section(path) }
-        if known.contains(where: { $0.hasPrefix("\(path).") }) {
-            return "\(path) has keys below it, and takes no value"
-        }
         let sections = known.flatMap { path in
             path.indices.filter { path[$0] == "." }.map { String(path[..<$0]) }
         }

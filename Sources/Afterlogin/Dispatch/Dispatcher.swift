@@ -256,14 +256,7 @@ package final class Dispatcher: RecordReceiver {
         guard result.preceding.isEmpty else { return self.handOverAll(result, login) }
         // The publisher has its bytes; only a failure may have to be handed over again as it is.
         let (kind, failure) = (result.kind, result.kind == .failure ? result : nil)
-        self.publisher.publish(result, gathers: gathers) { outcome in
-            switch outcome {
-            case .acknowledged: self.acknowledged(kind, failure?.reason, login)
-            case .refused(let reason): self.refused(failure, login, reason)
-            case .dropped: self.update { $0.dropped(login, $1) }
-            case .failed(let error): self.fail(error)
-            }
-        }
+        self.publisher.publish(result, gathers: gathers) { self.answered($0, kind, failure, login) }
     }
 
     /// A result with what is written before it: in this order, and at once, as the next login of the user may follow; done when all of it is.
@@ -274,12 +267,7 @@ package final class Dispatcher: RecordReceiver {
         let final = last
         let answered: @Sendable (PublishOutcome, Bool) -> Void = { outcome, isLast in
             guard let all = answers.received(outcome, isLast: isLast) else { return }
-            switch all {
-            case .acknowledged: self.acknowledged(final.kind, final.reason, login)
-            case .refused(let reason): self.refused(final, login, reason)
-            case .dropped: self.update { $0.dropped(login, $1) }
-            case .failed(let error): self.fail(error)
-            }
+            self.answered(all, final.kind, final, login)
         }
         for record in result.preceding {
             self.publisher.publish(record, gathers: false) { outcome in
@@ -290,6 +278,21 @@ package final class Dispatcher: RecordReceiver {
             }
         }
         self.publisher.publish(final, gathers: false) { answered($0, true) }
+    }
+
+    /// `failure` is the record itself, where it is one.
+    private func answered(
+        _ outcome: PublishOutcome,
+        _ kind: ResultRecord.Kind,
+        _ failure: ResultRecord?,
+        _ login: AdmittedLogin
+    ) {
+        switch outcome {
+        case .acknowledged: self.acknowledged(kind, failure?.reason, login)
+        case .refused(let reason): self.refused(failure, login, reason)
+        case .dropped: self.update { $0.dropped(login, $1) }
+        case .failed(let error): self.fail(error)
+        }
     }
 
     private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {

@@ -82,8 +82,7 @@ package final class WorkerEgress: Egress {
             endpoint = try configuration.tenant.resolvedTokenURL.map { (url) throws(HTTPFailure) in
                 try EgressAddress(url)
             }
-            if let endpoint { allowList.allow(endpoint) }
-            if let domain = configuration.tenant.domain { allowList.allow(try EgressAddress("https://\(domain)")) }
+            for url in configuration.tenant.ownAddresses { allowList.allow(try EgressAddress(url)) }
         } catch {
             throw EgressProblem(description: "egress.allow or tenant: \(error.message)")
         }

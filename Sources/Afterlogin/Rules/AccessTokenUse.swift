@@ -19,14 +19,9 @@ struct AccessTokenUse: Sendable, Hashable {
     static func find(in scripts: [RuleDirectory.Script], idMayChange: Bool = false) -> AccessTokenUse? {
         var found: AccessTokenUse?
         for script in scripts {
-            let tokens = ScriptScanner.tokens(of: script.source)
-            guard let (need, index) = self.find(in: tokens, idMayChange: idMayChange) else { continue }
-            let use = AccessTokenUse(
-                need: need,
-                file: script.file,
-                line: tokens[index].line,
-                column: tokens[index].column
-            )
+            guard let (need, index) = self.find(in: script.tokens, idMayChange: idMayChange) else { continue }
+            let token = script.tokens[index]
+            let use = AccessTokenUse(need: need, file: script.file, line: token.line, column: token.column)
             if need == .token { return use }
             found = found ?? use
         }
@@ -99,7 +94,7 @@ struct AccessTokenUse: Sendable, Hashable {
     /// Whether it may put another id in the place of the user's: `user.user_id = …`, `user['user_id'] = …`.
     static func changesID(_ scripts: [RuleDirectory.Script]) -> Bool {
         scripts.contains { script in
-            let tokens = ScriptScanner.tokens(of: script.source)
+            let tokens = script.tokens
             return tokens.indices.contains { index in
                 guard tokens[index].text == "user_id", index > 0 else { return false }
                 let isNamed = tokens[index - 1].isSign(".") && tokens[index].kind == .word

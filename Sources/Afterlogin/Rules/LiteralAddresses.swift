@@ -3,10 +3,6 @@
 /// Property names (`idToken['https://shop.example/plan']`, `{ 'https://…': 1 }`) are names of claims, and not addresses;
 /// neither are audiences and namespaces, by the names of what holds them.
 enum LiteralAddresses {
-    static func find(in source: String) -> [(url: String, line: Int)] {
-        self.find(in: ScriptScanner.tokens(of: source))
-    }
-
     static func find(in tokens: [ScriptToken]) -> [(url: String, line: Int)] {
         tokens.indices.compactMap { index in
             let token = tokens[index]

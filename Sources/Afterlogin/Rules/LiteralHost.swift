@@ -20,7 +20,7 @@ package struct LiteralHost: Sendable, Hashable {
         guard let allowList = AllowList.all(configuration) else { return [] }
         var found: [LiteralHost] = []
         for script in entries.flatMap(\.scripts) {
-            for (url, line) in LiteralAddresses.find(in: script.source) {
+            for (url, line) in LiteralAddresses.find(in: script.tokens) {
                 guard let address = try? EgressAddress(url) else { continue }
                 let origin = "\(address.isSecure ? "https" : "http")://\(address.entry)"
                 guard !found.contains(where: { $0.origin == origin }) else { continue }
@@ -44,11 +44,8 @@ extension AllowList {
     /// What rules may reach: `egress.allow`, and the tenant's own addresses; nil where an entry is invalid.
     static func all(_ configuration: Configuration) -> AllowList? {
         guard var list = try? AllowList(configuration.egress.allow) else { return nil }
-        if let url = configuration.tenant.resolvedTokenURL, let address = try? EgressAddress(url) {
-            list.allow(address)
-        }
-        if let domain = configuration.tenant.domain, let address = try? EgressAddress("https://\(domain)") {
-            list.allow(address)
+        for url in configuration.tenant.ownAddresses {
+            if let address = try? EgressAddress(url) { list.allow(address) }
         }
         return list
     }

@@ -8,22 +8,17 @@ enum RuleAdvice {
         _ configuration: Configuration,
         _ file: String
     ) -> [RuleProblem] {
-        let scripts = entries.map { entry in
-            (entry: entry, parts: entry.scripts.map { (file: $0.file, tokens: ScriptScanner.tokens(of: $0.source)) })
-        }
-        var notes = scripts.flatMap { script in
-            script.parts.flatMap { self.missingKeys($0.tokens, $0.file, configuration, file) }
-        }
+        var notes = entries.flatMap(\.scripts).flatMap { self.missingKeys($0, configuration, file) }
         notes += self.refusedHosts(entries, configuration, file)
-        let callers = scripts.map { $0.parts.contains { self.callsOut($0.tokens) } }
+        let callers = entries.map { $0.scripts.contains { self.callsOut($0.tokens) } }
         guard let expensive = callers.firstIndex(of: true) else { return notes }
-        for (script, callsOut) in zip(scripts, callers).dropFirst(expensive + 1)
-        where !callsOut && script.parts.contains(where: { self.denies($0.tokens) }) {
-            let first = scripts[expensive].entry
+        for (entry, callsOut) in zip(entries, callers).dropFirst(expensive + 1)
+        where !callsOut && entry.scripts.contains(where: { self.denies($0.tokens) }) {
+            let first = entries[expensive]
             let reason =
                 "denies logins without calling anything, behind \(first.name), which makes calls: "
                 + "give it an \"order\" below \(first.order), and those calls are saved"
-            notes.append(RuleProblem(file: script.entry.file, reason: reason))
+            notes.append(RuleProblem(file: entry.file, reason: reason))
         }
         return notes
     }
@@ -38,17 +33,16 @@ enum RuleAdvice {
     }
 
     private static func missingKeys(
-        _ tokens: [ScriptToken],
-        _ file: String,
+        _ script: RuleDirectory.Script,
         _ configuration: Configuration,
         _ configurationFile: String
     ) -> [RuleProblem] {
         let configured = Set(configuration.configuration.map(\.name))
-        return self.configurationReads(tokens).filter { !configured.contains($0.name) }.map { read in
+        return self.configurationReads(script.tokens).filter { !configured.contains($0.name) }.map { read in
             let reason =
                 "reads configuration.\(read.name), which the configuration does not set: write it below configuration: "
                 + "in \(configurationFile), or set AFTERLOGIN_CONFIGURATION_\(read.name)"
-            return RuleProblem(file: file, line: read.line, column: read.column, reason: reason)
+            return RuleProblem(file: script.file, line: read.line, column: read.column, reason: reason)
         }
     }
 

@@ -100,26 +100,30 @@ package struct RuleChainLoader: Sendable {
     }
 
     private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
-        guard let lack = self.lackForToken else { return [] }
-        return uses.compactMap { use in
-            guard let use, use.need == .token else { return nil }
-            let reason =
-                "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for that; set "
+        self.remarks(uses, of: .token) { lack in
+            "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for that; set "
                 + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
-            return RuleProblem(file: use.file, line: use.line, column: use.column, reason: reason)
         }
     }
 
     private func tokenNotes(_ scripts: [RuleDirectory.Entry]) -> [RuleProblem] {
-        guard let lack = self.lackForToken else { return [] }
         // What other rules may make of an id is nothing to speak of.
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
-        return uses.compactMap { use in
-            guard let use, use.need == .otherUser else { return nil }
-            let reason =
-                "may write metadata of another user than the one who logs in, which fails without a client of the worker's own: "
+        return self.remarks(uses, of: .otherUser) { lack in
+            "may write metadata of another user than the one who logs in, which fails without a client of the worker's own: "
                 + "set \(lack) in \(self.configurationFile), or write user.user_id"
-            return RuleProblem(file: use.file, line: use.line, column: use.column, reason: reason)
+        }
+    }
+
+    /// Of the uses with that need, where the worker lacks what they take.
+    private func remarks(
+        _ uses: [AccessTokenUse?],
+        of need: AccessTokenUse.Need,
+        _ reason: (String) -> String
+    ) -> [RuleProblem] {
+        guard let lack = self.lackForToken else { return [] }
+        return uses.compactMap { $0 }.filter { $0.need == need }.map { use in
+            RuleProblem(file: use.file, line: use.line, column: use.column, reason: reason(lack))
         }
     }
 

@@ -5,8 +5,16 @@ package struct RuleDirectory: Sendable {
     /// A file of JavaScript.
     package struct Script: Sendable, Hashable {
         /// Its path, as stack traces name it.
-        package var file: String
-        package var source: String
+        package let file: String
+        package let source: String
+        /// Many questions are asked of them.
+        let tokens: [ScriptToken]
+
+        init(file: String, source: String) {
+            self.file = file
+            self.source = source
+            self.tokens = ScriptScanner.tokens(of: source)
+        }
     }
 
     package struct Entry: Sendable {
@@ -114,23 +122,23 @@ package struct RuleDirectory: Sendable {
         var open = [script]
         while let next = open.popLast(), helpers.count < 100 {
             let folder = next.file.dropFirst(self.path.count + 1).split(separator: "/").dropLast().map(String.init)
-            for required in Self.requiredPaths(next.source) {
+            for required in Self.requiredPaths(next.tokens) {
                 guard let name = self.contents.script(required, from: folder) else { continue }
                 let file = "\(self.path)/\(name)"
                 self.used.insert(name)
                 guard file != script.file, !helpers.contains(where: { $0.file == file }),
                     let bytes = try? SmallFile.read(file), let source = String(validating: bytes, as: UTF8.self)
                 else { continue }
-                helpers.append(Script(file: file, source: source))
-                open.append(Script(file: file, source: source))
+                let helper = Script(file: file, source: source)
+                helpers.append(helper)
+                open.append(helper)
             }
         }
         return helpers
     }
 
-    private static func requiredPaths(_ source: String) -> [String] {
-        let tokens = ScriptScanner.tokens(of: source)
-        return tokens.indices.compactMap { index in
+    private static func requiredPaths(_ tokens: [ScriptToken]) -> [String] {
+        tokens.indices.compactMap { index in
             guard index > 1, tokens[index].kind == .string, tokens[index].text.hasPrefix("."),
                 tokens[index - 1].isSign("("), tokens[index - 2].isWord("require")
             else { return nil }

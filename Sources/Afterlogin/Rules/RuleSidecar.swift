@@ -166,7 +166,7 @@ struct DeployKeyword {
     /// Those in the code of a rule, each once; comments may say what they like.
     static func problems(_ script: RuleDirectory.Script) -> [RuleProblem] {
         guard self.first(in: script.source) != nil else { return [] }
-        let tokens = ScriptScanner.tokens(of: script.source)
+        let tokens = script.tokens
         var names: Set<String> = []
         return tokens.indices.compactMap { index in
             let token = tokens[index]

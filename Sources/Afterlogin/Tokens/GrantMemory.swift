@@ -19,13 +19,13 @@ struct GrantMemory: Sendable {
 
     /// As `TokenGrant.init(of:)`.
     mutating func grant(of request: HTTPRequest) -> TokenGrant? {
+        guard request.body.count <= Self.longestBody else { return TokenGrant(of: request) }
         let words = Words(method: request.method, headers: request.headers, body: request.body)
         if var grant = self.grants[words] {
             grant.request = request
             return grant
         }
         guard let grant = TokenGrant(of: request) else { return nil }
-        guard request.body.count <= Self.longestBody else { return grant }
         if self.grants.count >= Self.most { self.grants.removeAll(keepingCapacity: true) }
         self.grants[words] = grant
         return grant

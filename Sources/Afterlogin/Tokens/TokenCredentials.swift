@@ -150,6 +150,8 @@ package struct EgressProblem: Error, Sendable, CustomStringConvertible {
 extension Configuration.Tenant {
     /// Where tokens come from: as configured, or where Auth0 has it for the domain.
     package var resolvedTokenURL: String? { self.tokenURL ?? self.domain.map { "https://\($0)/oauth/token" } }
+    /// What rules may reach without an entry of `egress.allow`: the token endpoint, and the tenant itself.
+    var ownAddresses: [String] { [self.resolvedTokenURL, self.domain.map { "https://\($0)" }].compactMap { $0 } }
     /// The audience of the Management API token.
     package var resolvedManagementAudience: String? {
         self.managementAudience ?? self.domain.map { "https://\($0)/api/v2/" }

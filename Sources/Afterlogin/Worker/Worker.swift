@@ -114,7 +114,7 @@ package final class Worker: Sendable {
 
     // MARK: What the log tells of the whole
 
-    /// Looks every two seconds, until it is cancelled.
+    /// Looks every two seconds, until it is cancelled; what a last, short minute brought is in the tally at the end.
     private func watch() async {
         var intake = IntakeWatch()
         var report = MinuteReport(now: .now)
@@ -131,7 +131,6 @@ package final class Worker: Sendable {
                 self.log.log(.info, line)
             }
         }
-        // What recurred in a minute that is cut short is in the tally at the end.
     }
 
     /// Says that results can't be written, when that begins, becomes another reason, and ends.

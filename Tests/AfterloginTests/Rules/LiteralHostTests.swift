@@ -31,7 +31,7 @@ struct LiteralHostTests {
         ("f('ftp://a.example', 'https://', '`', \"https://a.example#x\")", ["https://a.example"]),
     ])
     func addressesInLiteralsAreFound(_ source: String, _ urls: [String]) {
-        #expect(LiteralAddresses.find(in: source).map(\.url) == urls, "\(source)")
+        #expect(LiteralAddresses.find(in: ScriptScanner.tokens(of: source)).map(\.url) == urls, "\(source)")
     }
 
     @Test func nonsenseEndsTheScanAndNothingElse() {
@@ -40,7 +40,7 @@ struct LiteralHostTests {
         for _ in 0..<2_000 {
             let bytes = (0..<Int.random(in: 0...60)).map { _ in alphabet.randomElement(using: &random) ?? 0x20 }
             let source = String(decoding: bytes, as: UTF8.self)
-            #expect(LiteralAddresses.find(in: source).count <= bytes.count, "\(source)")
+            #expect(LiteralAddresses.find(in: ScriptScanner.tokens(of: source)).count <= bytes.count, "\(source)")
         }
     }
 
