@@ -222,6 +222,53 @@ test('a result names the state before the first rule that failed so', limit, asy
     }
 });
 
+const keeping = `function (user, context, callback) {
+    const call = (path) => fetch('https://api.example/' + path, { signal: AbortSignal.timeout(user.limit) });
+    if (user.does === 'own') { call('own').catch(() => {}).then(() => callback(null, user, context)); return; }
+    const kept = (global.token = global.token || call('token').then((response) => {
+        if (!response.ok) throw new Error('no token');
+        return 'token';
+    }));
+    if (user.does === 'late') {
+        callback(null, user, context);
+        kept.then(() => auth0.users.updateAppMetadata(user.user_id, { data: 1 })).catch(() => {});
+        return;
+    }
+    const derived = (global.derived = global.derived || kept.then((token) => token + ' derived'));
+    (user.does === 'derive' ? derived : kept).catch(() => 'none').then((token) => {
+        user.token = token;
+        callback(null, user, context);
+    });
+}`;
+
+test('a rule that swallows what another login keeps says so, and the state before it', limit, async (context) => {
+    for (const [answer, isBorrowed] of [
+        [null, true], [{ status: 503, failedSo: true }, true], [{ code: 'ECONNRESET', failedSo: true }, true],
+        [{ status: 503 }, false], [{ body: '' }, false],
+    ]) {
+        const worker = await heldHost(context, ['function (user, context, callback) { user.first = 1; callback(null, user, context); }', keeping]);
+        const evaluate = (does, limit = 60_000) => worker.evaluate({ user_id: does, does, limit }, {}, { timeout: 30_000 });
+        // The one gives up after a moment, where it is not answered.
+        const first = evaluate('keep', answer === null ? 50 : undefined);
+        const request = await worker.nextRequest();
+        const waiting = ['late', 'keep', 'derive'].map((does) => evaluate(does));
+        if (answer !== null) worker.answerRequest(request, answer);
+        const results = await Promise.all([...waiting, ...['late', 'keep', 'derive'].map((does) => evaluate(does))]);
+        // What failed the first one was its own.
+        assert.equal((await first).before?.borrowed, undefined);
+        for (const done of results) {
+            assert.equal(done.outcome, 'completed');
+            assert.deepEqual([done.before?.rule, done.before?.borrowed], isBorrowed ? [1, true] : [undefined, undefined]);
+            if (isBorrowed) assert.equal(done.beforeUser.first, 1);
+        }
+        // One that has no part in it has a verdict of its own.
+        const own = evaluate('own');
+        worker.answerRequest(await worker.nextRequest(), { body: '' });
+        assert.equal((await own).before, undefined);
+        assert.equal(worker.requests.length, 2);
+    }
+});
+
 test('the state before the first rule is empty, as it was given', limit, async (context) => {
     const worker = await heldHost(context, [`function (user, context, callback) {
         user.n = 1;

@@ -169,6 +169,7 @@ struct ContractTests {
         #expect((reply.before == nil) == (head["before"] == nil))
         if let before = reply.before, let expected = head["before"] {
             #expect(before.rule == expected["rule"]?.int)
+            #expect(before.isBorrowed == (expected["borrowed"]?.bool == true))
             #expect(before.user?.description == text("beforeUser"))
             #expect(before.context?.description == text("beforeContext"))
             self.expect(before.writes, expected)

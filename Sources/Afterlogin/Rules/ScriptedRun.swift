@@ -112,6 +112,11 @@ struct ScriptedRun {
     ) -> ChainVerdict {
         let start = state
         let before = reply.before.map { self.before($0, reply, start, calls) } ?? start
+        if let kept = reply.before, kept.isBorrowed, condition.isTainted, reply.outcome != .limit {
+            // Whatever the rule made of it: another login's lost call is no reason of this one.
+            state = before
+            return .unjudged(taintedBy: condition.taintedBy)
+        }
         let first = state.attempt
         self.apply(reply.writes, user: reply.user, context: reply.context, &state)
         let endedBy = reply.rule.map(self.offset)

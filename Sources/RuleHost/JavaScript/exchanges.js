@@ -43,8 +43,9 @@ class Exchange {
 
     /** The rule does not want the answer any more. */
     cancel() {
-        if (!waiting.delete(this.number)) return;
         const { run } = this;
+        if (this.answered !== null) run.gaveUp = true;
+        if (!waiting.delete(this.number)) return;
         if (!run.evaluation.isOver) socket.sendNumber(kinds.cancelRequest, run.evaluation.number, this.number);
         run.exchangeEnded(this);
     }
@@ -52,6 +53,7 @@ class Exchange {
     /** The evaluation is over, so is this: whoever waits is told, the worker knows. */
     drop(tellWorker) {
         if (!waiting.delete(this.number)) return;
+        this.run.gaveUp = true;
         if (tellWorker) socket.sendNumber(kinds.cancelRequest, this.run.evaluation.number, this.number);
         this.failed(refusal('the rule is over, its request was cancelled', 'ECONNRESET'));
     }

@@ -9,7 +9,8 @@ const { round } = Math;
 
 /**
  * A state that is empty is as it was given. `before…` is the state before the first rule of which a request *failed so*: its answer, or
- * its failure, says nothing of this login; else that before the rule that failed.
+ * its failure, says nothing of this login, or which waited for a promise of another login that such a failure rejected (*borrowed*);
+ * else that before the rule that failed.
  * @typedef {{head: string, user: string, context: string, beforeUser: string, beforeContext: string}} Result
  */
 
@@ -51,10 +52,10 @@ function tooLarge(rule) {
 function made(evaluation, opening, end, userText, contextText) {
     const { runs, givenUserText, givenContextText } = evaluation;
     const head = `${opening},"rules":[${rulesText(runs, end)}],${effectsText(evaluation, end)}`;
-    const before = firstFailedSo(runs) ?? retriedRule(evaluation);
+    const before = firstNotItsOwn(runs) ?? retriedRule(evaluation);
     const changed = (text, given) => (text === given ? '' : text);
     return {
-        head: before === null ? `${head}}` : `${head},"before":{"rule":${before.index},${effectsText(evaluation, before.index)}}}`,
+        head: before === null ? `${head}}` : `${head},"before":${beforeText(evaluation, before)}}`,
         user: changed(userText, givenUserText),
         context: changed(contextText, givenContextText),
         beforeUser: before === null ? '' : changed(before.userText, givenUserText),
@@ -62,9 +63,17 @@ function made(evaluation, opening, end, userText, contextText) {
     };
 }
 
-function firstFailedSo(runs) {
-    for (let index = 0; index < runs.length; index += 1) if (runs[index].failedSo) return runs[index];
+/** The first rule whose doing may not be its own: a request of it failed so, or one of another login whose promise it waited for. */
+function firstNotItsOwn(runs) {
+    for (let index = 0; index < runs.length; index += 1) {
+        if (runs[index].failedSo || runs[index].borrowedFailure()) return runs[index];
+    }
     return null;
+}
+
+function beforeText(evaluation, before) {
+    const borrowed = before.borrowedFailure() ? ',"borrowed":true' : '';
+    return `{"rule":${before.index},${effectsText(evaluation, before.index)}${borrowed}}`;
 }
 
 /** A rule that failed after calls, or after writes of metadata: where it runs again, it runs as if it had not. */

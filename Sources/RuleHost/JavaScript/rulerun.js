@@ -49,8 +49,6 @@ class RuleRun extends RuleWork {
         this.isCutShort = false;
         this.isComplete = false;
         this.isSettling = false;
-        /** Whether an answer, or a failure, was one that says nothing of this login. */
-        this.failedSo = false;
         this.milliseconds = 0;
         this.late = null;
         this.warnings = 0;

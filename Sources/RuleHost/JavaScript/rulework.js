@@ -50,6 +50,12 @@ class RuleWork {
         this.timers = null;
         /** @type {Set<ForeignPromise> | null} */
         this.foreign = null;
+        /** Whether an answer, or a failure, was one that says nothing of this login. */
+        this.failedSo = false;
+        /** Whether a request ended without any answer: the rule, its library or its time gave it up. */
+        this.gaveUp = false;
+        /** Whose promises were rejected that this one waited for. @type {Set<RuleWork> | null} */
+        this.lenders = null;
         /** Changes with all that the rule does; the beat looks at it, so that doing it costs no look at the clock. */
         this.activity = 0;
         this.lastActivity = activities.callback;
@@ -128,18 +134,37 @@ class RuleWork {
 
     /** Code of this rule is to go on when a promise is settled that another login's made: a token's that they share, say. */
     waitsFor(promise, owner) {
-        if (!this.takesWork() || leftPromises.has(promise)) return;
-        const foreign = new ForeignPromise(promise, owner);
+        if (!this.takesWork()) return;
         if (this.foreign === null) this.foreign = new PrivateSet();
-        this.foreign.add(foreign);
-        this.endlessBegan(activities.promise);
+        const foreign = new ForeignPromise(promise, owner);
+        if (!leftPromises.has(promise)) {
+            this.foreign.add(foreign);
+            this.endlessBegan(activities.promise);
+        }
         const settled = () => {
             if (!this.foreign.delete(foreign)) return;
             // What goes on runs right after this, in a turn that another login began.
             this.mark();
             this.endlessEnded(activities.promise);
         };
-        apply(promiseThen, promise, [settled, settled]);
+        const rejected = () => {
+            if (this.lenders === null) this.lenders = new PrivateSet();
+            this.lenders.add(owner);
+            settled();
+        };
+        apply(promiseThen, promise, [settled, rejected]);
+    }
+
+    /** Whether a promise of another login failed it that had lost a call by then: that says nothing of this login either. */
+    borrowedFailure() {
+        if (this.lenders === null) return false;
+        const { lenders } = this;
+        // Two that wait for one another are looked at once.
+        this.lenders = null;
+        let isBorrowed = false;
+        for (const lender of lenders.values()) if (lender.failedSo || lender.gaveUp || lender.borrowedFailure()) isBorrowed = true;
+        this.lenders = lenders;
+        return isBorrowed;
     }
 
     /** Whether a login whose promise this one waits for is at work. */

@@ -131,8 +131,8 @@ package struct RuleWrites: Sendable {
 }
 
 extension EvaluationReply {
-    /// What was before the first rule that was told of a failure, or else before the one that failed; who discards what came of it goes on
-    /// from here.
+    /// What was before the first rule that was told of a failure, its own or one that another login keeps, or else before the one that failed;
+    /// who discards what came of it goes on from here.
     package struct Before: Sendable {
         /// Of what was loaded: the rule to go on with.
         package let rule: Int
@@ -141,6 +141,8 @@ extension EvaluationReply {
         package let context: JSONText?
         /// Of the rules before it.
         package let writes: RuleWrites
+        /// Whether the rule waited for a promise of another login that was rejected after a call of that one was lost.
+        package let isBorrowed: Bool
 
         fileprivate init(
             _ head: JSONText,
@@ -148,7 +150,8 @@ extension EvaluationReply {
             context: JSONText?,
             rules: Range<Int>
         ) throws(ProtocolViolation) {
-            let parts = head.members(["rule", "userMetadata", "appMetadata", "unsupported"])
+            let parts = head.members(["rule", "userMetadata", "appMetadata", "unsupported", "borrowed"])
+            self.isBorrowed = parts[4]?.bool == true
             self.rule = try parts[0].rule(of: rules)
             self.writes = try RuleWrites(user: parts[1], app: parts[2], unsupported: parts[3])
             self.user = user

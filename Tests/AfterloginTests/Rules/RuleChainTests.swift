@@ -384,17 +384,19 @@ struct RuleChainTests {
     }
 
     /// On a fresh host it would fare no better: while that is away, starting one is for nothing.
-    @Test func aLoginThatFailsByWhatAnotherKeepsNamesWhatThatWaitedFor() async throws {
+    @Test(arguments: ["callback(error);", "callback(null, user, context);"])
+    func aLoginThatFailsByWhatAnotherKeepsNamesWhatThatWaitedFor(_ ending: String) async throws {
         let folder = try RuleFolder()
         try folder.add(
             "keeps",
             order: 1,
             """
             async function (user, context, callback) {
+              user.begun = true;
               try {
                 await (global.kept ||= fetch('https://api.example/', { signal: AbortSignal.timeout(50) }));
                 callback(null, user, context);
-              } catch (error) { callback(error); }
+              } catch (error) { \(ending) }
             }
             """
         )
@@ -406,11 +408,12 @@ struct RuleChainTests {
         try await self.withChain(folder, egress: egress) { chain in
             async let first = self.evaluate(chain)
             await gate.waitForGuest()
-            let (_, verdict) = try await self.evaluate(chain)
+            let (after, verdict) = try await self.evaluate(chain)
             gate.open()
             _ = try await first
             guard case .unjudged(let names) = verdict else { return #expect(Bool(false), "\(verdict)") }
             #expect(names == ["api.example:443 (rule keeps)"])
+            #expect(after.next == 0 && after.user["begun"] == nil && after.reports.isEmpty)
         }
     }
 
