@@ -45,9 +45,11 @@ struct DispatchOnBrokerTests {
         )
     }
 
-    @Test(arguments: [
-        (LoginGenerator.Distribution.even, 1_000), (.zipfMandelbrot, 1_000), (.even, 100), (.zipfMandelbrot, 100),
-    ])
+    private static let crashes: [(LoginGenerator.Distribution, Int)] =
+        [(.even, 1_000), (.zipfMandelbrot, 100)]
+        + (Self.isComplete ? [(.zipfMandelbrot, 1_000), (.even, 100)] : [])
+
+    @Test(arguments: Self.crashes)
     func aKilledWorkerRepeatsNoMoreThanMaxUncommitted(
         distribution: LoginGenerator.Distribution,
         limit: Int
@@ -89,7 +91,8 @@ struct DispatchOnBrokerTests {
     func workersToldToStopInABacklogRepeatNothing() async throws {
         let staging = try await Staging(KafkaBroker(), rule: Self.rule)
         defer { staging.close() }
-        try await staging.produce(Self.count)
+        let count = Self.isComplete ? Self.count : 6_000
+        try await staging.produce(count)
         let audit = try staging.audit()
         var settings = Settings()
         (settings.concurrency, settings.delay, settings.slow) = (32, 300, 300)
@@ -99,14 +102,14 @@ struct DispatchOnBrokerTests {
         for round in 0..<rounds {
             let before = audit.resultCount
             try workers[round % 3].waitUntil("some results") { audit.resultCount > before + 400 }
-            #expect(audit.resultCount < Self.count, "it was told in the backlog")
+            #expect(audit.resultCount < count, "it was told in the backlog")
             let worker = workers[round % 3]
             worker.send(SIGTERM)
             #expect(worker.wait() == 0, "\(worker.standardErrorText.suffix(2_000))")
             stopped.append(worker)
             workers[round % 3] = try self.worker(staging, settings)
         }
-        try workers[0].waitUntil("all results") { audit.resultCount == Self.count }
+        try workers[0].waitUntil("all results") { audit.resultCount == count }
         let report = try await staging.report(audit)
         #expect(report.isClean, "\(report.examples)")
         #expect(report.duplicates == 0)
