@@ -19,6 +19,29 @@ struct BenchTests {
         #expect(figure.isMet == nil && figure.json["met"] == nil)
     }
 
+    @Test func twoBuildsAreComparedPairByPair() throws {
+        func figures(_ value: Double, _ unit: String = "µs/login") -> [JSONValue] {
+            [
+                ["row": "chain", "value": JSONValue(value), "unit": .string(unit)],
+                ["row": value > 150 ? "old" : "new", "value": 1, "unit": "s"],
+            ]
+        }
+        var comparison = BenchComparison()
+        try comparison.add(other: figures(200), own: figures(100))
+        try comparison.add(other: figures(400), own: figures(120))
+        try comparison.add(other: figures(160), own: figures(144))
+        #expect(
+            comparison.rows == [.init(name: "chain", unit: "µs/login", others: [200, 400, 160], own: [100, 120, 144])]
+        )
+        #expect(comparison.rows[0].ratios == [0.3, 0.5, 0.9])
+        #expect(comparison.summary[0].hasSuffix("median 0.5, 0.3 to 0.9 in 3 pairs"))
+        #expect(comparison.lines(ofPair: 3)[0].hasSuffix("160 -> 144 µs/login  0.9"))
+        #expect(comparison.json[0]?["ratio"] == ["median": 0.5, "lowest": 0.3, "highest": 0.9])
+        try comparison.add(other: figures(200), own: figures(140))
+        #expect(comparison.rows[0].ratio == 0.6)
+        #expect(throws: CommandFailure.self) { try comparison.add(other: figures(1, "ms"), own: figures(1)) }
+    }
+
     @Test func aProcessHasMemoryAndTimeAndOneThatIsNoneHasNot() throws {
         let usage = try #require(ProcessUsage(of: 1))
         #expect(usage.peakBytes >= usage.residentBytes)
@@ -51,6 +74,7 @@ struct BenchTests {
         ["sandbox", "--listen", "127.0.0.1:70000"],
         ["sandbox", "--listen", "127.0.0.1:0", "--control", "256.0.0.1:0"],
         ["bench", "--only", "nothing"], ["bench", "--logins", "1"],
+        ["bench", "--brokers", "b", "--against", "/no/such"], ["bench", "--brokers", "b", "--pairs", "0"],
     ])
     func whatCannotBeMeantIsWrongUsage(words: [String]) async {
         #expect(await AfterloginCommand.run(words, rules: []) == .usage)

@@ -15,6 +15,12 @@ enum BenchCommand: Command {
         .value("users", "N", "that log in (default: 5000)"),
         .value("concurrency", "N", "logins whose rules run at a time (default: 256, chain: 100)"),
         .value("seconds", "N", "of the steady load (default: 20)"),
+        .value(
+            "against",
+            "PATH",
+            "another afterlogin: both run in turns, and each row's ratio is printed (default row: chain)"
+        ),
+        .value("pairs", "N", "of runs with --against (default: 5)"),
         .value("repeat", "N", "starts and deaths of a host (default: 3)"),
         .value("modules", "FOLDER", "a node_modules with axios (default: AFTERLOGIN_NPM, then Debian's)"),
         .value("format", "FORMAT", "of the figures: text or json"),
@@ -31,6 +37,8 @@ enum BenchCommand: Command {
         }
         let isJSON = try arguments.wantsJSON()
         let groups = try self.list(arguments, "only", of: Bench.Group.self)
+        let other = try self.otherBuild(arguments)
+        let pairs = try arguments.integer("pairs", 1...100, default: 5)
         var size = Bench.Size()
         size.logins = try arguments.integer("logins", 100...1_000_000, default: size.logins)
         size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
@@ -55,9 +63,19 @@ enum BenchCommand: Command {
                 figures.append(figure)
                 if !isJSON { Output.text(figure.line) }
             }
+            var comparison = BenchComparison()
             let result: Result<Void, any Error>
             do {
-                result = .success(try await bench.run(groups))
+                if let other {
+                    try await comparison.run(against: other, pairs: pairs, self.sharedOptions(arguments), place) {
+                        done,
+                        pair in
+                        if !isJSON { for line in done.lines(ofPair: pair) { Output.text(line) } }
+                    }
+                } else {
+                    try await bench.run(groups)
+                }
+                result = .success(())
             } catch {
                 result = .failure(error)
             }
@@ -65,6 +83,11 @@ enum BenchCommand: Command {
             // A signal of the terminal reaches the worker as well: what it left undone is no finding.
             if BenchPlace.stop.isThrown { throw BenchPlace.stopped }
             try result.get()
+            if other != nil {
+                if isJSON { Output.line(comparison.json.serialized()) }
+                for line in comparison.summary where !isJSON { Output.text(line) }
+                return .done
+            }
         } catch let failure as CommandFailure {
             throw failure
         } catch {
@@ -72,6 +95,25 @@ enum BenchCommand: Command {
         }
         if isJSON { Output.line(JSONValue.array(figures.map(\.json)).serialized()) }
         return .done
+    }
+
+    /// The executable of `--against`.
+    private static func otherBuild(_ arguments: Arguments) throws(CommandFailure) -> String? {
+        guard let path = arguments.value("against") else { return nil }
+        guard access(path, X_OK) == 0 else {
+            let reason = String(cString: strerror(errno))
+            throw CommandFailure(message: "--against takes the path of an executable: \(path): \(reason)", code: .usage)
+        }
+        return path
+    }
+
+    /// What both builds are asked.
+    private static func sharedOptions(_ arguments: Arguments) -> [String] {
+        var words = ["--only", arguments.value("only") ?? Bench.Group.chain.rawValue]
+        for name in ["rules", "logins", "users", "concurrency", "seconds", "repeat", "modules"] {
+            if let value = arguments.value(name) { words += ["--\(name)", value] }
+        }
+        return words
     }
 
     /// The names of an option, or all that there are.

@@ -68,10 +68,16 @@ final class BenchPlace {
     }
 
     /// Runs a program to its end, and gives what it wrote.
-    static func run(_ words: [String], in folder: String) async throws -> String {
+    static func run(
+        _ words: [String],
+        in folder: String,
+        patience: Duration = patience
+    ) async throws -> String {
         let file = "\(folder)/output-\(UUID())"
         let process = try ChildProgram(words, output: file, errors: "\(file).errors")
-        try await self.wait("\(words[0]) ends") { process.exitCode != nil }
+        // Asked first: it may have processes of its own to take down.
+        defer { process.send(SIGTERM) }
+        try await self.wait("\(words[0]) ends", patience: patience) { process.exitCode != nil }
         guard process.exitCode == 0 else {
             throw CommandFailure(message: "\(words.joined(separator: " ")): \(self.text("\(file).errors"))")
         }
@@ -82,7 +88,7 @@ final class BenchPlace {
         (try? Data(contentsOf: URL(filePath: file))).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// Looks again and again, in vain for two minutes at most.
+    /// Looks again and again, in vain for two minutes at most where nothing else is said.
     static func wait(
         _ fact: String,
         every period: Duration = .milliseconds(20),
