@@ -28,7 +28,7 @@ struct StatusReport: Sendable {
         return silent.isEmpty ? nil : silent.joined(separator: "; ")
     }
 
-    /// An outage of an API is no reason to take the worker away: it would wait as well elsewhere, and is named.
+    /// An outage of an API is not a reason to take the worker away: it would wait as well elsewhere, and is named.
     ///
     /// Where no rule host lives, the cause is here.
     func readiness() -> Readiness {

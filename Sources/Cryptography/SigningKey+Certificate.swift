@@ -27,7 +27,9 @@ extension SigningKey {
             unsafe X509_set_issuer_name(certificate, subject) == 1
         else { throw CryptographyError("\(first) can't be a certificate's subject") }
         let alternatives = names.map { (Self.isAddress($0) ? "IP:" : "DNS:") + $0 }
-        guard names.allSatisfy(Self.isHostText) else { throw CryptographyError("a name is no host name or address") }
+        guard names.allSatisfy(Self.isHostText) else {
+            throw CryptographyError("a name is neither a host name nor an address")
+        }
         try unsafe Self.extend(certificate, NID_basic_constraints, "critical,CA:TRUE")
         try unsafe Self.extend(certificate, NID_key_usage, "critical,digitalSignature,keyEncipherment,keyCertSign")
         try unsafe Self.extend(certificate, NID_ext_key_usage, "serverAuth")

@@ -37,14 +37,14 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
         let bio = try MemoryBIO(Array(pem.utf8))
         // Never asks for a password on a terminal: the callback gives none.
         let pointer = unsafe PEM_read_bio_PrivateKey(bio.pointer, nil, { _, _, _, _ in 0 }, nil)
-        try unsafe self.init(owning: pointer, "this is no private key in PEM, or it has a password")
+        try unsafe self.init(owning: pointer, "this is not a private key in PEM, or it has a password")
     }
 
     /// Only for `verify`: from a public key (`BEGIN PUBLIC KEY`) in PEM.
     package convenience init(publicPEM: String) throws(CryptographyError) {
         let bio = try MemoryBIO(Array(publicPEM.utf8))
         let pointer = unsafe PEM_read_bio_PUBKEY(bio.pointer, nil, { _, _, _, _ in 0 }, nil)
-        try unsafe self.init(owning: pointer, "this is no public key in PEM")
+        try unsafe self.init(owning: pointer, "this is not a public key in PEM")
     }
 
     package static func generateRSA(bits: Int = 2_048) throws(CryptographyError) -> SigningKey {

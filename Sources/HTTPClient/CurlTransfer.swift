@@ -222,7 +222,7 @@ private func bodyCallback(
     guard let context = unsafe context else { return 0 }
     let chunk = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
     switch unsafe transfer(context).bodyArrived(chunk) {
-    // An empty write is no end: libcurl makes one for an empty decoded body.
+    // An empty write is not the end: libcurl makes one for an empty decoded body.
     case .take: return chunk.count
     case .pause: return Int(CURL_WRITEFUNC_PAUSE)
     case .end: return chunk.count + 1

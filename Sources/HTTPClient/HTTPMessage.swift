@@ -18,7 +18,7 @@ public struct HTTPRequest: Sendable {
     public var method: String
     /// Absolute, http or https.
     ///
-    /// User name and password in it become Basic authorization; spaces and other characters that are no part of an
+    /// User name and password in it become Basic authorization; spaces and other characters that may not stand in an
     /// address are percent-encoded.
     public var url: String
     /// Sent as they are, but for those that frame the message or rule the connection, which the client writes itself.

@@ -19,7 +19,7 @@ import Glibc
 
     /// Replaces the lines.
     ///
-    /// - Throws: where a name is no token, or a value would break its line (RFC 9110).
+    /// - Throws: where a name is not a token, or a value would break its line (RFC 9110).
     mutating func replace(with request: borrowing HTTPRequest, sendsBody: Bool) throws(HTTPFailure) {
         var bytes = 0
         for field in request.headers { bytes += field.name.utf8.count + field.value.utf8.count + 3 }
@@ -121,7 +121,7 @@ private enum HeaderName {
             throw HTTPFailure(
                 kind: .invalidRequest,
                 message:
-                    "a header has a name that is none: '\(name.unicodeScalars.prefix(100).map { $0.escaped(asASCII: true) }.joined())'",
+                    "a header has an invalid name: '\(name.unicodeScalars.prefix(100).map { $0.escaped(asASCII: true) }.joined())'",
                 code: "ERR_INVALID_HTTP_TOKEN"
             )
         }

@@ -2,7 +2,7 @@
 enum RequestAddress {
     /// Checks the scheme, and encodes what people leave raw: spaces, `|`, quotes, letters beyond ASCII.
     ///
-    /// - Throws: for anything that is no absolute http or https address, and for control characters.
+    /// - Throws: for anything but an absolute http or https address, and for control characters.
     static func encode(_ address: String) throws(HTTPFailure) -> String {
         var address = address
         let authority = address.withUTF8 { unsafe Self.authorityStart($0) }

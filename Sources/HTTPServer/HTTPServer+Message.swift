@@ -56,7 +56,7 @@ func equalsIgnoringCase(_ left: String, _ right: String) -> Bool {
 
 private func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
 
-/// The text behind the percent escapes; an escape that is none stays as it is.
+/// The text behind the percent escapes; an invalid escape stays as it is.
 func decodePercents(_ text: String) -> String {
     guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
     var bytes: [UInt8] = []

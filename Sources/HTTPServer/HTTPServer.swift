@@ -47,7 +47,7 @@ package final class HTTPServer: Sendable {
 
     /// Listens, and answers from here on.
     ///
-    /// - Throws: `ListenError`: an address that is none or is taken, a certificate that cannot be read.
+    /// - Throws: `ListenError`: an address that is invalid or taken, a certificate that cannot be read.
     package init(configuration: Configuration, handler: @escaping @Sendable (Request) -> Answer) throws {
         let socket = try ListenSocket(address: configuration.listen)
         var configuration = configuration

@@ -14,7 +14,7 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
     /// A whole number.
     public init(_ value: some BinaryInteger) { self.text = String(value) }
 
-    /// A number, or nil for what JSON cannot write: infinity and what is no number.
+    /// A number, or nil for what JSON cannot write: infinity and NaN.
     public init?(_ value: Double) {
         guard value.isFinite else { return nil }
         let isWhole = value.magnitude < 0x1p53 && Double(Int(value)) == value

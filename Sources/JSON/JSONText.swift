@@ -81,7 +81,7 @@ public struct JSONText: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The last member of that name, as `JSON.parse` would have it, or nil (also where this is no object).
+    /// The last member of that name, as `JSON.parse` would have it, or nil (also where this is not an object).
     public subscript(_ name: String) -> JSONText? {
         guard self.kind == .object else { return nil }
         var found: Range<Int>?
@@ -93,7 +93,7 @@ public struct JSONText: Sendable, CustomStringConvertible {
         return found.map { JSONText(storage: self.storage, range: $0) }
     }
 
-    /// The last members of these names, in one walk; nil for those that there are not (and where this is no object).
+    /// The last members of these names, in one walk; nil for those that there are not (and where this is not an object).
     public func members(_ names: [String]) -> [JSONText?] {
         var found = [JSONText?](repeating: nil, count: names.count)
         guard self.kind == .object else { return found }
@@ -114,10 +114,10 @@ public struct JSONText: Sendable, CustomStringConvertible {
 
     /// The members of an object in order, names unescaped; of equal names the last value, at the place of the first.
     ///
-    /// Empty where this is no object. Names are compared by their code points, not by Unicode equivalence.
+    /// Empty where this is not an object. Names are compared by their code points, not by Unicode equivalence.
     public var members: [(name: String, value: JSONText)] { self.mapMembers { $0 }.entries }
 
-    /// The members as they stand, those of equal names too; empty where this is no object.
+    /// The members as they stand, those of equal names too; empty where this is not an object.
     package var everyMember: [(name: String, value: JSONText)] {
         var members: [(name: String, value: JSONText)] = []
         guard self.kind == .object else { return members }
@@ -165,7 +165,7 @@ public struct JSONText: Sendable, CustomStringConvertible {
         return bytes[JSONGrammar.skipWhitespace(bytes, self.range.lowerBound + 1)] == UInt8(ascii: "}")
     }
 
-    /// The string, unescaped, or nil where this is no string.
+    /// The string, unescaped, or nil where this is not a string.
     ///
     /// A lone surrogate reads as U+FFFD.
     public var string: String? {

@@ -60,7 +60,7 @@ extension JSONValue {
     /// The number as the nearest `Double`, or nil where this is none.
     public var double: Double? { self.number?.double }
 
-    /// The elements, or nil where this is no array.
+    /// The elements, or nil where this is not an array.
     public var array: [JSONValue]? {
         guard case .array(let value) = self else { return nil }
         return value
@@ -115,7 +115,7 @@ extension JSONValue {
     /// A whole number.
     public init(_ value: some BinaryInteger) { self = .number(JSONNumber(value)) }
 
-    /// A number; `null` for infinity and what is no number, as `JSON.stringify` has it.
+    /// A number; `null` for infinity and NaN, as `JSON.stringify` has it.
     public init(_ value: Double) { self = JSONNumber(value).map(JSONValue.number) ?? .null }
 
     /// Members in order.

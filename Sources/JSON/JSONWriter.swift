@@ -113,7 +113,7 @@ public struct JSONWriter: Sendable {
         self.bytes.append(contentsOf: String(integer).utf8)
     }
 
-    /// A number; `null` for infinity and what is no number, as `JSON.stringify` has it.
+    /// A number; `null` for infinity and NaN, as `JSON.stringify` has it.
     public mutating func append(_ double: Double) {
         self.separate()
         self.bytes.append(contentsOf: (JSONNumber(double)?.text ?? "null").utf8)

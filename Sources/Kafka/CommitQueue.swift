@@ -110,7 +110,7 @@ struct CommitQueue {
         }
     }
 
-    /// Everything below this offset was handed over, or is no record.
+    /// Everything below this offset was handed over, or is not a record.
     mutating func delivered(_ partition: TopicPartition, upTo offset: Int64) {
         guard let limit = self.limits[partition] else { return }
         self.limits[partition] = max(limit, offset)

@@ -80,7 +80,7 @@ struct ConsumerTrouble {
 
     private mutating func change() -> Action {
         let problem = self.cluster ?? self.group ?? self.fetches.values.first
-        // The same trouble in other words (a port number, a time) is no news.
+        // The same trouble in other words (a port number, a time) is not news.
         guard problem?.code != self.told?.code else { return .none }
         self.told = problem
         return .tell(problem)

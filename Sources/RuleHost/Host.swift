@@ -114,7 +114,7 @@ final class Host {
     }
 
     func begin(_ job: HostJob, alone: Bool, secret: EvaluationSecret) {
-        // Zero is nobody's, and a number that is still in use is skipped.
+        // Zero stands for no evaluation, and a number that is still in use is skipped.
         repeat {
             self.lastEvaluation &+= 1
         } while self.lastEvaluation == 0 || self.jobs[self.lastEvaluation] != nil

@@ -13,7 +13,7 @@ final class HostMailbox: Sendable {
         case end(EvaluationToken, destination: String?)
         case told(EvaluationToken, destination: String)
         case gotThrough(EvaluationToken, destination: String)
-        /// For the life of a host: what comes after its death is nobody's.
+        /// For the life of a host: what comes after its death is dropped.
         case reply(host: Int, evaluation: UInt32, request: UInt32, EncodedReply)
         /// The host of that process.
         case retire(Int32)

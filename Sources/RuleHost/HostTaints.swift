@@ -6,7 +6,7 @@ struct HostTaints {
     /// What waits for a destination begins elsewhere, and a host that keeps what it should not is replaced: but starting hosts costs more than
     /// logins, and an outage must not become a storm of starts.
     static let interval: Duration = .seconds(15)
-    /// A failure that was told is often overtaken by the next call from the same host; before that it is no reason for a fresh one.
+    /// A failure that was told is often overtaken by the next call from the same host; before that it is not a reason for a fresh one.
     static let settled: Duration = .seconds(5)
 
     enum Taint: Equatable {

@@ -24,7 +24,7 @@ package struct AuditReport: Sendable {
     package var lost = 0
     /// First results of a user's logins that came in another order than the logins.
     package var orderViolations = 0
-    /// Results of no login in the input topics, and records that are no result.
+    /// Results of no login in the input topics, and records that are not results.
     package var strangers = 0
     package var latency = Latency()
     /// What all rules took together: the time that logins would have waited with these rules on their path.

@@ -1,6 +1,6 @@
 package import JSON
 
-/// Why a text is no fault.
+/// Why a text does not describe a fault.
 package struct FaultProblem: Error, CustomStringConvertible {
     package let description: String
 }

@@ -60,7 +60,7 @@ package struct LoginGenerator: Sendable {
         return self.login(user, loginsCount: 1, at: milliseconds, invitations: [(user, friend), (friend, user)])
     }
 
-    /// A record that is no login: half of one.
+    /// A record that is not a login: half of one.
     package mutating func nextUndecodable() -> GeneratedLogin {
         var login = self.next()
         login.value.removeLast(login.value.count / 2)

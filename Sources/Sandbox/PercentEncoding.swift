@@ -1,6 +1,6 @@
 /// Percent escapes of a path or a form (RFC 3986, section 2.1).
 enum PercentEncoding {
-    /// An escape that is none stays as it is.
+    /// An invalid escape stays as it is.
     static func decode(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         var bytes: [UInt8] = []

@@ -52,7 +52,7 @@ package final class ResultAudit: KafkaConsumerDelegate {
     ///   - topics: Their names; they exist.
     ///   - group: Must be new, as offsets that somebody committed would be believed.
     ///   - properties: For librdkafka.
-    /// - Throws: `KafkaError` for a property that is none.
+    /// - Throws: `KafkaError` for an unknown property.
     package init(
         brokers: String,
         topics: Topics = Topics(),

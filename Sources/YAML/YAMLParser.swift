@@ -3,7 +3,7 @@ import CYAML
 extension YAMLNode {
     /// Reads one document; an empty one is null.
     ///
-    /// Refused: duplicate keys, keys that are no scalars, tags of one's own, a second document, nesting beyond 64,
+    /// Refused: duplicate keys, keys that are not scalars, tags of one's own, a second document, nesting beyond 64,
     /// more than 1 MiB, and aliases that would grow the document beyond 100,000 nodes.
     ///
     /// - Throws: `YAMLError` with the first problem and its place.

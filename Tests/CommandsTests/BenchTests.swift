@@ -42,7 +42,7 @@ struct BenchTests {
         #expect(throws: CommandFailure.self) { try comparison.add(other: figures(1, "ms"), own: figures(1)) }
     }
 
-    @Test func aProcessHasMemoryAndTimeAndOneThatIsNoneHasNot() throws {
+    @Test func aProcessHasMemoryAndTimeUnlessItDoesNotExist() throws {
         let usage = try #require(ProcessUsage(of: 1))
         #expect(usage.peakBytes >= usage.residentBytes)
         #expect(ProcessUsage(of: -1) == nil)

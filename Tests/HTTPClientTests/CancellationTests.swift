@@ -159,7 +159,7 @@ struct CancellationTests {
         #expect(kinds.allSatisfy { $0 == .cancelled })
         await server.log.wait { $0.ended == 100 }
         #expect(await client.failure(of: .local(url))?.kind == .cancelled)
-        // Again is no harm.
+        // Doing it again does no harm.
         await client.shutdown()
         #expect(server.log.value.accepted == 100)
     }

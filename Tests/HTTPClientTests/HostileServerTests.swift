@@ -75,7 +75,7 @@ struct HostileServerTests {
         ),
         ("speaks another language", [.text("SSH-2.0-OpenSSH_9.2\r\n"), .close], .badResponse),
         (
-            "has a chunk that is none",
+            "has an invalid chunk",
             [.text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello"), .close], .badResponse
         ),
         (

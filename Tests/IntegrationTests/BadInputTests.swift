@@ -17,7 +17,7 @@ struct BadInputTests {
         Undecodable("no user", #"{"id":"1"}"#), Undecodable("no user id", #"{"user":{}}"#),
         Undecodable("a user id that is a number", #"{"user":{"user_id":5}}"#),
         Undecodable("an empty user id", #"{"user":{"user_id":""}}"#),
-        Undecodable("a context that is none", #"{"user":{"user_id":"a"},"context":5}"#),
+        Undecodable("an invalid context", #"{"user":{"user_id":"a"},"context":5}"#),
         Undecodable("nesting of 10,000", String(repeating: "[", count: 10_000)),
         Undecodable(
             "nesting of 10,000 in a user",

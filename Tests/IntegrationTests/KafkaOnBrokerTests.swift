@@ -151,7 +151,7 @@ struct KafkaOnBrokerTests {
         await producer.close()
     }
 
-    /// A broker may answer with records beyond the end that the same answer names: that is no shrunk partition.
+    /// A broker may answer with records beyond the end that the same answer names: that is not a shrunk partition.
     @Test func aPartitionThatGrowsWhileItIsReadIsKept() async throws {
         let broker = try KafkaBroker()
         let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])

@@ -106,7 +106,7 @@ struct SameTopicTests {
         await feed.close()
     }
 
-    /// Retention took what was not read yet: nobody knows what is right, but it is no other topic.
+    /// Retention took what was not read yet: nobody knows what is right, but it is the same topic.
     @Test func aPositionThatIsGoneFromTheSameLogStopsTheWorker() async throws {
         let broker = try KafkaBroker()
         try await self.makeTopic(broker)

@@ -141,7 +141,7 @@ test('a body that cannot be decompressed does not keep its rule open', limit, as
     assert.deepEqual(done.rules[0].late, []);
 });
 
-test('fetch: deflate without its header, and bodies that are none', limit, async (context) => {
+test('fetch: deflate without its header, and invalid bodies', limit, async (context) => {
     const { done } = await run(context, `(async () => {
         user.raw = await (await fetch('https://api.example/raw')).json();
         const empty = await fetch('https://api.example/empty');

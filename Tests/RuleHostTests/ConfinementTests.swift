@@ -232,7 +232,7 @@ struct ConfinementTests {
         #expect(program.exitCode == 125)
     }
 
-    /// Whether there is such a process with that name that is no zombie.
+    /// Whether there is such a process with that name that is not a zombie.
     private static func isRunning(_ process: Int32, _ name: String) -> Bool {
         let text = self.text("/proc/\(process)/stat")
         return text.contains("(\(name)) ") && !text.contains(") Z ")

@@ -144,7 +144,7 @@ struct RuleHostPoolTests {
         }
     }
 
-    /// What a program does that takes the rules and is no good host, and what is said of it.
+    /// What a program does that takes the rules and is not a proper host, and what is said of it.
     static let unwell = [
         (
             "shutdown($frames, 0)", "while (syswrite($frames, pong())) { select(undef, undef, undef, 0.1) }",

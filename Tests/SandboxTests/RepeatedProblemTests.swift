@@ -11,7 +11,7 @@ struct RepeatedProblemTests {
         #expect(problem.line(("_TRANSPORT", "broker 2: connection refused")) == nil)
         #expect(problem.line(nil) == nil)
         #expect(problem.line(("_ALL_BROKERS_DOWN", "all are down")) != nil)
-        // It comes and goes: that is no end.
+        // It comes and goes: that is not the end.
         for _ in 0..<10 {
             #expect(problem.line(nil) == nil)
             #expect(problem.line(refused) == nil)

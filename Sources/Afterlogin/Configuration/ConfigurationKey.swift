@@ -76,7 +76,7 @@ package struct ConfigurationKey: Sendable {
     private static func items(_ text: String) -> [String] {
         let text = text.trimmingSpaces()
         let isList = text.hasPrefix("[") && text.hasSuffix("]") && text.count > 1
-        // One address of IPv6 is no list: `[::1]:9092` ends otherwise, `[::1]` holds colons only.
+        // A single IPv6 address is not a list: `[::1]:9092` ends otherwise, `[::1]` holds colons only.
         let isAddress = isList && text.contains("::") && !text.contains(",")
         let inner = isList && !isAddress ? String(text.dropFirst().dropLast()) : text
         return inner.split(separator: ",").map { String($0).trimmingSpaces() }.map { item in

@@ -288,7 +288,7 @@ package struct ConfigurationLoader {
         let variables = ConfigurationKey.all.map { self.variable($0.path) + ($0.form == .map ? "_NAME" : "") }
         let nearest = NearestName.find(name, among: variables)
         let hint = nearest.map { "did you mean AFTERLOGIN_\($0)?" } ?? "afterlogin help configuration lists the keys"
-        return "has no effect, as it is no key of the configuration; \(hint)"
+        return "has no effect, as it is not a key of the configuration; \(hint)"
     }
 
     /// Ours, and no keys: where `bench` and the tests find packages and executables.

@@ -24,7 +24,7 @@ package struct AllowList: Sendable {
 
     /// Takes entries of the configuration.
     ///
-    /// - Throws: `HTTPFailure` for an entry that is none.
+    /// - Throws: `HTTPFailure` for an invalid entry.
     package init(_ entries: [String]) throws(HTTPFailure) {
         for text in entries { self.insert(try Self.entry(text)) }
     }

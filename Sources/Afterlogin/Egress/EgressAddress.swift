@@ -71,7 +71,7 @@ struct EgressAddress: Sendable, Hashable {
                 guard digits.count <= 5, digits.allSatisfy({ (0x30...0x39).contains($0) }),
                     let number = Int(String(decoding: digits, as: UTF8.self)),
                     (1...65_535).contains(number)
-                else { throw Self.failure("the port is no number from 1 to 65535") }
+                else { throw Self.failure("the port is not a number from 1 to 65535") }
                 port = number
             }
         }

@@ -17,7 +17,7 @@ package struct LoginEvent: Sendable {
     package var record: KafkaRecord
 }
 
-/// Why a record is no login: it goes to the failures topic as it came.
+/// Why a record is not a login: it goes to the failures topic as it came.
 package struct DecodingFailure: Error, Sendable, Hashable, CustomStringConvertible {
     package var description: String
 }

@@ -126,7 +126,7 @@ package struct NativeEventDecoder: EventDecoder {
     private func time(_ text: String?, _ name: String) throws(DecodingFailure) -> String? {
         guard let text, !Timestamp.isValid(text) else { return text }
         throw DecodingFailure(
-            description: "\"\(name)\" is no time as RFC 3339 writes it (2026-11-26T10:00:00Z): \(text.prefix(64))"
+            description: "\"\(name)\" is not a time as RFC 3339 writes it (2026-11-26T10:00:00Z): \(text.prefix(64))"
         )
     }
 

@@ -7,7 +7,7 @@ package final class Heartbeat: Sendable {
     /// Calls `answer` from the thread that is asked.
     package typealias Ask = @Sendable (_ answer: @escaping @Sendable () -> Void) -> Void
 
-    /// Far beyond what a thread may be busy with: a machine with too much to do is no reason to be restarted.
+    /// Far beyond what a thread may be busy with: a busy machine is not a reason to restart.
     package static let patience = Duration.seconds(30)
 
     private let threads: [(name: String, ask: Ask)]

@@ -47,7 +47,7 @@ package enum ResultLine {
         return writer.bytes
     }
 
-    /// Text as it is; bytes that are no UTF-8 as `NAME_base64`.
+    /// Text as it is; bytes that are not UTF-8 as `NAME_base64`.
     private static func write(_ name: String, _ bytes: [UInt8]?, _ writer: inout JSONWriter) {
         guard let bytes else {
             writer.name(name)

@@ -22,7 +22,7 @@ struct NativeRun {
             // Calls that its deadline cut off say what they came to.
             if case .timedOut = ending { await services.calls.settled() }
             let calls = services.calls.entry(0)
-            // What it made of its cancellation is nobody's; earlier rules of the run keep what they wrote.
+            // What it made of its cancellation is dropped; earlier rules of the run keep what they wrote.
             if let away = services.calls.away {
                 login.scope.discard()
                 Self.write(running, to: &state)

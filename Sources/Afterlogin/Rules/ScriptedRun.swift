@@ -113,7 +113,7 @@ struct ScriptedRun {
         let start = state
         let before = reply.before.map { self.before($0, reply, start, calls) } ?? start
         if let kept = reply.before, kept.isBorrowed, condition.isTainted, reply.outcome != .limit {
-            // Whatever the rule made of it: another login's lost call is no reason of this one.
+            // Whatever the rule made of it: another login's lost call says nothing of this one.
             state = before
             return .unjudged(taintedBy: condition.taintedBy)
         }

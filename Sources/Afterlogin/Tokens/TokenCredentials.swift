@@ -48,7 +48,7 @@ struct TokenCredentials: Sendable {
         }
     }
 
-    /// As a rule's own request shows it, so that both share the token; a key is nobody's but the worker's.
+    /// As a rule's own request shows it, so that both share the token; only the worker has a key.
     var credential: TokenGrant.Credential {
         switch self.proof {
         case .secretInBody(let secret): .shown([("client_secret", secret)])

@@ -72,7 +72,7 @@ package final class CallScope: Sendable {
     /// The worker gave the run up, for reasons of its own: what its calls come to says nothing.
     func discard() { self.discarded.store(true, ordering: .relaxed) }
 
-    /// A call of it was given up before that destination had it: whatever its rule makes of that is no verdict.
+    /// A call of it was given up before that destination had it: what its rule makes of that does not count as a verdict.
     func gaveUpUnsent(_ destination: Destination) {
         guard !self.isDiscarded else { return }
         self.login.callGivenUpUnsent(destination)

@@ -80,7 +80,7 @@ enum BenchCommand: Command {
                 result = .failure(error)
             }
             await place.close()
-            // A signal of the terminal reaches the worker as well: what it left undone is no finding.
+            // A signal of the terminal reaches the worker as well: what it left undone is not a finding.
             if BenchPlace.stop.isThrown { throw BenchPlace.stopped }
             try result.get()
             if other != nil {

@@ -39,7 +39,7 @@ function collect(run, kind, patch) {
 }
 
 /**
- * Writes the metadata of another user (one that is about to be linked, say): that is no part of this login's result.
+ * Writes the metadata of another user (one that is about to be linked, say): that is not part of this login's result.
  * @returns {Promise<object>} that user
  */
 async function patchOther(baseUrl, userId, kind, patch, accessToken) {

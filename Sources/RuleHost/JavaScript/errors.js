@@ -97,7 +97,7 @@ function property(value, name) {
     }
 }
 
-/** An object that is no error, as a rule may pass on what an API answered. */
+/** An object that is not an error, as a rule may pass on what an API answered. */
 function textOf(object) {
     try {
         return bounded(stringify(object));

@@ -104,7 +104,7 @@ function send(run, method, url, headers, body, answered, failed) {
     return exchange;
 }
 
-/** The worker answered. An answer to a cancelled request may still arrive, and is nobody's. */
+/** The worker answered. An answer to a cancelled request may still arrive, and is dropped. */
 function answered(frame) {
     const part = frame.numberedPart();
     const exchange = waiting.get(part.number);

@@ -5,7 +5,7 @@
 //
 // Nothing is frozen, as packages put names of their own on these objects, and instances that inherit from them assign what they
 // inherit (`this.name = …`). So what is there becomes an accessor: assigned on an object that inherits it, it defines the
-// property there; assigned on its owner, it is refused with a note. Only functions that are no class are frozen: nobody adds to
+// property there; assigned on its owner, it is refused with a note. Only functions that are not classes are frozen: nobody adds to
 // these but who wants to be called by `f.call(…)`.
 //
 // What V8 looks at before it takes a short way can't be locked (see integrity.js).

@@ -141,7 +141,7 @@ function install() {
     net.createConnection = connect;
     net.Socket.prototype.connect = connectExisting;
     tls.connect = connectSecurely;
-    // An agent learns of its socket by the return value; the second argument is no listener.
+    // An agent learns of its socket by the return value; the second argument is not a listener.
     http.Agent.prototype.createConnection = (options) => new HostSocket(withoutRequestPath(options));
     https.Agent.prototype.createConnection = (options) => new HostTLSSocket(withoutRequestPath(options));
     countWaiting();

@@ -151,7 +151,7 @@ function isUse(name, before, after) {
 }
 
 /**
- * The source with blanks where it is no code: comments, and what stands in strings, templates and regular expressions. Offsets and lines
+ * The source with blanks where it is not code: comments, and what stands in strings, templates and regular expressions. Offsets and lines
  * stay as they are.
  * @param {string} source
  * @returns {string}

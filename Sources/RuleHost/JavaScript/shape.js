@@ -45,7 +45,7 @@ function objectionToSyntax(code) {
     };
 }
 
-/** The parameters of a function whose text begins at `at`, as they are written; undefined where that is no function. */
+/** The parameters of a function whose text begins at `at`, as they are written; undefined where that is not a function. */
 function parametersAt(code, at) {
     const head = /^(?:async\b\s*)?(?:function\b\s*\*?\s*[\w$]*\s*)?(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\)|([\w$]+)(?=\s*=>))/.exec(code.slice(at));
     if (head === null) return undefined;

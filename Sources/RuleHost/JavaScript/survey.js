@@ -102,7 +102,7 @@ class Surveyor {
         // Node defines a property of its own on what `promisify` gives.
         if (kind === kinds.method && object[promisify.custom] !== undefined) this.extended.add(object[promisify.custom]);
         for (const key of ownKeys(object)) {
-            // Of a function that is no class it is nobody's, and empty.
+            // Where the function is not a class, nobody uses it, and it is empty.
             if (kind === kinds.method && key === 'prototype') continue;
             const path = object === globalThis ? String(key) : `${name}.${String(key)}`;
             if (kind === kinds.namespace) madeValue(object, key);

@@ -49,7 +49,7 @@ function handleLater(handle, frame) {
 function ensureTail() {
     if (tailIsDue) return;
     tailIsDue = true;
-    // It is nobody's, whoever is at work when it becomes due.
+    // It belongs to no rule, whoever is at work when it becomes due.
     outside(setImmediate, tail);
 }
 

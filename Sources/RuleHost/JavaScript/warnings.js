@@ -11,7 +11,7 @@ const maxWarnings = 20;
 
 /**
  * Tells the worker of something that a rule did and that is not its result.
- * @param {import('./rulerun').RuleRun | undefined} run undefined where it is nobody's
+ * @param {import('./rulerun').RuleRun | undefined} run undefined where it belongs to no rule
  * @param {string} kind
  * @param {string} text
  */

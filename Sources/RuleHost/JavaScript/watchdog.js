@@ -43,7 +43,7 @@ class Gauge {
 
 const line = Buffer.alloc(128);
 const statm = new Gauge('/proc/self/statm', 1);
-// Of the main thread: that of the process is no sum.
+// Of the main thread only: the kernel does not add up threads in this file.
 const schedstat = new Gauge('/proc/self/schedstat', 0);
 
 let lastNanoseconds = 0;

@@ -38,10 +38,13 @@ struct NativeEventDecoderTests {
     ])
     func aTimeThatIsNoneIsAFailureThatSaysSo(time: String) {
         let refusal = self.refusal(self.decode(#"{"time":"\#(time)","user":{"user_id":"a"}}"#))
-        #expect(refusal.hasPrefix("\"time\" is no time as RFC 3339 writes it") && refusal.contains(time), "\(refusal)")
+        #expect(
+            refusal.hasPrefix("\"time\" is not a time as RFC 3339 writes it") && refusal.contains(time),
+            "\(refusal)"
+        )
         let header = KafkaHeader(name: "ce_time", value: Array(time.utf8))
         let ofHeader = self.refusal(self.decode(#"{"user":{"user_id":"a"}}"#, [header]))
-        #expect(ofHeader.hasPrefix("\"ce_time\" is no time as RFC 3339 writes it"), "\(ofHeader)")
+        #expect(ofHeader.hasPrefix("\"ce_time\" is not a time as RFC 3339 writes it"), "\(ofHeader)")
     }
 
     @Test(arguments: [

@@ -11,7 +11,7 @@ struct LogTests {
         return lines.text
     }
 
-    /// Control characters of eight bits, marks that turn the direction of writing, and lines that are none.
+    /// Control characters of eight bits, marks that turn the direction of writing, and line breaks within a line.
     private static let steering = [
         "\u{1B}[2J", "\u{9B}2J", "\u{85}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{200F}", "\u{61C}", "\u{2028}",
         "\u{2029}", "\n", "\r", "\u{7F}", "\u{E0041}", "\u{FEFF}",

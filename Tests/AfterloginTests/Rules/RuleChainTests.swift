@@ -74,7 +74,7 @@ struct RuleChainTests {
         }
     }
 
-    /// Account linking: what is written to the other account is no change of this one.
+    /// Account linking: what is written to the other account is not a change of this one.
     @Test func metadataOfAnotherIDIsAPatchOfThatAccountWhoeverChangedIt() async throws {
         let folder = try RuleFolder()
         try folder.add(

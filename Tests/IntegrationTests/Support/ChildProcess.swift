@@ -22,7 +22,7 @@ final class ChildProcess {
         self.folder = try TemporaryFolder()
         self.process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         self.process.arguments = [program] + arguments
-        // What is for the tests is no configuration of the worker.
+        // What is for the tests is not configuration of the worker.
         let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("AFTERLOGIN_") }
         self.process.environment = inherited.merging(environment) { $1 }
         if let directory { self.process.currentDirectoryURL = URL(fileURLWithPath: directory) }

@@ -6,7 +6,7 @@ struct CustomerNumberRule: Rule {
     let name = "customer-number"
     let order = 50
 
-    /// An answer that is none: thrown, so that the login is tried again when the call failed retryably.
+    /// An unusable answer: thrown, so that the login is tried again when the call failed retryably.
     struct UnexpectedStatus: Error { let status: Int }
 
     func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
