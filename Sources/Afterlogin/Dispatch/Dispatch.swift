@@ -223,6 +223,19 @@ struct Dispatch {
         return self.finish(Step(), now)
     }
 
+    /// Its topic refused its result, which is kept until it is handed over again.
+    mutating func refused(_ login: AdmittedLogin, _ now: Instant) -> Step {
+        self.partitions.refused(login)
+        return self.finish(Step(), now)
+    }
+
+    /// What was refused is handed over again; false where it counts for nothing any more.
+    mutating func handedOverAgain(_ login: AdmittedLogin) -> Bool {
+        guard self.partitions.isCurrent(login) else { return false }
+        self.partitions.handedOverAgain(login)
+        return true
+    }
+
     /// Its result was handed over, and nobody publishes it.
     mutating func dropped(_ login: AdmittedLogin, _ now: Instant) -> Step {
         self.intake.released(login)
