@@ -229,11 +229,16 @@ struct Dispatch {
         return self.finish(Step(), now)
     }
 
-    /// What was refused is handed over again; false where it counts for nothing any more.
-    mutating func handedOverAgain(_ login: AdmittedLogin) -> Bool {
-        guard self.partitions.isCurrent(login) else { return false }
-        self.partitions.handedOverAgain(login)
-        return true
+    /// What was refused is to be handed over again, as room for results that no commit covers allows.
+    mutating func handedOverAgain(_ login: AdmittedLogin, _ now: Instant) -> Step {
+        var step = Step()
+        if self.partitions.isCurrent(login) {
+            self.partitions.slotTaken(login)
+            self.finished.append(login)
+        } else {
+            self.giveUp(login, &step)
+        }
+        return self.finish(step, now)
     }
 
     /// Its result was handed over, and nobody publishes it.

@@ -121,6 +121,15 @@ extension Dispatcher {
             return (notice, self.dispatch.refused(login, now))
         }
 
+        mutating func handedOverAgain(
+            _ login: AdmittedLogin,
+            _ failure: ResultRecord,
+            _ now: Dispatch.Instant
+        ) -> Dispatch.Step {
+            self.results[login.id] = failure
+            return self.dispatch.handedOverAgain(login, now)
+        }
+
         private mutating func noLongerRefused(_ login: AdmittedLogin) {
             guard !self.refusals.isEmpty else { return }
             self.refusals[login.id] = nil
@@ -163,6 +172,7 @@ extension Dispatcher {
             for login in step.discards where self.results.removeValue(forKey: login.id) != nil {
                 consequence.stale += 1
                 self.tally.stale += 1
+                self.noLongerRefused(login)
             }
             if step.isOver, self.end == nil { self.end = .success(()) }
             if let end = self.end, let waiter = self.waiter.take() { consequence.ended = (waiter, end) }

@@ -343,8 +343,7 @@ package final class Dispatcher: RecordReceiver {
         Task {
             await self.sleep(until: due)
             // By then its partition may be another worker's.
-            if self.state.withLock({ $0.dispatch.handedOverAgain(login) }) { return self.handOver(failure, login) }
-            self.update { $0.dropped(login, $1) }
+            self.update { $0.handedOverAgain(login, failure, $1) }
         }
     }
 

@@ -167,13 +167,6 @@ struct Partitions {
         self.uncovered -= 1
     }
 
-    /// What was refused goes to the publisher again.
-    mutating func handedOverAgain(_ login: AdmittedLogin) {
-        guard self.isCurrent(login) else { return }
-        self.slotTaken(login)
-        self.published(login)
-    }
-
     /// Its result was handed over, and is published by nobody.
     mutating func dropped(_ login: AdmittedLogin) {
         guard self.isCurrent(login) else { return }
