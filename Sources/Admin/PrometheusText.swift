@@ -30,7 +30,7 @@ enum PrometheusText {
         text += "# HELP \(name) \(self.escaped(metric.definition.help, quotes: false))\n# TYPE \(name) \(type)\n"
         for series in metric.series {
             let labels = zip(metric.definition.labels, series.labels).map {
-                "\($0)=\"\(self.escaped($1, quotes: true))\""
+                "\($0.replacing(".", with: "_"))=\"\(self.escaped($1, quotes: true))\""
             }
             switch series.value {
             case .number(let number): text += "\(name)\(self.braced(labels)) \(self.number(number))\n"

@@ -73,7 +73,10 @@ enum RunCommand: Command {
         switch result {
         case .success(let tally):
             let failures = tally.failures.values.reduce(0, +)
-            setup.log.log(.info, "stopped: \(tally.updates) updates, \(tally.denials) denials, \(failures) failures")
+            let dropped =
+                tally.stale > 0 ? "; \(tally.stale) logins of lost partitions were dropped, and run again" : ""
+            let done = "\(tally.updates) updates, \(tally.denials) denials, \(failures) failures"
+            setup.log.log(.info, "stopped: \(done)\(dropped)")
             // Whoever waits for the end of the lines must not take a part for the whole.
             return input != nil && stop.isThrown ? StopSignals.exitCode : .done
         case .failure(let error):

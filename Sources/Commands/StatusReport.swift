@@ -20,6 +20,7 @@ struct StatusReport: Sendable {
             ("afterlogin.rules", { chain.ping($0) }), ("afterlogin.http", { egress.ping($0) }),
         ]
         self.heartbeat = Heartbeat(worker.threads + others)
+        metrics.set(.buildInfo, 1, AfterloginCommand.version, LibraryVersion.text)
     }
 
     /// Which threads turn no more; nil while all do.
@@ -32,14 +33,32 @@ struct StatusReport: Sendable {
     ///
     /// Where no rule host lives, the cause is here.
     func readiness() -> Readiness {
-        if self.chain.hasScriptedRules, self.chain.hostStatus().isEmpty {
-            return .notReady("no rule host runs; the log says why the last one ended")
-        }
-        return self.worker.readiness()
+        guard self.chain.hasScriptedRules else { return self.worker.readiness() }
+        let hosts = self.chain.hostStatus()
+        guard !hosts.isEmpty else { return .notReady("no rule host runs; the log says why the last one ended") }
+        return self.worker.readiness(beside: Self.degradations(hosts))
+    }
+
+    /// Beyond a start and the longest turn: what a host may take without anything being wrong.
+    private static let hostPatience = Duration.seconds(3)
+
+    private static func degradations(_ hosts: [RuleHostStatus]) -> [Degradation] {
+        guard let absence = hosts.absence, absence > self.hostPatience else { return [] }
+        let details = "\(hosts.count == 1 ? "the one there is" : "all \(hosts.count)") start or don't answer"
+        return [Degradation(.noRuleHost, "no rule host takes logins", lasts: absence, details: details)]
+    }
+
+    func degradations() -> [Degradation] {
+        (self.chain.hasScriptedRules ? Self.degradations(self.chain.hostStatus()) : []) + self.worker.degradations()
     }
 
     func updatedMetrics() -> Metrics {
         self.worker.updateGauges()
+        let causes = Set(self.degradations().map(\.cause))
+        self.metrics.replace(
+            .degraded,
+            Degradation.Cause.allCases.map { ([$0.rawValue], causes.contains($0) ? 1 : 0) }
+        )
         self.metrics.replace(.outages, self.egress.outages().map { ([$0.name], 1) })
         return self.metrics
     }
@@ -52,7 +71,15 @@ struct StatusReport: Sendable {
         }
         let report: JSONValue = [
             "ready": JSONValue(readiness.isReady),
-            "reason": .string(readiness.reason), "version": .string(AfterloginCommand.version),
+            "reason": .string(readiness.reason),
+            "degraded": .array(
+                self.degradations().map {
+                    [
+                        "cause": .string($0.cause.rawValue), "since": .string($0.since),
+                        "text": .string(self.egress.presentable($0.text)),
+                    ]
+                }
+            ), "version": .string(AfterloginCommand.version),
             "uptimeSeconds": Self.seconds(status.uptime),
             "assignment": .array(status.assignment.map(Self.partition)),
             "inFlight": [

@@ -28,6 +28,8 @@ struct CommitQueue {
     ///
     /// A commit that goes beyond was asked for the old one, whenever it comes.
     private var limits: [TopicPartition: Int64] = [:]
+    /// Everything below was handed over; nil before the first record of an assignment.
+    private var delivered: [TopicPartition: Int64] = [:]
     private var underWay: Answer?
     private(set) var lastTicket: UInt = 0
     /// What the group is known to hold for our partitions.
@@ -79,6 +81,11 @@ struct CommitQueue {
         }
     }
 
+    /// Where it is read from next, as far as is known here.
+    func position(of partition: TopicPartition) -> Int64? {
+        self.delivered[partition] ?? self.stored[partition]?.offset
+    }
+
     /// Nothing was committed for it yet: its first record is what a commit without progress would name.
     mutating func firstRecord(_ partition: TopicPartition, offset: Int64) {
         if self.stored[partition] == nil {
@@ -90,6 +97,7 @@ struct CommitQueue {
         for partition in partitions {
             self.stored[partition] = nil
             self.limits[partition] = nil
+            self.delivered[partition] = nil
         }
     }
 
@@ -98,6 +106,7 @@ struct CommitQueue {
     /// The broker may store that one in the new topic; the next commit, which is lower, replaces it.
     mutating func replaced(_ partition: TopicPartition) {
         self.stored[partition] = nil
+        self.delivered[partition] = nil
         self.limits[partition] = 0
         for index in self.waiting.indices
         where self.waiting[index].offsets.contains(where: { $0.topicPartition == partition }) {
@@ -112,6 +121,7 @@ struct CommitQueue {
 
     /// Everything below this offset was handed over, or is not a record.
     mutating func delivered(_ partition: TopicPartition, upTo offset: Int64) {
+        self.delivered[partition] = offset
         guard let limit = self.limits[partition] else { return }
         self.limits[partition] = max(limit, offset)
     }

@@ -87,6 +87,7 @@ extension ConsumerLoop {
             return
         }
         self.report(self.trouble.groupWorked())
+        self.standNoLonger(partitions.map(\.topicPartition))
         let list = RDKafkaPartitionList(capacity: partitions.count)
         for partition in partitions {
             // Never librdkafka's own default, the end: that loses what arrives in a new partition before it is discovered.
@@ -106,6 +107,8 @@ extension ConsumerLoop {
         guard let client = unsafe self.client?.pointer else { return }
         self.commits.ended(partitions)
         self.check.ended(partitions)
+        self.standNoLonger(partitions)
+        self.trouble.groupRebalances()
         self.batch.topicsChanged()
         if self.isCooperative {
             unsafe self.check(rd_kafka_incremental_unassign(client, RDKafkaPartitionList(partitions).pointer))

@@ -198,18 +198,50 @@ extension ConsumerLoop {
         if !self.check.positionLost(partition, error, now: self.now) { self.positionLost(partition, error) }
     }
 
+    /// Only the operator knows what is right: this partition stands, and nothing of it is skipped in silence.
+    ///
+    /// The others go on.
     func positionLost(_ partition: TopicPartition, _ error: KafkaError) {
-        guard self.machine.isDelivered(partition) else { return }
-        self.vanished([partition])
-        self.fail(
-            KafkaError(
-                RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
-                """
-                partition \(partition): the offset to go on from does not exist any more (\(error.message)). Retention removed what was not read yet, \
-                or the topic was created anew. Set the group's offset with kafka-consumer-groups, or set auto.offset.reset to earliest or latest
-                """
-            )
+        let position = self.commits.position(of: partition)
+        guard self.machine.positionLost(partition) else { return }
+        self.check.ended([partition])
+        self.commits.ended([partition])
+        let range = self.client?.range(of: partition, timeout: .milliseconds(500))
+        self.consumer.delegate.partitionsLost([partition])
+        let reason = KafkaError(
+            RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
+            Self.lostPosition(partition, position, range, error)
         )
+        self.standing.insert(partition)
+        self.consumer.delegate.partitionStands(partition, reason)
+    }
+
+    private static func lostPosition(
+        _ partition: TopicPartition,
+        _ position: Int64?,
+        _ range: Range<Int64>?,
+        _ error: KafkaError
+    ) -> String {
+        let place = position.map { "offset \($0)" } ?? "its offset"
+        let there = range.map { "earliest \($0.lowerBound), latest \($0.upperBound)" } ?? error.message
+        let cause =
+            if let position, let range, position > range.upperBound {
+                "the partition has lost its end, or the topic was made anew"
+            } else {
+                "retention removed logins before they were read, or the topic was made anew"
+            }
+        return """
+            \(partition) stands: it was to be read from \(place), which does not exist (\(there)): \(cause). Nothing of it is read or committed; \
+            other partitions go on. To go on from the earliest or the latest, set kafka.properties.auto.offset.reset to earliest or latest and \
+            start the workers again; or stop them all and set the group's offset with kafka-consumer-groups.sh --reset-offsets
+            """
+    }
+
+    /// They are assigned anew, or nobody's here.
+    func standNoLonger(_ partitions: [TopicPartition]) {
+        for partition in partitions where self.standing.remove(partition) != nil {
+            self.consumer.delegate.partitionStands(partition, nil)
+        }
     }
 }
 

@@ -82,9 +82,8 @@ extension ConsumerLoop {
         }
     }
 
-    /// Among librdkafka's lines, which nobody need read; what must be read goes to the delegate.
     private func tell(_ text: String) {
-        self.consumer.configuration.log?(KafkaLogLine(level: 3, facility: "TOPIC", text: text))
+        self.consumer.configuration.log?(KafkaLogLine(level: 3, facility: "TOPIC", text: text, isOurs: true))
     }
 }
 

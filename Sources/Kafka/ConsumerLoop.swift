@@ -21,6 +21,8 @@ final class ConsumerLoop {
     var pending: [AssignedPartition]?
     /// Replaced, and not fetched any more: nothing of the old topic counts when they are assigned again.
     var startingOver: Set<TopicPartition> = []
+    /// They can't be read from where they should be.
+    var standing: Set<TopicPartition> = []
     var now = BootTime.now
     /// nil: intake is stopped for good.
     private var intakeIsOpen: Bool? = true
@@ -42,7 +44,11 @@ final class ConsumerLoop {
         self.consumer = consumer
         self.machine = KafkaConsumer.StateMachine(revocationDeadline: consumer.configuration.revocationDeadline)
         self.lease = ConsumerLease(session: consumer.session, now: self.now)
-        self.trouble = ConsumerTrouble(topics: consumer.configuration.topics, now: self.now)
+        self.trouble = ConsumerTrouble(
+            topics: consumer.configuration.topics,
+            awaitsAssignment: true,
+            now: self.now
+        )
         self.check = FingerprintCheck(interval: consumer.configuration.fingerprintInterval, now: self.now)
         self.batch = RecordBatch(capacity: max(1, consumer.configuration.maxBatch))
         unsafe rd_kafka_poll_set_consumer(client.pointer)
@@ -112,17 +118,45 @@ final class ConsumerLoop {
         self.consumer.publish(watermarks: watermarks)
     }
 
+    private static let probeTimeout = Duration.milliseconds(500)
+
     /// Asks each topic's metadata: what tells that all is well again, and that a topic is gone.
     private func probe() {
         var found: KafkaError?
+        var leaders: [TopicPartition: Int32] = [:]
         for topic in self.consumer.configuration.topics where !topic.hasPrefix("^") {
-            guard let error = self.client?.trouble(withTopic: topic, timeout: .milliseconds(500)) else { continue }
-            found = found ?? error
-            if error.isUnknownTopic { self.vanished(self.machine.partitions.keys.filter { $0.topic == topic }) }
-            if !error.isAboutTopic { break }
+            do throws(KafkaError) {
+                let known = try self.client?.leaders(ofTopic: topic, timeout: Self.probeTimeout) ?? [:]
+                leaders.merge(known) { $1 }
+            } catch {
+                found = found ?? error
+                if error.isUnknownTopic { self.vanished(self.machine.partitions.keys.filter { $0.topic == topic }) }
+                if !error.isAboutTopic { break }
+            }
         }
+        if found == nil { found = self.silence(of: leaders) }
         self.now = .now
         self.report(self.trouble.probed(found, now: self.now))
+    }
+
+    /// Metadata come from any broker: what is ours is well where those that lead it, and the group's coordinator, answer.
+    private func silence(of leaders: [TopicPartition: Int32]) -> KafkaError? {
+        var asked: Set<Int32> = []
+        for partition in self.machine.partitions.keys.sorted(by: { $0.description < $1.description }) {
+            guard let leader = leaders[partition], asked.insert(leader).inserted else { continue }
+            guard self.client?.range(of: partition, timeout: Self.probeTimeout) == nil else { continue }
+            return KafkaError(
+                RD_KAFKA_RESP_ERR__TIMED_OUT,
+                "broker \(leader), which leads \(partition), does not answer: it is down, frozen or cut off"
+            )
+        }
+        guard let any = self.machine.partitions.keys.first,
+            self.client?.coordinatorAnswers(about: any, timeout: Self.probeTimeout) == false
+        else { return nil }
+        return KafkaError(
+            RD_KAFKA_RESP_ERR__TIMED_OUT,
+            "the coordinator of group \(self.consumer.configuration.group) does not answer: offsets can't be committed"
+        )
     }
 
     func report(_ action: ConsumerTrouble.Action) {

@@ -20,8 +20,12 @@ struct ConsumerTrouble {
     private var suspectUntil: BootTime?
     private var nextProbe: BootTime
 
-    init(topics: [String], now: BootTime) {
+    /// Nothing is ours until the group has shared out its partitions: what was told is not over before.
+    private var awaitsAssignment: Bool
+
+    init(topics: [String], awaitsAssignment: Bool = false, now: BootTime) {
         self.topics = topics
+        self.awaitsAssignment = awaitsAssignment
         self.nextProbe = now.advanced(by: .seconds(3))
     }
 
@@ -70,8 +74,12 @@ struct ConsumerTrouble {
     /// Partitions were assigned, and their fetches begin anew.
     mutating func groupWorked() -> Action {
         self.fetches = [:]
+        self.awaitsAssignment = false
         return self.groupAnswered()
     }
+
+    /// The partitions were taken away: the group is to share them out again.
+    mutating func groupRebalances() { self.awaitsAssignment = true }
 
     mutating func groupAnswered() -> Action {
         self.group = nil
@@ -79,7 +87,8 @@ struct ConsumerTrouble {
     }
 
     private mutating func change() -> Action {
-        let problem = self.cluster ?? self.group ?? self.fetches.values.first
+        let problem =
+            self.cluster ?? self.group ?? self.fetches.values.first ?? (self.awaitsAssignment ? self.told : nil)
         // The same trouble in other words (a port number, a time) is not news.
         guard problem?.code != self.told?.code else { return .none }
         self.told = problem

@@ -10,6 +10,8 @@ extension KafkaConsumer {
             case revoking
             /// Gone while still assigned (its topic was deleted): neither delivered nor committed.
             case vanished(since: BootTime)
+            /// Still assigned, but where it is to be read from is nothing (any more): neither delivered nor committed, until it is assigned again.
+            case standing
         }
 
         enum Phase: Equatable {
@@ -61,7 +63,7 @@ extension KafkaConsumer {
         func isCommitted(_ partition: TopicPartition) -> Bool {
             switch self.partitions[partition] {
             case .active, .revoking: true
-            case .vanished, nil: false
+            case .vanished, .standing, nil: false
             }
         }
 
@@ -137,6 +139,15 @@ extension KafkaConsumer {
             let lost = partitions.filter { self.isCommitted($0) }
             for partition in lost { self.partitions[partition] = .vanished(since: now) }
             return lost
+        }
+
+        /// It can't be read from where it is to be read; the others go on.
+        ///
+        /// Returns false where it is not ours.
+        mutating func positionLost(_ partition: TopicPartition) -> Bool {
+            guard self.isDelivered(partition) else { return false }
+            self.partitions[partition] = .standing
+            return true
         }
 
         /// Whether a vanished partition has waited so long for its revoke that the group must be joined anew.

@@ -20,7 +20,11 @@ package protocol KafkaConsumerDelegate: AnyObject, Sendable {
     ///
     /// What was read of the topic that is gone was told as lost before; what was read of the new one comes again.
     func topicReplaced(_ partitions: [TopicPartition])
-    /// The consumer can't go on (fatal error, out-of-range stop): the worker must end with this.
+    /// The partition was told as lost, and is not read: where it is to be read from is nothing (any more).
+    ///
+    /// The others go on. nil: that is over, as it was assigned anew, or to somebody else.
+    func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?)
+    /// The consumer can't go on (a fatal error): the worker must end with this.
     func consumerFailed(_ error: KafkaError)
 }
 

@@ -59,11 +59,42 @@ extension KafkaError {
     /// The text with what librdkafka can't say of itself.
     ///
     /// Before 2.6.1 it sends its nonce twice, and brokers from Kafka 4.0 on answer as if the password were wrong (confluentinc/librdkafka#4895).
+    /// Where a broker does not answer it guesses at one of before 2015.
     static func explained(_ text: String, _ version: Int32) -> String {
-        guard version < 0x0206_01ff, text.contains("invalid credentials with SASL mechanism SCRAM") else { return text }
+        var text = text
+        // How long its own states lasted says nothing to anybody else.
+        let detail = text.firstRange(of: " (after ")
+        if let detail, text.hasSuffix(")"), text[detail.upperBound...].contains("ms in state ") {
+            text.removeSubrange(detail.lowerBound...)
+        }
+        text.replace("ipv4#", with: "")
+        text.replace("ipv6#", with: "")
+        if version < 0x0206_01ff, text.contains("invalid credentials with SASL mechanism SCRAM") {
+            return text
+                + "; if user and password are right: librdkafka before 2.6.1 can't use SCRAM with Kafka 4, and this is \(PropertyPolicy.text(version))"
+        }
+        for (guess, meaning) in Self.meanings where text.contains(guess) {
+            // Who says it stands before; behind it how long it took, or the reason, which says more.
+            let parts = text.split(separator: guess, maxSplits: 1, omittingEmptySubsequences: false)
+            if guess.hasPrefix("Local: "), parts.last?.isEmpty == false { continue }
+            return (parts.first ?? "") + meaning
+        }
         return text
-            + "; if user and password are right: librdkafka before 2.6.1 can't use SCRAM with Kafka 4, and this is \(PropertyPolicy.text(version))"
     }
+
+    /// What librdkafka says in its own terms or guesses wrongly, and what it is.
+    private static let meanings: [(guess: String, meaning: String)] = [
+        (
+            "Disconnected while requesting ApiVersion",
+            "the broker ended the connection before it said anything: it starts, stops or has too much to do; where that lasts, security.protocol is another than the listener's (TLS or not)"
+        ),
+        (
+            "ApiVersionRequest failed",
+            "the broker took the connection and does not answer: it is frozen, cut off or has too much to do"
+        ),
+        ("Local: Timed out", "no answer in time: the broker is frozen, cut off or has too much to do"),
+        ("Local: Broker transport failure", "the connection to the broker was lost, or did not come about"),
+    ]
 
     /// Takes the error object over, and destroys it.
     init(consuming error: OpaquePointer) {

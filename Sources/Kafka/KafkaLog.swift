@@ -5,11 +5,14 @@ package struct KafkaLogLine: Sendable, Hashable {
     /// What part of librdkafka wrote it, such as FAIL or REBALANCE.
     package var facility: String
     package var text: String
+    /// Written by this module: somebody should read it.
+    package var isOurs = false
 
-    package init(level: Int, facility: String, text: String) {
+    package init(level: Int, facility: String, text: String, isOurs: Bool = false) {
         self.level = level
         self.facility = facility
         self.text = text
+        self.isOurs = isOurs
     }
 }
 

@@ -29,7 +29,13 @@ extension KafkaProducer {
         /// Messages with the same key and topic keep their order; those without a key have none.
         private enum OrderKey: Hashable {
             case keyed(topic: String, key: [UInt8])
-            case single(UInt)
+            case single(topic: String, UInt)
+
+            var topic: String {
+                switch self {
+                case .keyed(let topic, _), .single(let topic, _): topic
+                }
+            }
         }
 
         private struct Held {
@@ -67,7 +73,7 @@ extension KafkaProducer {
         private var hasOverflow: Bool { self.overflowStart < self.overflow.count }
 
         private func orderKey(_ sequence: UInt, _ message: KafkaMessage) -> OrderKey {
-            message.key.map { .keyed(topic: message.topic, key: $0) } ?? .single(sequence)
+            message.key.map { .keyed(topic: message.topic, key: $0) } ?? .single(topic: message.topic, sequence)
         }
 
         /// The common case costs two comparisons.
@@ -131,11 +137,16 @@ extension KafkaProducer {
             if self.overflow.isEmpty { self.gatheredUntil = nil }
         }
 
-        mutating func delivered(_ sequence: UInt) {
-            guard let key = self.keysUnderWay.removeValue(forKey: sequence), var state = self.held[key] else { return }
+        /// Gives the topic of a message that was held: it takes messages again.
+        @discardableResult
+        mutating func delivered(_ sequence: UInt) -> String? {
+            guard let key = self.keysUnderWay.removeValue(forKey: sequence), var state = self.held[key] else {
+                return nil
+            }
             state.underWay = nil
             state.failures = 0
             self.held[key] = state.waiting.isEmpty ? nil : state
+            return key.topic
         }
 
         /// `wasAlone`: the message had no batch neighbours.

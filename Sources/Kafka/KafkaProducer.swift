@@ -22,6 +22,8 @@ package final class KafkaProducer: Sendable {
         var phase = Phase.open
         var closers: [CheckedContinuation<Void, Never>] = []
         var problem: KafkaError?
+        /// Where it is one topic's: this one.
+        var problemTopic: String?
         /// What librdkafka complained about; a problem when no broker answers a probe.
         var suspicion: KafkaError?
         /// What librdkafka was given and has not reported yet.
@@ -239,7 +241,10 @@ package final class KafkaProducer: Sendable {
         switch state.machine.failed(send, kind, now: .now) {
         case .fail: self.drop([send.sequence], error, &state)
         case .sendAgain:
-            if kind == .transient, state.renewal == nil { state.problem = error.about(topic: send.message.topic) }
+            if kind == .transient, state.renewal == nil {
+                state.problem = error.about(topic: send.message.topic)
+                state.problemTopic = send.message.topic
+            }
         }
     }
 
@@ -267,8 +272,12 @@ package final class KafkaProducer: Sendable {
                 guard let entry = state.completions[sequence] else { return }
                 if message.error == RD_KAFKA_RESP_ERR_NO_ERROR {
                     state.completions[sequence] = nil
-                    state.machine.delivered(sequence)
-                    if state.renewal == nil { state.renewals = 0 }
+                    let topic = state.machine.delivered(sequence)
+                    if state.renewal == nil {
+                        state.renewals = 0
+                        // It takes what it refused; the rest of what is held may take a while.
+                        if let topic, topic == state.problemTopic { state.problem = nil }
+                    }
                     done.append((entry.completion, message.partition, message.offset))
                 } else {
                     let send = StateMachine.Send(
@@ -366,9 +375,14 @@ package final class KafkaProducer: Sendable {
         state.renewal = Renewal(patience: now.advanced(by: .seconds(5)), notBefore: now.advanced(by: pause))
         state.renewals += 1
         state.machine.isSuspended = true
-        state.problem = fatal
+        (state.problem, state.problemTopic) = (fatal, nil)
         self.log(
-            KafkaLogLine(level: 3, facility: "RENEW", text: "the producer ended, and another one takes over: \(fatal)")
+            KafkaLogLine(
+                level: 3,
+                facility: "RENEW",
+                text: "the producer ended, and another one takes over: \(fatal)",
+                isOurs: true
+            )
         )
         return true
     }
@@ -441,8 +455,9 @@ package final class KafkaProducer: Sendable {
             // What a client ends of may take a moment to show with the next one.
             let wasRenewed = state.renewedAt.map { BootTime.now < $0.advanced(by: .seconds(5)) } ?? false
             if !isAnswered {
-                state.problem = state.suspicion ?? state.problem
-            } else if !state.machine.isHolding, state.renewal == nil, !wasRenewed {
+                if let suspicion = state.suspicion { (state.problem, state.problemTopic) = (suspicion, nil) }
+            } else if state.completions.isEmpty, state.renewal == nil, !wasRenewed {
+                // Where something is to be written, that tells: any broker answers this.
                 state.problem = nil
             }
             state.suspicion = nil

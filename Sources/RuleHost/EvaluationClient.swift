@@ -42,6 +42,10 @@ package struct RuleHostStatus: Sendable {
     package var deaths: Int
     /// It ends with what is in flight.
     package var isRetiring: Bool
+    /// It has the rules.
+    package var isLoaded: Bool
+    /// How long it has not answered although it was asked to; zero while it answers, or has nothing to do.
+    package var silent: Duration
     /// Destinations that have tainted it.
     package var taintedBy: [String]
     /// What is in force: `landlock: "abi 7"`, `seccomp: "on"`, …; and what is missing.

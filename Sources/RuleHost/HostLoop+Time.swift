@@ -98,6 +98,8 @@ extension HostLoop {
             evaluations: host.evaluations,
             deaths: deaths,
             isRetiring: host.role == .retiring,
+            isLoaded: host.phase == .ready,
+            silent: host.pingIsOpen ? self.now - host.lastHeard : .zero,
             taintedBy: self.taints.destinations(of: host.number),
             confinement: host.confinement,
             notEnforced: host.notEnforced

@@ -157,5 +157,9 @@ package final class ResultAudit: KafkaConsumerDelegate {
 
     package func consumerProblemChanged(_ problem: KafkaError?) {}
 
+    package func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {
+        if let reason { self.state.withLock { $0.failure = reason } }
+    }
+
     package func consumerFailed(_ error: KafkaError) { self.state.withLock { $0.failure = error } }
 }

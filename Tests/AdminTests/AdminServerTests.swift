@@ -27,6 +27,7 @@ struct AdminServerTests {
         let metrics = Metrics()
         metrics.add(.failures, 2, "limit \"quoted\"\nand \\ more")
         metrics.set(.ready, 1)
+        metrics.add(.recordsConsumed, 3, "logins")
         for value in [0.003, 0.4, 9_999] { metrics.series(.processDuration).observe(value) }
         return metrics
     }
@@ -148,6 +149,9 @@ struct AdminServerTests {
     func histogramsAreCumulativeAndLabelsEscaped() {
         let text = PrometheusText.render(Self.metrics().snapshot(), process: nil)
         #expect(text.contains("afterlogin_logins_failures_total{reason=\"limit \\\"quoted\\\"\\nand \\\\ more\"} 2\n"))
+        #expect(
+            text.contains("messaging_client_consumed_messages_total{messaging_destination_name=\"logins\"} 3\n")
+        )
         #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"0.005\"} 1\n"))
         #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"3600\"} 2\n"))
         #expect(text.contains("messaging_process_duration_seconds_bucket{le=\"+Inf\"} 3\n"))

@@ -247,5 +247,6 @@ final class RecordReader: KafkaConsumerDelegate {
     func partitionsRevoked(_ partitions: [TopicPartition]) {}
     func partitionsLost(_ partitions: [TopicPartition]) {}
     func consumerProblemChanged(_ problem: KafkaError?) {}
+    func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {}
     func consumerFailed(_ error: KafkaError) {}
 }

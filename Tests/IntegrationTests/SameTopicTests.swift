@@ -106,8 +106,8 @@ struct SameTopicTests {
         await feed.close()
     }
 
-    /// Retention took what was not read yet: nobody knows what is right, but it is the same topic.
-    @Test func aPositionThatIsGoneFromTheSameLogStopsTheWorker() async throws {
+    /// Retention took what was not read yet: nobody knows what is right, but it is the same topic, and other partitions are well.
+    @Test func aPositionThatIsGoneFromTheSameLogStopsItsPartitionOnly() async throws {
         let broker = try KafkaBroker()
         try await self.makeTopic(broker)
         let surgery = try TopicSurgery(broker.bootstrapServers)
@@ -118,14 +118,26 @@ struct SameTopicTests {
         let answer = await consumer.commit([OffsetCommit(topicPartition: self.partition, offset: 100)])
         #expect(throws: Never.self) { try answer.get() }
         await consumer.close()
+        await feed.close()
         try surgery.removeRecords(of: self.topic, below: 200)
+        try surgery.extend(self.topic, to: 2)
         let second = ReadingMember()
         let next = try second.join(broker.bootstrapServers, topic: self.topic, interval: .seconds(1))
-        try await broker.wait("the end of it") { !second.state.withLock { $0.failures.isEmpty } }
+        try await broker.wait("the end of it") { !second.state.withLock { $0.standing.isEmpty } }
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: broker.bootstrapServers))
+        let message = KafkaMessage(topic: self.topic, partition: 1, key: nil, value: Array("777777".utf8))
+        _ = try await producer.produce(message)
+        try await broker.wait("the other partition's login") { second.state.withLock { !$0.values.isEmpty } }
         let state = second.state.withLock { $0 }
-        #expect(state.failures.map(\.code) == ["_AUTO_OFFSET_RESET"] && state.replaced == 0 && state.values.isEmpty)
+        #expect(state.failures.isEmpty && state.replaced == 0 && state.values == [777_777])
+        #expect(state.standing.keys.map(\.self) == [self.partition])
+        let message100 = try #require(state.standing[self.partition]?.message)
+        #expect(message100.contains("\(self.partition) stands: it was to be read from offset 100"), "\(message100)")
+        #expect(message100.contains("(earliest 200, latest ") && message100.contains("auto.offset.reset"))
         await next.close()
-        await feed.close()
+        // Nothing of it was skipped: the group is where it was.
+        #expect(try surgery.committed("workers", self.topic).offset == 100)
+        await producer.close()
     }
 
     @Test(arguments: ["another program's note", "", "al1;#00000000"])

@@ -1,4 +1,5 @@
 import Foundation
+import Kafka
 import Sandbox
 import Testing
 
@@ -100,6 +101,59 @@ struct WorkerOnBrokerTests {
         #expect(report.updates == 10_000, "\(report.failures)")
         worker.send(SIGTERM)
         #expect(worker.wait() == 0)
+    }
+
+    /// What fits in neither topic holds its own place, and nobody else.
+    @Test
+    func resultsThatNoTopicTakesHoldOnlyTheirOwn() async throws {
+        let staging = try await Staging(
+            KafkaBroker(),
+            rule: "function (user, context, callback) { callback(null, user, context); }",
+            results: ["max.message.bytes": "12000"]
+        )
+        defer { staging.close() }
+        let producer = try KafkaProducer(
+            configuration: KafkaProducerConfiguration(brokers: staging.broker.bootstrapServers)
+        )
+        for number in 0..<3_060 {
+            let size = number % 51 == 0 ? 20_000 : 10
+            let junk = (0..<size).map { _ in String(UInt8.random(in: 10...99)) }.joined()
+            let value = #"{"id":"e\#(number)","user":{"user_id":"auth0|\#(number % 800)","junk":"\#(junk)"}}"#
+            producer.produce(
+                KafkaMessage(
+                    topic: staging.topics.logins[0],
+                    key: Array("auth0|\(number % 800)".utf8),
+                    value: Array(value.utf8)
+                )
+            ) { _ in }
+        }
+        #expect(await producer.flush(deadline: .seconds(60)) == 0)
+        await producer.close()
+        let admin = try FreePort.take()
+        let worker = try staging.worker("admin.listen=127.0.0.1:\(admin)")
+        let audit = try staging.audit()
+        try self.wait(worker, "a start") { audit.resultCount > 0 }
+        let began = ContinuousClock.now
+        try self.wait(worker, "all that fit") { audit.resultCount == 3_000 }
+        // They were tried again after 10 s, and held the others until then.
+        #expect(ContinuousClock.now - began < .seconds(9))
+        let lines = worker.standardErrorText.split(separator: "\n")
+        #expect((1...2).contains(lines.count { $0.contains("does not take a record of") }), "\(lines.suffix(5))")
+        func get(_ path: String) throws -> String {
+            try ChildProcess("curl", ["--silent", "http://127.0.0.1:\(admin)\(path)"]).waitForOutput()
+        }
+        let readiness = try get("/readyz")
+        #expect(readiness.hasPrefix("ready; degraded: 60 failures are not written since 2"), "\(readiness)")
+        let metrics = try get("/metrics")
+        #expect(metrics.contains("afterlogin_degraded{cause=\"failures_refused\"} 1\n"))
+        #expect(metrics.contains("afterlogin_degraded{cause=\"logins_fail\"} 0\n"))
+        #expect(metrics.contains("\nafterlogin_build_info{version=\""))
+        let asked = ContinuousClock.now
+        worker.send(SIGTERM)
+        #expect(worker.wait() == 0)
+        #expect(ContinuousClock.now - asked < .seconds(4))
+        #expect(!worker.standardErrorText.contains("the drain missed its deadline"))
+        await audit.close()
     }
 
     /// The drain takes 5 s; a container's end often comes 10 to 15 s after the signal.

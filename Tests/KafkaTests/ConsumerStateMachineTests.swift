@@ -179,6 +179,20 @@ struct ConsumerTroubleTests {
         check(trouble.groupAnswered() == .tell(nil))
     }
 
+    /// A broker is back, and the group takes half a minute to share out its partitions: until then nothing is read.
+    @Test func whatWasToldIsNotOverBeforeTheGroupHasSharedOutItsPartitions() {
+        var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
+        trouble.suspected(self.away, now: self.zero)
+        check(trouble.probed(self.away, now: self.zero) == .tell(self.away))
+        trouble.groupRebalances()
+        check(trouble.probed(nil, now: self.at(10)) == .none)
+        check(trouble.groupWorked() == .tell(nil))
+        // Nothing was told: a rebalance alone is no trouble.
+        trouble.groupRebalances()
+        check(trouble.probed(nil, now: self.at(20)) == .none)
+        check(trouble.groupWorked() == .none)
+    }
+
     @Test func aFetchThatIsRefusedIsOverWhenItsPartitionIsFetched() {
         var trouble = ConsumerTrouble(topics: ["t"], now: self.zero)
         let (one, two) = (TopicPartition(topic: "t", partition: 1), TopicPartition(topic: "t", partition: 2))

@@ -181,6 +181,51 @@ struct KafkaConsumerTests {
         await cluster.close()
     }
 
+    /// Any broker answers for metadata; the one that leads a partition may be frozen or cut off all the same.
+    @Test func allIsWellOnlyWhenTheBrokerThatLeadsAPartitionAnswersAgain() async throws {
+        let cluster = try InProcessCluster(brokers: 2)
+        try cluster.createTopic("logins", partitions: 2)
+        for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        let member = RecordingMember()
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
+        await member.until { $0.records.count == 2 }
+        try cluster.setDown(broker: 2)
+        let during = await member.until { !$0.problems.isEmpty }
+        #expect(during.problems.count == 1 && during.problems[0] != nil)
+        // The other broker goes on to answer; nothing of that is an end.
+        _ = await producer.produceAll([KafkaMessage("logins", partition: 0, "w")])
+        let still = await member.until { $0.records.count == 3 }
+        #expect(still.problems.count == 1)
+        try cluster.setUp(broker: 2)
+        let after = await member.until { $0.problems.last == .some(nil) }
+        #expect(after.problems.count == 2)
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
+    @Test(arguments: [
+        (
+            "sasl_ssl://kafka:9093/bootstrap: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL listener?) or broker version is < 0.10 (see api.version.request) (after 3ms in state APIVERSION_QUERY)",
+            "sasl_ssl://kafka:9093/bootstrap: the broker ended the connection before it said anything: it starts, stops or has too much to do; where that lasts, security.protocol is another than the listener's (TLS or not)"
+        ),
+        (
+            "kafka:9092/1: ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10 (see api.version.request configuration) (after 10003ms in state APIVERSION_QUERY)",
+            "kafka:9092/1: the broker took the connection and does not answer: it is frozen, cut off or has too much to do"
+        ),
+        ("Local: Timed out", "no answer in time: the broker is frozen, cut off or has too much to do"),
+        ("Local: Broker transport failure", "the connection to the broker was lost, or did not come about"),
+        (
+            "GroupCoordinator: kafka:9092: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)",
+            "GroupCoordinator: kafka:9092: Connect to 10.0.0.1:9092 failed: Connection refused"
+        ),
+        ("Broker: Not enough in-sync replicas", "Broker: Not enough in-sync replicas"),
+    ]) func whatLibrdkafkaGuessesIsSaidAsItIs(text: String, meaning: String) {
+        #expect(KafkaError.explained(text, 0x0200_02ff) == meaning)
+    }
+
     @Test func membersCanBeMadeAndEndedAgainAndAgain() async throws {
         let (cluster, producer) = try self.cluster()
         await withTaskGroup(of: Void.self) { group in

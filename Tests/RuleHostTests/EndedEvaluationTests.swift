@@ -231,6 +231,47 @@ struct EndedEvaluationTests {
         }
     }
 
+    @Test func howLongNoHostAnswersIsInTheStatus() async throws {
+        try await RunningHosts.with(Self.keeping) { hosts in
+            let process = try #require(hosts.witness.started.first?.process)
+            let (client, token) = (HoldingClient(), EvaluationToken())
+            async let outcome = hosts.evaluate(client: client, token: token)
+            await client.seen()
+            #expect(hosts.pool.status().absence == nil)
+            kill(process, SIGSTOP)
+            while hosts.pool.status().absence ?? .zero < .seconds(2) { await Task.yield() }
+            kill(process, SIGCONT)
+            while hosts.pool.status().absence != nil { await Task.yield() }
+            hosts.pool.cancel(token)
+            _ = await outcome
+        }
+    }
+
+    @Test func hostsThatLoadOrRetireTakeNoLogins() {
+        func host(loaded: Bool, silent: Int = 0, age: Int = 60, retiring: Bool = false) -> RuleHostStatus {
+            RuleHostStatus(
+                process: 1,
+                nodeVersion: "",
+                age: .seconds(age),
+                residentBytes: 0,
+                inFlight: 0,
+                evaluations: 0,
+                deaths: 0,
+                isRetiring: retiring,
+                isLoaded: loaded,
+                silent: .seconds(silent),
+                taintedBy: [],
+                confinement: [],
+                notEnforced: []
+            )
+        }
+        #expect([host(loaded: true)].absence == nil)
+        #expect([host(loaded: true, silent: 9), host(loaded: true)].absence == nil)
+        #expect([host(loaded: true, silent: 9), host(loaded: true, silent: 12)].absence == .seconds(9))
+        #expect([host(loaded: false, age: 4), host(loaded: true, silent: 12)].absence == .seconds(12))
+        #expect([host(loaded: false, age: 4), host(loaded: true, retiring: true)].absence == .seconds(4))
+    }
+
     @Test func anEvaluationThatWaitsForAnEndedOnesPromiseSaysSo() async throws {
         try await RunningHosts.with(Self.keeping) { hosts in
             await self.ended(hosts, for: "api.example", HoldingClient())

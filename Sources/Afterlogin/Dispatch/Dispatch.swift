@@ -223,6 +223,24 @@ struct Dispatch {
         return self.finish(Step(), now)
     }
 
+    /// Its topic refused its result, which is kept until it is handed over again.
+    mutating func refused(_ login: AdmittedLogin, _ now: Instant) -> Step {
+        self.partitions.refused(login)
+        return self.finish(Step(), now)
+    }
+
+    /// What was refused is to be handed over again, as room for results that no commit covers allows.
+    mutating func handedOverAgain(_ login: AdmittedLogin, _ now: Instant) -> Step {
+        var step = Step()
+        if self.partitions.isCurrent(login) {
+            self.partitions.slotTaken(login)
+            self.finished.append(login)
+        } else {
+            self.giveUp(login, &step)
+        }
+        return self.finish(step, now)
+    }
+
     /// Its result was handed over, and nobody publishes it.
     mutating func dropped(_ login: AdmittedLogin, _ now: Instant) -> Step {
         self.intake.released(login)

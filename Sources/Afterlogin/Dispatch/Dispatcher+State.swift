@@ -25,10 +25,19 @@ extension Dispatcher {
             var ended: (CheckedContinuation<Void, any Error>, Result<Void, any Error>)?
         }
 
+        /// A partition that can't be read from where it should be.
+        struct Standing {
+            var reason: String
+            var since: Dispatch.Instant
+        }
+
         var dispatch: Dispatch
-        var problem: KafkaError?
+        private(set) var problem: KafkaError?
+        private var problemSince: Dispatch.Instant?
+        var standing: [TopicPartition: Standing] = [:]
         private(set) var lastProgress: ContinuousClock.Instant
         private(set) var tally = Tally()
+        private(set) var failureShare = FailureShare()
         /// Of the login that has just ended; most may be handed over at once, and are never kept.
         private var latest: (login: AdmittedLogin, result: ResultRecord)?
         /// Of logins that have ended and may not be published yet.
@@ -36,6 +45,7 @@ extension Dispatcher {
         /// Failures that their topic refuses, until it takes them.
         private var refusals: [AdmittedLogin.ID: String] = [:]
         private var refusalNotice = RefusalNotice()
+        private var refusedSince: Dispatch.Instant?
         private var end: Result<Void, any Error>?
         private var waiter: CheckedContinuation<Void, any Error>?
 
@@ -44,9 +54,19 @@ extension Dispatcher {
             self.lastProgress = lastProgress
         }
 
-        /// Why a topic refuses failures, where one does.
-        var refusal: String? {
-            self.refusals.first { self.dispatch.partitions.isCurrent(epoch: $0.key.epoch) }?.value
+        /// How many failures a topic refuses, why, and since when; nil where none does.
+        var refusal: (count: Int, reason: String, since: Dispatch.Instant)? {
+            let current = self.refusals.filter { self.dispatch.partitions.isCurrent(epoch: $0.key.epoch) }
+            guard let first = current.first, let since = self.refusedSince else { return nil }
+            return (current.count, first.value, since)
+        }
+
+        /// What is wrong with Kafka now; returns how long something has been.
+        mutating func problemChanged(_ problem: KafkaError?, _ now: Dispatch.Instant) -> Duration? {
+            let lasted = self.problemSince.map { now - $0 }
+            self.problem = problem
+            self.problemSince = problem == nil ? nil : self.problemSince ?? now
+            return lasted
         }
 
         mutating func assigned(_ partitions: [AssignedPartition], _ now: Dispatch.Instant) -> Dispatch.Step {
@@ -85,19 +105,37 @@ extension Dispatcher {
             case .failure: self.tally.failures[reason ?? "", default: 0] += 1
             case .changes: break
             }
+            self.failureShare.ended(kind == .failure ? reason ?? "" : nil, now: now)
             return self.dispatch.acknowledged(login, now)
         }
 
         /// The topic of failures does not take it; what to say of that, where it is time to.
-        mutating func refused(_ login: AdmittedLogin, _ reason: String, _ now: Dispatch.Instant) -> String? {
+        mutating func refused(
+            _ login: AdmittedLogin,
+            _ reason: String,
+            _ now: Dispatch.Instant
+        ) -> (notice: String?, step: Dispatch.Step) {
             self.refusals[login.id] = reason
-            return self.refusalNotice.refused(reason, waiting: self.refusals.count, now: now)
+            self.refusedSince = self.refusedSince ?? now
+            let notice = self.refusalNotice.refused(reason, waiting: self.refusals.count, now: now)
+            return (notice, self.dispatch.refused(login, now))
+        }
+
+        mutating func handedOverAgain(
+            _ login: AdmittedLogin,
+            _ failure: ResultRecord,
+            _ now: Dispatch.Instant
+        ) -> Dispatch.Step {
+            self.results[login.id] = failure
+            return self.dispatch.handedOverAgain(login, now)
         }
 
         private mutating func noLongerRefused(_ login: AdmittedLogin) {
             guard !self.refusals.isEmpty else { return }
             self.refusals[login.id] = nil
-            if self.refusals.isEmpty { self.refusalNotice.ended() }
+            guard self.refusals.isEmpty else { return }
+            self.refusalNotice.ended()
+            self.refusedSince = nil
         }
 
         mutating func dropped(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {
@@ -134,6 +172,7 @@ extension Dispatcher {
             for login in step.discards where self.results.removeValue(forKey: login.id) != nil {
                 consequence.stale += 1
                 self.tally.stale += 1
+                self.noLongerRefused(login)
             }
             if step.isOver, self.end == nil { self.end = .success(()) }
             if let end = self.end, let waiter = self.waiter.take() { consequence.ended = (waiter, end) }

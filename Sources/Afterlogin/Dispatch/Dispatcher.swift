@@ -43,6 +43,7 @@ package final class Dispatcher: RecordReceiver {
             metrics.series(.loginsFinished, ResultRecord.Kind.failure.rawValue)
         )
         // Counters from the start: the rate of one that appears with its first event misses that one.
+        for metric in [MetricDefinition.lateResults, .staleResults, .positionsLost] { _ = metrics.series(metric) }
         for reason in FailureDescription.reasons { _ = metrics.series(.failures, reason) }
         self.clock = clock
         let limits = Dispatch.Limits(
@@ -101,7 +102,7 @@ package final class Dispatcher: RecordReceiver {
                     + "logins beyond the offset may run again"
             )
         }
-        let names = partitions.map {
+        let names = partitions.sorted { $0.topicPartition.description < $1.topicPartition.description }.map {
             "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
         }
         self.log.log(.info, "assigned: \(names.isEmpty ? "no partitions" : names.joined(separator: ", "))")
@@ -137,14 +138,19 @@ package final class Dispatcher: RecordReceiver {
 
     package func partitionsRevoked(_ partitions: [TopicPartition]) {
         let deadline = self.clock.now.advanced(by: self.drain)
-        self.log.log(.info, "revoked: \(partitions.map(\.description).joined(separator: ", ")); draining")
+        self.log.log(
+            .info,
+            "revoked: \(partitions.map(\.description).sorted().joined(separator: ", ")), as the group rebalances (a worker came, left "
+                + "or died, or a topic changed); what is under way is finished"
+        )
         self.update { $0.dispatch.partitionsRevoked(partitions, deadline: deadline, $1) }
     }
 
     package func partitionsLost(_ partitions: [TopicPartition]) {
         self.log.log(
             .warning,
-            "lost: \(partitions.map(\.description).joined(separator: ", ")); nothing of them is committed"
+            "lost: \(partitions.map(\.description).sorted().joined(separator: ", ")); what is under way of them is dropped, not "
+                + "committed, and runs again where they are assigned next"
         )
         self.update { $0.dispatch.partitionsLost(partitions, $1) }
     }
@@ -154,12 +160,21 @@ package final class Dispatcher: RecordReceiver {
     }
 
     package func consumerProblemChanged(_ problem: KafkaError?) {
-        self.state.withLock { $0.problem = problem }
+        let now = self.clock.now
+        let lasted = self.state.withLock { $0.problemChanged(problem, now) }
         if let problem {
-            self.log.log(.error, "Kafka: \(problem)")
+            self.log.log(.error, "Kafka: \(problem); what is not done stays in its topic until that is over")
         } else {
-            self.log.log(.info, "Kafka: all is well again")
+            self.log.log(.info, "Kafka: all is well again\(lasted.map { ", after \($0.forPeople)" } ?? "")")
         }
+    }
+
+    package func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {
+        let now = self.clock.now
+        self.state.withLock { $0.standing[partition] = reason.map { State.Standing(reason: $0.message, since: now) } }
+        guard let reason else { return }
+        self.metrics.add(.positionsLost)
+        self.log.log(.error, reason.message)
     }
 
     package func consumerFailed(_ error: KafkaError) { self.fail(error) }
@@ -296,7 +311,12 @@ package final class Dispatcher: RecordReceiver {
     }
 
     private func acknowledged(_ kind: ResultRecord.Kind, _ reason: String?, _ login: AdmittedLogin) {
-        self.update { $0.acknowledged(login, kind, reason, $1) }
+        var isLate = false
+        self.update { state, now in
+            isLate = !state.dispatch.partitions.isCurrent(login)
+            return state.acknowledged(login, kind, reason, now)
+        }
+        if isLate { self.metrics.add(.lateResults) }
         self.processDuration.observe((self.clock.now - login.arrived).inSeconds)
         switch kind {
         case .update: self.finished.updates.add()
@@ -312,13 +332,18 @@ package final class Dispatcher: RecordReceiver {
         guard let failure else { return self.handOver(self.pipeline.tooLarge(login.record, reason), login) }
         // Dropping it would lose a login. It waits until the topic takes it, and says so.
         let now = self.clock.now
-        if let notice = self.state.withLock({ $0.refused(login, reason, now) }) { self.log.log(.error, notice) }
+        var notice: String?
+        self.update { state, now in
+            let (line, step) = state.refused(login, reason, now)
+            notice = line
+            return step
+        }
+        if let notice { self.log.log(.error, notice) }
         let due = now.advanced(by: .seconds(10))
         Task {
             await self.sleep(until: due)
             // By then its partition may be another worker's.
-            if self.snapshot({ $0.dispatch.partitions.isCurrent(login) }) { return self.handOver(failure, login) }
-            self.update { $0.dropped(login, $1) }
+            self.update { $0.handedOverAgain(login, failure, $1) }
         }
     }
 

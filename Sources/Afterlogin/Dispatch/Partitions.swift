@@ -159,6 +159,14 @@ struct Partitions {
         return true
     }
 
+    /// The topic refused its result, which waits to be handed over again: it holds the commit, but neither a drain nor others.
+    mutating func refused(_ login: AdmittedLogin) {
+        guard self.isCurrent(login) else { return }
+        self.slotGivenBack(login)
+        self.byEpoch[login.epoch]?.uncovered -= 1
+        self.uncovered -= 1
+    }
+
     /// Its result was handed over, and is published by nobody.
     mutating func dropped(_ login: AdmittedLogin) {
         guard self.isCurrent(login) else { return }

@@ -89,13 +89,25 @@ private final class Relay: KafkaConsumerDelegate {
     func partitionsLost(_ partitions: [TopicPartition]) { self.current?.partitionsLost(partitions) }
     func topicReplaced(_ partitions: [TopicPartition]) { self.current?.topicReplaced(partitions) }
     func consumerProblemChanged(_ problem: KafkaError?) { self.current?.consumerProblemChanged(problem) }
+    func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {
+        self.current?.partitionStands(partition, reason)
+    }
     func consumerFailed(_ error: KafkaError) { self.current?.consumerFailed(error) }
 }
 
 extension Log {
+    /// Of librdkafka: each try of a connection that does not come about, and of a producer to begin.
+    ///
+    /// What it comes to is told as a problem, by us.
+    private static let attempts: Set<String> = ["FAIL", "GETPID"]
+
     /// librdkafka's lines among ours.
     package var kafka: KafkaLog {
         { line in
+            if line.isOurs { return self.log(.warning, line.text) }
+            if Self.attempts.contains(line.facility) {
+                return self.log(.debug, line.text, [("librdkafka", line.facility)])
+            }
             let level: Level = line.level <= 3 ? .error : line.level <= 4 ? .warning : line.level <= 6 ? .info : .debug
             // What librdkafka calls an error is mended by itself most of the time; what matters is told as a problem.
             self.log(min(level, .warning) == .warning ? .info : .debug, line.text, [("librdkafka", line.facility)])

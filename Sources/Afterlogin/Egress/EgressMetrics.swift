@@ -1,21 +1,21 @@
 extension MetricDefinition {
     package static let callDuration = Self(
         "http.client.request.duration",
-        "Time of a rule's call, its retries included, by host and how it ended: a class of status, refused, failed, outage.",
+        "Time of a rule's call, its retries included, by host, status (none where no answer came) and what went wrong.",
         .histogram(buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]),
-        labels: ["host", "outcome"]
+        labels: ["server.address", "server.port", "http.response.status_code", "error.type"]
     )
     package static let callRetries = Self(
         "afterlogin.egress.retries",
         "Calls sent again inside of a call.",
         .counter,
-        labels: ["host"]
+        labels: ["server.address", "server.port"]
     )
     package static let callsRefused = Self(
         "afterlogin.egress.refused",
         "Calls to hosts that egress.allow does not name.",
         .counter,
-        labels: ["host"]
+        labels: ["server.address", "server.port"]
     )
     package static let tokensFetched = Self(
         "afterlogin.tokens.fetched",

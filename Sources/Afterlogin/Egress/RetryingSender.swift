@@ -214,7 +214,7 @@ final class RetryingSender: Sendable {
     // MARK: What the rule hears
 
     private func away(_ destination: Destination, _ sending: Sending) -> EgressReply {
-        self.observe(sending, "away")
+        self.observe(sending, .away)
         return .away(destination)
     }
 
@@ -229,11 +229,11 @@ final class RetryingSender: Sendable {
         var outcome = CallOutcome(failedSo: failedSo, failedAt: failedAt, route: route, attempts: sending.attempts)
         switch result {
         case .success(let response):
-            self.observe(sending, CallDurations.outcomes[min(max(response.status / 100, 1), 5) - 1])
+            self.observe(sending, .answered(status: response.status))
             if response.status >= 400 { outcome.summary = self.summary(result, sending) }
             return .response(response, outcome)
         case .failure(var failure):
-            self.observe(sending, "failed")
+            self.observe(sending, .failed(failure.kind))
             failure.message = self.log.redactor.redact(failure.message, limit: 500)
             outcome.summary = self.summary(result, sending)
             return .failed(failure, outcome)
@@ -252,17 +252,19 @@ final class RetryingSender: Sendable {
     }
 
     private func countRetry(_ sending: Sending) {
-        self.metrics.add(.callRetries, 1, self.log.redactor.redact(sending.address.hostAndPort, limit: 300))
+        let host = self.log.redactor.redact(sending.address.host, limit: 300)
+        self.metrics.add(.callRetries, 1, host, String(sending.address.port))
     }
 
-    private func observe(_ sending: Sending, _ outcome: String) {
+    private func observe(_ sending: Sending, _ ending: CallDurations.Ending) {
         let name = sending.address.hostAndPort
         let series = self.durations.withLock { durations in
             // With wildcards a rule can make up hosts.
             if durations.count >= 1_000, durations[name] == nil { durations.removeAll() }
             // What is shown of it is made once.
-            return durations[name, default: CallDurations(host: self.log.redactor.redact(name, limit: 300))]
-                .series(outcome, self.metrics)
+            let host = durations[name] == nil ? self.log.redactor.redact(sending.address.host, limit: 300) : ""
+            return durations[name, default: CallDurations(host: host, port: sending.address.port)]
+                .series(ending, self.metrics)
         }
         series.observe((self.clock.now - sending.start).inSeconds)
     }

@@ -267,7 +267,8 @@ package final class WorkerEgress: Egress {
     private func refuse(_ call: EgressCall, _ address: EgressAddress) -> EgressReply {
         // A name of the rule's choice: what it puts there is not shown by a metric either.
         let place = self.log.redactor.redact(address.hostAndPort, limit: 300)
-        self.metrics.add(.callsRefused, 1, place)
+        let host = self.log.redactor.redact(address.host, limit: 300)
+        self.metrics.add(.callsRefused, 1, host, String(address.port))
         self.sayOnce("refused a call to \(place): egress.allow does not name it", call)
         let failure = HTTPFailure(
             kind: .addressRefused,
@@ -325,6 +326,8 @@ package struct OutageStatus: Sendable, Hashable {
     package var lasts: Duration
     /// Logins and calls.
     package var waiting: Int
+    /// No host, but a token that can't be had.
+    package var isToken = false
 }
 
 extension WaitingSettings {

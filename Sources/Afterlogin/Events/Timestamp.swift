@@ -1,3 +1,5 @@
+import Glibc
+
 /// Instants as RFC 3339 text in UTC, with milliseconds.
 package enum Timestamp {
     /// Of milliseconds since 1970-01-01T00:00:00Z; years outside of 0 to 9999 are clamped.
@@ -11,6 +13,14 @@ package enum Timestamp {
         let clock = [seconds / 3_600, seconds / 60 % 60, seconds % 60].map { self.padded($0, 2) }.joined(separator: ":")
         return
             "\(self.padded(year, 4))-\(self.padded(month, 2))-\(self.padded(day, 2))T\(clock).\(self.padded(inDay % 1_000, 3))Z"
+    }
+
+    /// So long ago, to the second.
+    package static func text(ago duration: Duration) -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let milliseconds = Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
+        return "\(self.text(milliseconds: milliseconds - Int64(duration.inSeconds * 1_000)).prefix(19))Z"
     }
 
     /// Whether the text is a time of RFC 3339, section 5.6: `2026-11-24T10:00:00.5Z`, `…+01:00`.

@@ -1,4 +1,4 @@
-/// Every metric of the worker, each with its meaning. Names follow OpenTelemetry's semantic conventions where there is one.
+/// Every metric of the worker, each with its meaning. Names follow OpenTelemetry's semantic conventions where there is one, and so do the labels of those.
 extension MetricDefinition {
     /// Seconds; from a fast call to the longest rule.
     private static let seconds = [
@@ -9,13 +9,13 @@ extension MetricDefinition {
         "messaging.client.consumed.messages",
         "Records read from the input.",
         .counter,
-        labels: ["topic"]
+        labels: ["messaging.destination.name"]
     )
     package static let resultsProduced = Self(
         "messaging.client.sent.messages",
         "Results acknowledged by the broker.",
         .counter,
-        labels: ["topic"]
+        labels: ["messaging.destination.name"]
     )
     package static let processDuration = Self(
         "messaging.process.duration",
@@ -57,6 +57,11 @@ extension MetricDefinition {
         "Logins that finished after their partition was gone; their results count for nothing.",
         .counter
     )
+    package static let lateResults = Self(
+        "afterlogin.results.late",
+        "Results acknowledged after their partition was gone: one may stand behind a newer one of the same user, from its next owner.",
+        .counter
+    )
     package static let commits = Self(
         "afterlogin.commits",
         "Commits of offsets by how they ended.",
@@ -66,6 +71,11 @@ extension MetricDefinition {
     package static let topicsReplaced = Self(
         "afterlogin.input.replaced",
         "Partitions of the input that were found to be of another topic of the same name, and are read from the beginning.",
+        .counter
+    )
+    package static let positionsLost = Self(
+        "afterlogin.input.positions_lost",
+        "Partitions of the input whose committed offset does not exist (any more); they are not read until somebody says from where.",
         .counter
     )
     package static let foreignMetadata = Self(
@@ -82,7 +92,7 @@ extension MetricDefinition {
         "messaging.kafka.consumer.lag",
         "Records behind the newest one.",
         .gauge,
-        labels: ["topic", "partition"]
+        labels: ["messaging.destination.name", "messaging.destination.partition.id"]
     )
     package static let ruleDuration = Self(
         "afterlogin.rules.duration",
@@ -97,4 +107,16 @@ extension MetricDefinition {
         labels: ["reason"]
     )
     package static let ready = Self("afterlogin.ready", "1 when /readyz says so.", .gauge)
+    package static let degraded = Self(
+        "afterlogin.degraded",
+        "1 while logins are not done as they should be for that cause, although a restart would not help; /readyz and /status name it.",
+        .gauge,
+        labels: ["cause"]
+    )
+    package static let buildInfo = Self(
+        "afterlogin.build_info",
+        "1, labelled with the versions of the worker and of librdkafka.",
+        .gauge,
+        labels: ["version", "librdkafka"]
+    )
 }

@@ -156,7 +156,7 @@ package final class DestinationBoard: Sendable {
         _ scope: CallScope?
     ) -> CallEnd {
         let now = self.clock.now
-        let (end, verdicts, isCalm) = self.state.withLock { state in
+        let (end, verdicts, waited, isCalm) = self.state.withLock { state in
             let end = state.destinations.ended(
                 ticket,
                 ending,
@@ -172,10 +172,12 @@ package final class DestinationBoard: Sendable {
             let verdicts =
                 ending == .gotThrough
                 ? state.kept.gotThrough(ticket.call.route, state.destinations, now: now) : []
-            return (end, verdicts, state.destinations.isCalm)
+            let back = end.changes.lazy.compactMap(\.cameBack).first
+            let waited = back.map { state.destinations.waitingLogins(for: $0) } ?? 0
+            return (end, verdicts, waited, state.destinations.isCalm)
         }
         for verdict in verdicts { verdict() }
-        for change in end.changes { self.tell(change) }
+        for change in end.changes { self.tell(change, waited) }
         if !isCalm { self.release() }
         return end
     }
@@ -291,7 +293,7 @@ package final class DestinationBoard: Sendable {
 
     // MARK: For people
 
-    private func tell(_ change: DestinationState.Change) {
+    private func tell(_ change: DestinationState.Change, _ waited: Int) {
         switch change {
         case .wentAway(let destination, let lastError):
             self.log.log(
@@ -300,7 +302,8 @@ package final class DestinationBoard: Sendable {
                     + "(egress.patience), then rules are told\(Self.hint(destination))"
             )
         case .cameBack(let destination, let time):
-            self.log.log(.info, "\(destination) is back after \(time.forPeople); what waited for it goes on")
+            let who = waited == 1 ? "1 login that waits for it goes on" : "\(waited) logins that wait for it go on"
+            self.log.log(.info, "\(destination) is back after \(time.forPeople); \(who)")
         case .paused(let destination, let until):
             let pause = until - self.clock.now
             self.log.log(.debug, "\(destination) asks for a pause of \(pause.forPeople)")
@@ -322,10 +325,16 @@ package final class DestinationBoard: Sendable {
                 name: self.log.redactor.redact(state.destination.description, limit: 600),
                 reason: self.log.redactor.redact(state.lastError, limit: 200),
                 lasts: now - away.since,
-                waiting: waiting
+                waiting: waiting,
+                isToken: state.destination.host == nil
             )
         }.sorted { $0.name < $1.name }
     }
+}
+
+extension DestinationState.Change {
+    /// Which destination is back; nil for other changes.
+    fileprivate var cameBack: Destination? { if case .cameBack(let destination, _) = self { destination } else { nil } }
 }
 
 extension Duration {

@@ -10,6 +10,12 @@ struct IntakeWatch {
         var heldUp: Int
         /// Logins whose rules work.
         var working: Int
+
+        var stands: Bool {
+            // A full completion map holds up logins that wait for nobody: then none works.
+            let isHeldUp = self.heldUp * 2 >= self.admitted || self.working == 0
+            return self.isClosed && self.heldUp > 0 && isHeldUp
+        }
     }
 
     enum News {
@@ -21,9 +27,7 @@ struct IntakeWatch {
 
     /// What has become other since the look before.
     mutating func looked(_ look: Look) -> News? {
-        // A full completion map holds up logins that wait for nobody: then none works.
-        let isHeldUp = look.heldUp * 2 >= look.admitted || look.working == 0
-        let stands = look.isClosed && look.heldUp > 0 && isHeldUp
+        let stands = look.stands
         guard stands != self.stands else { return nil }
         self.stands = stands
         return stands ? .stands : .goesOn

@@ -29,7 +29,7 @@ package final class Worker: Sendable {
         self.board = board
         self.log = log
         self.metrics = metrics
-        self.notices = LoginNotices(log: log)
+        self.notices = LoginNotices(log: log, failures: configuration.results.failures)
         self.dispatcher = Dispatcher(
             configuration,
             pipeline: LoginPipeline(
@@ -80,14 +80,21 @@ package final class Worker: Sendable {
     /// Whether logins are handled as they should be, and why not.
     ///
     /// Where logins wait for what is away the worker is ready: a restart would not help.
-    package func readiness() -> Readiness {
+    ///
+    /// - Parameter others: What of the worker's surroundings is wrong beside.
+    /// - Returns: What `/readyz` answers.
+    package func readiness(beside others: [Degradation] = []) -> Readiness {
         let problem = self.publisher.problem
-        let degradation = self.degradation()
+        let troubles = self.board.troubles()
+        let isAwaited = troubles.contains { $0.waiting > 0 }
         var readiness = self.dispatcher.snapshot { state -> Readiness in
             if state.dispatch.drain.stopDeadline != nil { return .notReady("draining: the worker was told to stop") }
             if state.dispatch.drain.revocation != nil { return .notReady("draining: partitions were revoked") }
             if let problem = state.problem { return .notReady("Kafka: \(problem)") }
-            if let problem = problem ?? state.refusal { return .notReady(problem) }
+            if let problem { return .notReady(problem) }
+            if let standing = state.standing.values.first, state.dispatch.partitions.isEmpty {
+                return .notReady(standing.reason)
+            }
             if !state.dispatch.partitions.isAssigned {
                 return .notReady("no assignment: the worker starts, or its group rebalances")
             }
@@ -95,21 +102,36 @@ package final class Worker: Sendable {
             guard state.dispatch.intake.admitted > 0, still > Self.longestStandstill else { return .ready }
             let reason =
                 state.dispatch.lanes.waitingReasons.max { $0.value < $1.value }?.key ?? "rules are still running"
-            if degradation != nil { return .ready }
+            if isAwaited { return .ready }
             return .notReady("no login has finished for \(still.components.seconds) s: \(reason)")
         }
         readiness.reason = self.log.redactor.redact(readiness.reason)
-        guard readiness.isReady, let degradation else { return readiness }
-        return Readiness(isReady: true, reason: "ready; degraded: \(degradation)")
+        guard readiness.isReady, let degraded = (others + self.degradations(troubles)).text else { return readiness }
+        let intake = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
+        let stands = intake.stands ? "; intake stands: \(intake.admitted) logins are admitted" : ""
+        return Readiness(isReady: true, reason: "ready; degraded: \(degraded)\(stands)")
     }
 
-    /// What is away and waited for, for people; nil while nothing is.
-    private func degradation() -> String? {
-        let troubles = self.board.troubles().filter { $0.waiting > 0 }
-        guard !troubles.isEmpty else { return nil }
-        return troubles.prefix(3).map {
-            "\($0.name) is away since \($0.lasts.forPeople) (\($0.reason)), \($0.waiting) logins wait"
-        }.joined(separator: "; ") + (troubles.count > 3 ? "; and \(troubles.count - 3) more" : "")
+    /// What is wrong although a restart would not mend it.
+    package func degradations() -> [Degradation] { self.degradations(self.board.troubles()) }
+
+    private func degradations(_ troubles: [OutageStatus]) -> [Degradation] {
+        let now = self.dispatcher.clock.now
+        let (spell, standing, refusal) = self.dispatcher.snapshot { ($0.failureShare.spell, $0.standing, $0.refusal) }
+        let refused = refusal.map {
+            let what = $0.count == 1 ? "1 failure is" : "\($0.count) failures are"
+            return Degradation(.failuresRefused, "\(what) not written", lasts: now - $0.since, details: $0.reason)
+        }
+        let stands = standing.sorted { $0.key.description < $1.key.description }.map {
+            Degradation(
+                .partitionStands,
+                "\($0.key) is not read",
+                lasts: now - $0.value.since,
+                details: $0.value.reason
+            )
+        }
+        let away = troubles.sorted { $0.waiting > $1.waiting }.map { Degradation($0) }
+        return [spell.map { Degradation($0, now: now) }, refused].compactMap(\.self) + stands + away
     }
 
     // MARK: What the log tells of the whole
@@ -119,17 +141,19 @@ package final class Worker: Sendable {
         var intake = IntakeWatch()
         var report = MinuteReport(now: .now)
         var publishing: String?
+        var failing: FailureShare.Spell?
+        var absence = AssignmentWatch()
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
             self.tell(intake: &intake)
             self.tell(publishing: &publishing)
-            self.notices.tell()
-            let (tally, admitted, waiting) = self.dispatcher.snapshot {
-                ($0.tally, $0.dispatch.intake.admitted, $0.dispatch.lanes.waiting)
-            }
-            if let line = report.looked(tally, admitted: admitted, waiting: waiting, now: .now) {
-                self.log.log(.info, line)
-            }
+            self.tell(failing: &failing)
+            self.tell(absence: &absence)
+            guard report.isDue(.now) else { continue }
+            self.notices.minuteEnded()
+            var (tally, load) = self.dispatcher.snapshot { ($0.tally, MinuteReport.Load($0.dispatch)) }
+            load.degraded = self.degradations().text
+            if let line = report.looked(tally, load, now: .now) { self.log.log(.info, line) }
         }
     }
 
@@ -144,6 +168,37 @@ package final class Worker: Sendable {
         }
     }
 
+    /// Says that the group takes long to share out its partitions: nothing is read meanwhile.
+    private func tell(absence: inout AssignmentWatch) {
+        let (isAssigned, isStopping) = self.dispatcher.snapshot {
+            ($0.dispatch.partitions.isAssigned || !$0.standing.isEmpty, $0.dispatch.drain.isStopping)
+        }
+        guard let lasted = absence.looked(isAssigned: isAssigned || isStopping, now: .now) else { return }
+        self.log.log(
+            .warning,
+            "no partitions for \(lasted.forPeople): nothing is read until the group has shared them out; it waits for a member that "
+                + "does not answer as long as session.timeout.ms says"
+        )
+    }
+
+    /// Says that nearly all logins fail, when that begins and when it ends.
+    private func tell(failing: inout FailureShare.Spell?) {
+        let spell = self.dispatcher.snapshot(\.failureShare.spell)
+        defer { failing = spell }
+        switch (failing, spell) {
+        case (nil, let spell?):
+            self.log.log(
+                .error,
+                "nearly all logins fail: \(spell.failures) of the last \(FailureShare.window), most of them as \(spell.reason), "
+                    + "since \(Timestamp.text(ago: self.dispatcher.clock.now - spell.since)); the lines \"login failed\" name rule and place"
+            )
+        case (let before?, nil):
+            let lasted = (self.dispatcher.clock.now - before.since).forPeople
+            self.log.log(.info, "logins are done again: nearly all of them failed for \(lasted)")
+        case (nil, nil), (_?, _?): break
+        }
+    }
+
     /// Says for whom intake stands, once while it does.
     private func tell(intake: inout IntakeWatch) {
         let look = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
@@ -151,7 +206,8 @@ package final class Worker: Sendable {
         case nil: break
         case .goesOn: self.log.log(.info, "intake goes on")
         case .stands:
-            let reasons = self.degradation() ?? "retries are under way"
+            let awaited = self.board.troubles().filter { $0.waiting > 0 }.map { Degradation($0) }
+            let reasons = awaited.text ?? "retries are under way"
             self.log.log(
                 .error,
                 "intake stands for all users: \(look.admitted) logins are admitted (admitted.logins, "

@@ -47,7 +47,7 @@ struct RDKafkaEvent: ~Copyable {
         return unsafe KafkaLogLine(
             level: Int(level),
             facility: String(cString: facility),
-            text: String(cString: text)
+            text: KafkaError.explained(String(cString: text), rd_kafka_version())
         )
     }
 

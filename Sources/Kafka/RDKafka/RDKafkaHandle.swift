@@ -57,24 +57,48 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
     ///
     /// Blocks.
     func trouble(withTopic topic: String?, timeout: Duration) -> KafkaError? {
-        do {
-            try unsafe self.withMetadata(ofTopic: topic, timeout: timeout) { (metadata) throws(KafkaError) in
-                guard let topic, unsafe metadata.topic_cnt > 0 else { return }
-                let found = unsafe metadata.topics[0]
-                guard unsafe found.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
-                    throw unsafe KafkaError(found.err).about(topic: topic)
-                }
-                for index in unsafe 0..<Int(found.partition_cnt) where unsafe found.partitions[index].leader < 0 {
-                    throw unsafe KafkaError(
-                        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
-                        "topic \(topic): partition \(found.partitions[index].id) has no leader"
-                    )
-                }
-            }
+        do throws(KafkaError) {
+            _ = try self.leaders(ofTopic: topic, timeout: timeout)
             return nil
         } catch {
             return error
         }
+    }
+
+    /// The brokers that lead the topic's partitions, as some broker says.
+    ///
+    /// Blocks.
+    ///
+    /// - Throws: Where no broker answers, and what is wrong with the topic.
+    func leaders(ofTopic topic: String?, timeout: Duration) throws(KafkaError) -> [TopicPartition: Int32] {
+        try unsafe self.withMetadata(ofTopic: topic, timeout: timeout) { (metadata) throws(KafkaError) in
+            var leaders: [TopicPartition: Int32] = [:]
+            guard let topic, unsafe metadata.topic_cnt > 0 else { return leaders }
+            let found = unsafe metadata.topics[0]
+            guard unsafe found.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                throw unsafe KafkaError(found.err).about(topic: topic)
+            }
+            for index in unsafe 0..<Int(found.partition_cnt) {
+                let (number, leader) = unsafe (found.partitions[index].id, found.partitions[index].leader)
+                guard leader >= 0 else {
+                    throw KafkaError(
+                        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                        "topic \(topic): partition \(number) has no leader"
+                    )
+                }
+                leaders[TopicPartition(topic: topic, partition: number)] = leader
+            }
+            return leaders
+        }
+    }
+
+    /// Whether the group's coordinator answers, asked for what is committed for a partition.
+    ///
+    /// Blocks.
+    func coordinatorAnswers(about partition: TopicPartition, timeout: Duration) -> Bool {
+        let list = RDKafkaPartitionList([partition])
+        return unsafe rd_kafka_committed(self.pointer, list.pointer, timeout.wholeMilliseconds)
+            == RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
     /// Metadata of one topic, or of the brokers only.
@@ -94,21 +118,28 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         return try unsafe body(metadata.pointee)
     }
 
-    /// Asks the broker where a partition begins and ends; nil when it does not answer.
+    /// Asks the broker that leads a partition where it begins and ends; nil when it does not answer.
     ///
-    /// Blocks.
+    /// Blocks. Not by `rd_kafka_query_watermark_offsets`, which for a broker that is down takes `socket.timeout.ms` and more, whatever it is told.
     func range(of partition: TopicPartition, timeout: Duration) -> Range<Int64>? {
-        var low: Int64 = 0
-        var high: Int64 = 0
-        let error = unsafe rd_kafka_query_watermark_offsets(
-            self.pointer,
-            partition.topic,
-            partition.partition,
-            &low,
-            &high,
-            timeout.wholeMilliseconds
-        )
-        return error == RD_KAFKA_RESP_ERR_NO_ERROR && low <= high ? low..<high : nil
+        guard
+            let low = self.offset(of: partition, at: Int64(RD_KAFKA_OFFSET_BEGINNING), timeout: timeout),
+            let high = self.offset(of: partition, at: Int64(RD_KAFKA_OFFSET_END), timeout: timeout), low <= high
+        else { return nil }
+        return low..<high
+    }
+
+    /// The protocol's times -2 and -1 are beginning and end.
+    ///
+    /// An answer that repeats the question is no answer (KAFKA.md, facts).
+    private func offset(of partition: TopicPartition, at time: Int64, timeout: Duration) -> Int64? {
+        let list = RDKafkaPartitionList(capacity: 1)
+        list.add(partition, offset: time)
+        let error = unsafe rd_kafka_offsets_for_times(self.pointer, list.pointer, timeout.wholeMilliseconds)
+        guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let found = list.elements().first,
+            found.error == RD_KAFKA_RESP_ERR_NO_ERROR, found.offset >= 0
+        else { return nil }
+        return found.offset
     }
 
     /// Goes on with the partition's first record; whatever was fetched from elsewhere is dropped.

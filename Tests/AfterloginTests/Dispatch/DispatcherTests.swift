@@ -459,13 +459,41 @@ struct DispatcherTests {
         bench.send([(1, "b")])
         await bench.waitForResults(2)
         while bench.worker.tally.updates == 0 { await Task.yield() }
-        #expect(bench.worker.readiness() == .notReady("user-update-failures does not take it"))
+        let readiness = bench.worker.readiness()
+        #expect(readiness.isReady && readiness.reason.hasPrefix("ready; degraded: 1 failure is not written since 2"))
+        #expect(readiness.reason.hasSuffix("user-update-failures does not take it"))
         #expect(bench.source.committed(DispatchBench.partition) ?? 0 == 0)
         bench.source.receiver?.partitionsLost([DispatchBench.partition])
         bench.source.receiver?.partitionsAssigned([])
         #expect(bench.worker.readiness().isReady)
         bench.worker.stop()
         _ = try await task.value
+    }
+
+    @Test
+    func failuresThatTheirTopicRefusesHoldNeitherOthersNorADrain() async throws {
+        let bench = DispatchBench(
+            Change { configuration in
+                configuration.maxUncommitted = 3
+                configuration.drain = .seconds(600)
+            }
+        ) { _, _ in .completed }
+        bench.publisher.refuse { $0.kind == .failure ? "user-update-failures does not take it" : nil }
+        let task = await bench.start()
+        let records = (0..<9).map {
+            KafkaRecord(topicPartition: DispatchBench.partition, offset: $0, key: nil, value: [0xFF])
+        }
+        _ = bench.source.receiver?.batchReceived(records, ends: [:])
+        await bench.waitForResults(9)
+        bench.send((9..<30).map { (Int64($0), "user-\($0)") })
+        await bench.waitForResults(30)
+        // They still hold the commit: nothing is lost.
+        #expect(bench.source.committed(DispatchBench.partition) ?? 0 == 0)
+        bench.source.receiver?.partitionsRevoked([DispatchBench.partition])
+        await bench.source.changed.wait { bench.source.revocationsFinished == 1 }
+        #expect(!bench.lines.contains("the drain missed its deadline"))
+        bench.worker.stop()
+        #expect(try await task.value.updates == 21)
     }
 
     @Test

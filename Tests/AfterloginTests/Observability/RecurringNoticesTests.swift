@@ -4,38 +4,34 @@ import Testing
 
 @Suite("What recurs, in few lines")
 struct RecurringNoticesTests {
-    private let start = ContinuousClock.now
-
-    @Test func theFirstIsSaidAtOnceAndTheOthersOnceAMinute() {
+    @Test func theFirstIsSaidAtOnceAndTheOthersAtTheEndOfTheMinute() {
         var notices = RecurringNotices()
-        var said = 0
-        for second in 0..<59 {
-            let now = self.start.advanced(by: .seconds(second))
-            if notices.happened("a", latest: "number \(second)", now: now) { said += 1 }
-            let due = notices.due(now: now)
-            #expect(due.isEmpty)
-        }
+        let said = (0..<59).count { notices.happened("a", latest: "number \($0)") }
         #expect(said == 1)
-        let due = notices.due(now: self.start.advanced(by: .seconds(60)))
-        #expect(due.count == 1 && due.first?.kind == "a" && due.first?.count == 58)
-        #expect(due.first?.latest == "number 58")
+        let first = notices.minuteEnded()
+        #expect(first.count == 1 && first.first?.kind == "a" && first.first?.count == 58)
+        #expect(first.first?.latest == "number 58")
+        // All of the next minute: none was said in it.
+        for number in 0..<7 { check(!notices.happened("a", latest: "number \(number)")) }
+        #expect(notices.minuteEnded().first?.count == 7)
     }
 
     @Test func eachKindIsForItself() {
         var notices = RecurringNotices()
-        let first = notices.happened("a", latest: "", now: self.start)
-        let second = notices.happened("b", latest: "", now: self.start)
+        let first = notices.happened("a", latest: "")
+        let second = notices.happened("b", latest: "")
         #expect(first && second)
     }
 
     @Test func afterAQuietMinuteItIsNewsAgain() {
         var notices = RecurringNotices()
-        _ = notices.happened("a", latest: "", now: self.start)
-        let later = self.start.advanced(by: .seconds(61))
-        let due = notices.due(now: later)
-        #expect(due.isEmpty)
-        let isNews = notices.happened("a", latest: "", now: later)
-        #expect(isNews)
+        _ = notices.happened("a", latest: "")
+        #expect(notices.minuteEnded().isEmpty)
+        check(notices.happened("a", latest: ""))
+    }
+
+    private func check(_ isTrue: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
+        #expect(isTrue, sourceLocation: sourceLocation)
     }
 }
 
@@ -52,19 +48,20 @@ struct MinuteReportTests {
 
     @Test func aMinuteIsOneLineWithWhatWasNew() {
         var report = MinuteReport(now: self.start)
-        let early = report.looked(self.tally(5), admitted: 0, waiting: 0, now: self.start.advanced(by: .seconds(59)))
+        let early = report.looked(self.tally(5), .init(), now: self.start.advanced(by: .seconds(59)))
         #expect(early == nil)
         let first = report.looked(
             self.tally(9, failures: ["limit": 1]),
-            admitted: 7,
-            waiting: 2,
+            .init(admitted: 7, waiting: 2, behind: 4),
             now: self.start.advanced(by: .seconds(60))
         )
-        #expect(first == "in 60 s: 9 updates, 1 failure; 7 logins are admitted, 2 of them wait")
+        #expect(
+            first
+                == "in 60 s: 9 updates, 1 failure; 7 logins are under way, 2 of them wait and 4 come after one of these of their user"
+        )
         let second = report.looked(
             self.tally(12, failures: ["limit": 1]),
-            admitted: 0,
-            waiting: 0,
+            .init(),
             now: self.start.advanced(by: .seconds(120))
         )
         #expect(second == "in 60 s: 3 updates")
@@ -72,8 +69,19 @@ struct MinuteReportTests {
 
     @Test func aMinuteWithoutAnythingIsNoLine() {
         var report = MinuteReport(now: self.start)
-        _ = report.looked(self.tally(1), admitted: 0, waiting: 0, now: self.start.advanced(by: .seconds(60)))
-        let idle = report.looked(self.tally(1), admitted: 3, waiting: 3, now: self.start.advanced(by: .seconds(120)))
+        _ = report.looked(self.tally(1), .init(), now: self.start.advanced(by: .seconds(60)))
+        let idle = report.looked(self.tally(1), .init(), now: self.start.advanced(by: .seconds(120)))
         #expect(idle == nil)
+    }
+
+    /// In an outage in which everybody waits the log must not fall silent.
+    @Test func aMinuteInWhichAllWaitIsALine() {
+        var report = MinuteReport(now: self.start)
+        let load = MinuteReport.Load(admitted: 3, waiting: 3, degraded: "api.example:443 is away since noon")
+        let line = report.looked(self.tally(0), load, now: self.start.advanced(by: .seconds(60)))
+        #expect(
+            line
+                == "in 60 s: nothing; 3 logins are under way, 3 of them wait; degraded: api.example:443 is away since noon"
+        )
     }
 }

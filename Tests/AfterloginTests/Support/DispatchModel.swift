@@ -56,6 +56,11 @@ struct DispatchModel {
         self.uncovered.insert(Result(partition: login.topicPartition, id: login.id))
     }
 
+    /// It was not written, and is not before it is handed over again.
+    mutating func refused(_ login: AdmittedLogin) {
+        self.uncovered.remove(Result(partition: login.topicPartition, id: login.id))
+    }
+
     /// It has left its lane: published, or given up.
     mutating func ended(_ login: AdmittedLogin) {
         if self.running[login.lane] == login { self.running[login.lane] = nil }

@@ -55,6 +55,16 @@ extension DispatchPlayer {
         }
     }
 
+    mutating func refuseOrTryAgain() {
+        if self.chance(60), let login = self.take(\.unacknowledged) {
+            self.refused.append(login)
+            self.model.refused(login)
+            self.apply { $0.refused(login, $1) }
+        } else if let login = self.take(\.refused) {
+            self.apply { $0.handedOverAgain(login, $1) }
+        }
+    }
+
     mutating func answerCommit(luck: Int? = nil) {
         guard self.isCommitting else { return }
         self.isCommitting = false

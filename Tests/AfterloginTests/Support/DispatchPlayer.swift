@@ -19,6 +19,8 @@ struct DispatchPlayer {
     var waiting: [AdmittedLogin] = []
     var toHandOver: [AdmittedLogin] = []
     var unacknowledged: [AdmittedLogin] = []
+    /// Their topic took them not, and they wait to be handed over again.
+    var refused: [AdmittedLogin] = []
     var commit: [(OffsetCommit, epoch: Int?)] = []
     var isCommitting = false
     var wasCut = false
@@ -49,7 +51,8 @@ struct DispatchPlayer {
         case 0..<160: self.read()
         case 160..<420: if let login = self.take(\.working) { self.finish(login) }
         case 420..<580: self.handOver()
-        case 580..<740: self.acknowledge()
+        case 580..<725: self.acknowledge()
+        case 725..<740: self.refuseOrTryAgain()
         case 740..<820: self.answerCommit()
         case 820..<860: if let login = self.take(\.working) { self.holdBack(login) }
         case 860..<890:
@@ -233,6 +236,7 @@ struct DispatchPlayer {
         self.answerCommit(luck: 19)
         // One that was refused is sent again after half a second.
         self.tick(.milliseconds(500))
+        while let login = self.refused.popLast() { self.apply { $0.handedOverAgain(login, $1) } }
         let deadline = self.script.now + .seconds(5)
         self.apply { $0.stopped(deadline: deadline, $1) }
         while let login = self.working.popLast() ?? self.idle.popLast() { self.finish(login) }

@@ -64,7 +64,14 @@ final class MemoryPublisher: ResultPublisher {
     }
 
     private let state = Mutex<(all: [ResultRecord], held: [Published], holds: Bool)>(([], [], false))
+    /// What the topics refuse for good, and why.
+    private let refusal = Mutex<@Sendable (ResultRecord) -> String?>({ _ in nil })
+    private let isSent = Mutex(false)
     let changed = Signal()
+
+    func refuse(_ refusal: @escaping @Sendable (ResultRecord) -> String?) {
+        self.refusal.withLock { $0 = refusal }
+    }
 
     var results: [ResultRecord] { self.state.withLock { $0.all } }
     /// From now on nothing is acknowledged before `release`.
@@ -94,10 +101,13 @@ final class MemoryPublisher: ResultPublisher {
             if state.holds { state.held.append(Published(result: result, completion: completion)) }
             return state.holds
         }
-        if !isHeld { Task { completion(.acknowledged) } }
+        let outcome = self.refusal.withLock { $0 }(result).map { PublishOutcome.refused($0) } ?? .acknowledged
+        if !isHeld { Task { completion(outcome) } }
         self.changed.send()
     }
-    func purge() { self.release(.dropped) }
+    func purge() { if !self.isSent.withLock({ $0 }) { self.release(.dropped) } }
+    /// What is held is on its way to the broker: no purge reaches it.
+    func sent() { self.isSent.withLock { $0 = true } }
     func close(deadline: Duration) async {}
     var problem: String? { nil }
 }

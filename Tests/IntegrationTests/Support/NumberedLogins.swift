@@ -92,6 +92,7 @@ final class ReadingMember: KafkaConsumerDelegate {
         var end: Int64?
         var replaced = 0
         var failures: [KafkaError] = []
+        var standing: [TopicPartition: KafkaError] = [:]
         var lines: [String] = []
     }
 
@@ -147,5 +148,8 @@ final class ReadingMember: KafkaConsumerDelegate {
     func partitionsLost(_ partitions: [TopicPartition]) {}
     func topicReplaced(_ partitions: [TopicPartition]) { self.state.withLock { $0.replaced += partitions.count } }
     func consumerProblemChanged(_ problem: KafkaError?) {}
+    func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {
+        self.state.withLock { $0.standing[partition] = reason }
+    }
     func consumerFailed(_ error: KafkaError) { self.state.withLock { $0.failures.append(error) } }
 }

@@ -39,7 +39,13 @@ final class Staging {
         }
         """
 
-    init(_ broker: KafkaBroker, delayMilliseconds: Int = 0, rule: String = Staging.rule) async throws {
+    /// `results`: settings of both result topics.
+    init(
+        _ broker: KafkaBroker,
+        delayMilliseconds: Int = 0,
+        rule: String = Staging.rule,
+        results: [String: String] = [:]
+    ) async throws {
         self.broker = broker
         self.folder = try TemporaryFolder()
         try self.folder.write(rule, to: "rules/enrich.js")
@@ -59,7 +65,10 @@ final class Staging {
         let admin = try KafkaAdmin(brokers: broker.bootstrapServers, properties: [:])
         let names = self.topics.logins + [self.topics.updates, self.topics.failures]
         let problems = try await admin.create(
-            names.map { TopicSpecification(name: $0, partitions: 8) },
+            names.map { name in
+                let isInput = self.topics.logins.contains(name)
+                return TopicSpecification(name: name, partitions: 8, configuration: isInput ? [:] : results)
+            },
             timeout: .seconds(20)
         )
         await admin.close()

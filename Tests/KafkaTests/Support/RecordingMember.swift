@@ -14,6 +14,7 @@ final class RecordingMember: KafkaConsumerDelegate {
         var lost: [TopicPartition] = []
         var problems: [KafkaError?] = []
         var failures: [KafkaError] = []
+        var standing: [TopicPartition: KafkaError] = [:]
         /// Batches that are still taken; nil: all.
         var appetite: Int?
     }
@@ -129,6 +130,10 @@ final class RecordingMember: KafkaConsumerDelegate {
     }
 
     func consumerProblemChanged(_ problem: KafkaError?) { self.happened { $0.problems.append(problem) } }
+
+    func partitionStands(_ partition: TopicPartition, _ reason: KafkaError?) {
+        self.happened { $0.standing[partition] = reason }
+    }
 
     func consumerFailed(_ error: KafkaError) { self.happened { $0.failures.append(error) } }
 }
