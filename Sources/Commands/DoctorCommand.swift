@@ -228,5 +228,5 @@ struct RefusingEgress: Egress {
         .failed(HTTPFailure(kind: .cancelled, message: "", code: ""), CallOutcome())
     }
     func send(_ call: EgressCall, token name: String) async -> EgressReply { await self.send(call) }
-    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply { .refused("") }
+    func managementToken() async -> ManagementTokenReply { .refused("") }
 }

@@ -18,14 +18,6 @@ package enum Digest {
     }
 
     package static func sha256Hexadecimal(_ parts: [[UInt8]]) -> String { Hexadecimal.encode(self.sha256(parts)) }
-
-    package static func hmacSHA256(_ bytes: [UInt8], key: [UInt8]) -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: 32)
-        var count: UInt32 = 0
-        let result = unsafe HMAC(EVP_sha256(), key, Int32(key.count), bytes, bytes.count, &digest, &count)
-        precondition(unsafe result != nil && count == 32, "OpenSSL can't compute HMAC-SHA256")
-        return digest
-    }
 }
 
 /// Fetched once: `EVP_sha256()` is looked up anew at every use (OpenSSL 3, crypto(7) "Explicit fetching").

@@ -123,35 +123,6 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
             return bio.text
         }
     }
-
-    /// The members of the public half as a JWK, without `kid`: kty, n, e (RSA) or kty, crv, x, y (EC); RFC 7518, 6.
-    package var publicJWK: [(name: String, value: String)] {
-        get throws(CryptographyError) {
-            if self.isRSA {
-                return [
-                    ("kty", "RSA"), ("n", try self.number(OSSL_PKEY_PARAM_RSA_N)),
-                    ("e", try self.number(OSSL_PKEY_PARAM_RSA_E)),
-                ]
-            }
-            return [
-                ("kty", "EC"), ("crv", "P-256"),
-                ("x", try self.number(OSSL_PKEY_PARAM_EC_PUB_X, width: 32)),
-                ("y", try self.number(OSSL_PKEY_PARAM_EC_PUB_Y, width: 32)),
-            ]
-        }
-    }
-
-    /// A number of the public key, big endian, in base64url.
-    private func number(_ name: String, width: Int = 0) throws(CryptographyError) -> String {
-        var number: OpaquePointer?
-        guard unsafe EVP_PKEY_get_bn_param(self.pointer, name, &number) == 1 else {
-            throw CryptographyError("the key has no \(name)")
-        }
-        defer { unsafe BN_free(number) }
-        var bytes = [UInt8](repeating: 0, count: max(width, Int(unsafe BN_num_bits(number) + 7) / 8))
-        unsafe BN_bn2binpad(number, &bytes, Int32(bytes.count))
-        return Base64URL.encode(bytes)
-    }
 }
 
 extension SigningKey.Algorithm {

@@ -13,7 +13,6 @@ struct AppliedOptions {
     var method: Method?
     var timeout: Int?
     var connectTimeout: Int?
-    var verifiesCertificate: Bool?
     var decompresses: Bool?
     var waitsForMultiplexing: Bool?
 }
@@ -49,11 +48,6 @@ extension CurlTransfer {
             }
         }
         self.apply(timeout: request.timeout.milliseconds, connectTimeout: request.connectTimeout.milliseconds)
-        if self.options.verifiesCertificate != request.verifiesCertificate {
-            self.options.verifiesCertificate = request.verifiesCertificate
-            unsafe afterlogin_curl_set_number(self.easy, CURLOPT_SSL_VERIFYPEER, request.verifiesCertificate ? 1 : 0)
-            unsafe afterlogin_curl_set_number(self.easy, CURLOPT_SSL_VERIFYHOST, request.verifiesCertificate ? 2 : 0)
-        }
         if self.options.decompresses != request.decompresses {
             self.options.decompresses = request.decompresses
             let encodings = request.decompresses ? "gzip, deflate, br" : nil

@@ -33,7 +33,6 @@ public struct HTTPRequest: Sendable {
     public var maxResponseBytes: Int = 10 << 20
     /// Private, loopback, link-local and other special addresses are refused unless this is set (RFC 6890).
     package var allowsSpecialAddresses = false
-    package var verifiesCertificate = true
     /// Whether an encoded body (gzip, deflate, br) is offered and decoded here.
     ///
     /// Off for rules, whose libraries decode themselves. (libcurl does not notice an encoded body that ends too early

@@ -7,7 +7,6 @@ package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     package var number: Int32
     package var message: String
     package var isFatal = false
-    package var isRetriable = false
     /// Of a commit that was refused in part: the partitions that were not stored.
     ///
     /// Empty: any subset may have been.
@@ -18,14 +17,12 @@ package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
         number: Int32,
         message: String,
         isFatal: Bool = false,
-        isRetriable: Bool = false,
         partitions: [TopicPartition] = []
     ) {
         self.code = code
         self.number = number
         self.message = message
         self.isFatal = isFatal
-        self.isRetriable = isRetriable
         self.partitions = partitions
     }
 
@@ -100,7 +97,6 @@ extension KafkaError {
     init(consuming error: OpaquePointer) {
         unsafe self.init(rd_kafka_error_code(error), String(cString: rd_kafka_error_string(error)))
         self.isFatal = unsafe rd_kafka_error_is_fatal(error) != 0
-        self.isRetriable = unsafe rd_kafka_error_is_retriable(error) != 0
         unsafe rd_kafka_error_destroy(error)
     }
 

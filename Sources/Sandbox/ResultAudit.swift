@@ -73,7 +73,6 @@ package final class ResultAudit: KafkaConsumerDelegate {
 
     /// Logins that have a result so far.
     package var resultCount: Int { self.state.withLock { $0.ledger.resultCount } }
-    package var loginCount: Int { self.state.withLock { $0.ledger.inputCount } }
     package var resultTimes: [Int64] { self.state.withLock { $0.ledger.resultTimes } }
     package func report(latencySince start: Int64 = .min) -> AuditReport {
         self.state.withLock { $0.ledger }.report(latencySince: start)

@@ -3,12 +3,10 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct CryptographyTests {
-    @Test func digestsMatchTheStandardsVectors() {
-        // FIPS 180-4, example "abc"; RFC 4231, test case 2.
+    @Test func digestsMatchTheStandardsVector() {
+        // FIPS 180-4, example "abc".
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         #expect(Digest.sha256Hexadecimal([Array("a".utf8), Array("bc".utf8)]) == abc)
-        let mac = Digest.hmacSHA256(Array("what do ya want for nothing?".utf8), key: Array("Jefe".utf8))
-        #expect(Hexadecimal.encode(mac) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     }
 
     @Test(arguments: SigningKey.Algorithm.allCases)
@@ -41,7 +39,6 @@ struct CryptographyTests {
         let pem = "-----BEGIN PUBLIC KEY-----\n\(Base64.encode(prefix + x + y))\n-----END PUBLIC KEY-----\n"
         let key = try SigningKey(publicPEM: pem)
         #expect(key.verify(try #require(Base64URL.decode(signature)), of: Array(input.utf8), .es256))
-        #expect(try key.publicJWK.first { $0.name == "x" }?.value == Base64URL.encode(x))
     }
 
     @Test func anAlgorithmThatDoesNotFitTheKeyIsRefused() throws {

@@ -4,11 +4,13 @@ import Testing
 /// One connection, many streams, against Node's server.
 @Suite(.timeLimit(.minutes(1)))
 struct HTTP2Tests {
+    private let certificates: TestCertificates
     private let server: TLSServer
     private let client: HTTPClient
 
     init() async throws {
         let certificates = try await TestCertificates()
+        self.certificates = certificates
         let pem = try await certificates.makeServer(names: "IP:127.0.0.1")
         self.server = try await TLSServer(pem: pem, http2: true)
         var configuration = HTTPClient.Configuration()
@@ -45,10 +47,9 @@ struct HTTP2Tests {
     }
 
     @Test func aServerWithoutItIsSpokenToInHTTP1() async throws {
-        let certificates = try await TestCertificates()
-        let plain = try await TLSServer(pem: certificates.makeServer(names: "IP:127.0.0.1"))
+        let plain = try await TLSServer(pem: self.certificates.makeServer(names: "IP:127.0.0.1"))
         defer { plain.stop() }
-        let request = HTTPRequest.local(plain.url("/echo")).with { $0.verifiesCertificate = false }
+        let request = HTTPRequest.local(plain.url("/echo"))
         #expect(try await self.client.send(request).values(of: "x-version") == ["1.1"])
         await self.end()
     }

@@ -78,20 +78,6 @@ struct TLSTests {
         #expect(failure.code == "ERR_TLS_CERT_ALTNAME_INVALID")
     }
 
-    @Test func aConnectionThatWasNotVerifiedIsNotUsedByWhoVerifies() async throws {
-        let server = try await TLSServer(pem: self.certificates.makeServer(names: "DNS:other.test"))
-        defer { server.stop() }
-        let client = try self.client(trusting: nil)
-        for _ in 0..<2 {
-            let lax = HTTPRequest.local(server.url("/echo")).with { $0.verifiesCertificate = false }
-            #expect(try await client.send(lax).status == 200)
-            #expect(await client.failure(of: .local(server.url("/echo")))?.kind == .certificate)
-        }
-        await server.lines.wait { lines in lines.count { $0.hasPrefix("request") } >= 2 }
-        #expect(server.lines.value.count { $0.hasPrefix("request") } == 2)
-        await client.shutdown()
-    }
-
     @Test func aPlainServerAtASecureAddressIsNoCertificateProblem() async throws {
         let server = RawServer { connection in
             connection.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")

@@ -75,7 +75,7 @@ package protocol Egress: Sendable {
     /// What answers that call; nil where it does not leave.
     func place(of call: EgressCall) -> Destination?
     /// The Management API token for `auth0.accessToken`, or why there is none.
-    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply
+    func managementToken() async -> ManagementTokenReply
 }
 
 extension Egress {

@@ -194,7 +194,7 @@ package final class WorkerEgress: Egress {
         }
     }
 
-    package func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply {
+    package func managementToken() async -> ManagementTokenReply {
         guard let audience = self.configuration.tenant.resolvedManagementAudience else {
             return .refused("tenant.domain is not set")
         }

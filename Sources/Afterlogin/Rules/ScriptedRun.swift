@@ -14,7 +14,7 @@ struct ScriptedRun {
         var accessToken: String?
         let ownID = self.ownID(state, login)
         if self.needsAccessToken || ownID != nil && self.chain.mayWriteToOthers {
-            switch await self.chain.egress.managementToken(deadline: .now + self.chain.timeout) {
+            switch await self.chain.egress.managementToken() {
             case .token(let token): accessToken = token
             case .away(let destination): return .away(destination)
             case .refused(let reason): self.chain.log.log(.warning, "no Management API token for rules: \(reason)")

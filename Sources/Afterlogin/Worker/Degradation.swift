@@ -10,7 +10,7 @@ package struct Degradation: Sendable, Hashable {
         case loginsFail = "logins_fail"
         /// No rule host takes logins.
         case noRuleHost = "no_rule_host"
-        /// A topic takes some failures not.
+        /// A topic refuses some failures.
         case failuresRefused = "failures_refused"
         /// Partitions that can't be read from where they should be.
         case partitionStands = "partition_stands"

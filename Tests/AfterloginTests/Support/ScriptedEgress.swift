@@ -40,7 +40,7 @@ final class ScriptedEgress: Egress {
         Route.call(rule: call.rule, host: "api.example", port: 443).answers
     }
 
-    func managementToken(deadline: ContinuousClock.Instant) async -> ManagementTokenReply {
+    func managementToken() async -> ManagementTokenReply {
         self.asked.add(1, ordering: .relaxed)
         return self.managementReply
     }
