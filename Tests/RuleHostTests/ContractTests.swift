@@ -43,6 +43,7 @@ struct ContractTests {
         load.configuration = JSONObject()
         for (name, value) in message["configuration"]?.members ?? [] { load.configuration[name] = value.value }
         load.tenantDomain = try #require(message["tenant"]?["domain"]?.string)
+        load.reach = message["reach"]?.elements.compactMap(\.string)
         load.maxConsoleBytes = try #require(limits["consoleBytes"]?.int)
         load.quiet = .milliseconds(try #require(limits["quiet"]?.int))
         load.maxBodyBytes = try #require(limits["maxBodyBytes"]?.int)
