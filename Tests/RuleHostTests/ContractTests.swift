@@ -129,6 +129,10 @@ struct ContractTests {
         let reply = try LoadReply(try self.frame(fixture).payload)
         #expect(reply.nodeVersion == fixture.message["node"]?.string)
         self.expect(reply.notes, fixture.message["notes"], "text")
+        let files = fixture.message["tokenFiles"]?.elements ?? []
+        #expect(reply.tokenFiles.map(\.file) == files.map { $0["file"]?.string })
+        #expect(reply.tokenFiles.map(\.source) == files.map { $0["source"]?.string })
+        #expect(reply.tokenFiles.map(\.rules) == files.map { $0["rules"]?.elements.compactMap(\.string) })
     }
 
     @Test(arguments: try Fixture.all("refused"))

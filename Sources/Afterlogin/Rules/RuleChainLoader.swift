@@ -77,7 +77,8 @@ package struct RuleChainLoader: Sendable {
     private func noRule(_ directory: RuleDirectory?) -> RuleProblem {
         guard let path = self.configuration.rules.directory else {
             let reason =
-                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) or with "
+                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) "
+                + "or with "
                 + "--set rules.directory=FOLDER"
             return RuleProblem(file: "rules", reason: reason)
         }
@@ -103,7 +104,8 @@ package struct RuleChainLoader: Sendable {
 
     private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
         self.remarks(uses, of: .token) { lack in
-            "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for that; set "
+            "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for "
+                + "that; set "
                 + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
         }
     }
@@ -112,7 +114,8 @@ package struct RuleChainLoader: Sendable {
         // What other rules may make of an id is nothing to speak of.
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
         return self.remarks(uses, of: .otherUser) { lack in
-            "may write metadata of another user than the one who logs in, which fails without a client of the worker's own: "
+            "may write metadata of another user than the one who logs in, which fails without a client of the "
+                + "worker's own: "
                 + "set \(lack) in \(self.configurationFile), or write user.user_id"
         }
     }
@@ -135,7 +138,8 @@ package struct RuleChainLoader: Sendable {
             }
             guard let lack = self.lackForToken, use.need == .token, !Self.isOwn(file, scripts) else { continue }
             let reason =
-                "reads auth0.accessToken, which is undefined without a client of the worker's own: where it is needed, set "
+                "reads auth0.accessToken, which is undefined without a client of the worker's own: where it is "
+                + "needed, set "
                 + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
             notes.append(RuleProblem(file: file.file, line: use.line, column: use.column, reason: reason))
         }
@@ -203,7 +207,8 @@ package struct RuleChainLoader: Sendable {
             for other in rules[..<index] {
                 if other.order == rule.order {
                     let reason =
-                        "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give one of them another, "
+                        "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give "
+                        + "one of them another, "
                         + "so that it is certain which runs first"
                     problems.append(
                         RuleProblem(
@@ -281,7 +286,13 @@ private final class RuleHostLog: RuleHostPoolDelegate {
             !self.hasSaidWhatIsMissing.exchange(true, ordering: .relaxed)
         else { return }
         let missing = host.notEnforced.joined(separator: ", ")
-        guard host.mayReadEveryFile else { return self.log.log(.warning, "not enforced on this kernel: \(missing)") }
+        guard host.mayReadEveryFile else {
+            return self.log.log(
+                .warning,
+                "not enforced on this kernel: "
+                    + "\(missing); with rules.host.confinement: required afterlogin starts only where all of it is"
+            )
+        }
         self.log.log(.error, "\(RuleHostStatus.whatIsOpen) (missing: \(missing)); \(RuleHostStatus.whatToDo)")
     }
 

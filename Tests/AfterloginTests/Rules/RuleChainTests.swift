@@ -223,6 +223,32 @@ struct RuleChainTests {
         #expect(egress.managementTokens == 0)
     }
 
+    /// The worker hears of it too, and not that it was connected to what it can't reach.
+    @Test func aSocketToAHostThatIsNotAllowedFailsAsItConnects() async throws {
+        let folder = try RuleFolder()
+        let connect =
+            "require('net').connect(5432, host).on('connect', () => done('connected')).on('error', (error) => "
+            + "done(error.code))"
+        try folder.add(
+            "r",
+            order: 1,
+            """
+            function (user, context, callback) {
+              const of = (host) => new Promise((done) => { \(connect); });
+              Promise.all([of('db.example'), of('api.example')])
+                .then((ends) => { user.ends = ends; callback(null, user, context); });
+            }
+            """
+        )
+        let failure = HTTPFailure(kind: .addressRefused, message: "connect EACCES", code: "EACCES", port: 5432)
+        let egress = ScriptedEgress(reach: ["api.example:5432"]) { _ in .failed(failure, CallOutcome()) }
+        try await self.withChain(folder, egress: egress) { chain in
+            let (after, _) = try await self.evaluate(chain)
+            #expect(after.user["ends"]?.elements.compactMap(\.string) == ["EACCES", "connected"])
+        }
+        #expect(egress.calls.map { "\($0.request.method) \($0.request.url)" } == ["CONNECT http://db.example:5432/"])
+    }
+
     /// A package that reads the global `auth0` by itself, and one that asks it.
     private static func addReader(_ folder: RuleFolder) throws {
         try folder.write("node_modules/reader/index.js", "module.exports = require('./lib/token.js');")
@@ -625,7 +651,8 @@ struct RuleChainTests {
         try folder.add(
             rule.name,
             order: 2,
-            "function (user, context, callback) { if (user.good) return callback(null, user, context); return (\(rule.source))(user, context, callback); }"
+            "function (user, context, callback) { if (user.good) return callback(null, user, context); return "
+                + "(\(rule.source))(user, context, callback); }"
         )
         try await self.withChain(folder, timeout: .seconds(3)) { chain in
             async let hostile = self.evaluate(chain)
