@@ -87,7 +87,7 @@ struct DoctorHosts {
         case .nameNotFound: "check the name, and the resolver"
         case .connectionRefused, .connectTimeout: "the name resolves; check the port, and the network between"
         case .certificate: "it connects; check egress.ca_file, and the server's certificate"
-        case .tls: "it connects, but speaks no TLS that can be used"
+        case .tls: "it connects, but speaks no TLS 1.2 or later: check that the port is the one of https"
         case .addressRefused: "where that is meant, write private:\(entry) in egress.allow"
         case .invalidRequest, .timeout, .connectionReset, .responseTooLarge, .headersTooLarge, .badResponse, .cancelled,
             .other:

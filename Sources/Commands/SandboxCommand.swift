@@ -161,7 +161,11 @@ enum SandboxCommand: Command {
         do {
             return String(decoding: try SmallFile.read(file), as: UTF8.self)
         } catch {
-            throw CommandFailure(message: "cannot read \(file): \(error)", code: .usage)
+            throw CommandFailure(
+                message:
+                    "cannot read \(file): \(error); --client-secret-file and --client-public-key take files that you may read",
+                code: .usage
+            )
         }
     }
 

@@ -33,7 +33,13 @@ enum TopicsCommand: Command {
                 for (topic, error) in try await admin.create(specifications, timeout: TopicCheck.timeout) {
                     // Another one may have been quicker.
                     guard let error, error.code != "TOPIC_ALREADY_EXISTS" else { continue }
-                    lines.append((topic, "could not be created: \(error.forPeople)", false))
+                    lines.append(
+                        (
+                            topic,
+                            "could not be created: \(error.forPeople); give this client permission to create topics, or have it created",
+                            false
+                        )
+                    )
                 }
                 // A broker may not know at once what the controller has created.
                 let deadline = ContinuousClock.now + TopicCheck.timeout

@@ -23,7 +23,9 @@ final class CertificateAuthorities: Sendable {
             throw Self.failure("cannot read the certificate authority file \(extraFile): \(Self.lastError)")
         }
         guard Self.holdsCertificate(extra) else {
-            throw Self.failure("no PEM certificate in the certificate authority file \(extraFile)")
+            throw Self.failure(
+                "no PEM certificate (-----BEGIN CERTIFICATE-----) in the certificate authority file \(extraFile)"
+            )
         }
         let descriptor = unsafe afterlogin_curl_memory_file("certificate-authorities")
         guard descriptor >= 0 else { throw Self.failure("no descriptor left for certificate authorities") }

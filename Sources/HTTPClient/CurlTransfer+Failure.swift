@@ -95,12 +95,14 @@ extension CurlTransfer {
         case .nameNotFound: "the name of \(place) cannot be resolved"
         case .addressRefused: "\(place) has a private or special address\(peer), which is not allowed"
         case .connectionRefused: "\(place)\(peer) refuses connections"
-        case .connectTimeout: "no connection to \(place)\(peer) in time"
-        case .timeout: "no whole response from \(place)\(peer) in time"
+        case .connectTimeout: "no connection to \(place)\(peer) in time (egress.timeout)"
+        case .timeout: "no whole response from \(place)\(peer) in time (egress.timeout)"
         case .connectionReset: "\(place)\(peer) closed the connection before its response was whole"
-        case .responseTooLarge: "the response of \(place) is larger than \(limit) bytes"
+        case .responseTooLarge: "the response of \(place) is larger than \(limit) bytes (egress.max_response)"
         case .headersTooLarge: "the headers of \(place) are larger than \(Self.maxHeaderBytes) bytes, or too many"
-        case .certificate: "the certificate of \(place)\(peer) is not trusted: \(self.detail(code))"
+        case .certificate:
+            "the certificate of \(place)\(peer) is not trusted: \(self.detail(code)); "
+                + "an authority of your own goes into egress.ca_file"
         case .tls, .badResponse, .other, .invalidRequest, .cancelled: "\(place)\(peer): \(self.detail(code))"
         }
     }

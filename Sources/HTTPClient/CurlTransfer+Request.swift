@@ -33,7 +33,11 @@ extension CurlTransfer {
         try self.headerList.replace(with: request, sendsBody: sendsBody)
 
         guard unsafe afterlogin_curl_set_text(self.easy, CURLOPT_URL, address) == CURLE_OK else {
-            throw HTTPFailure(kind: .invalidRequest, message: "the address is too long", code: "ERR_INVALID_URL")
+            throw HTTPFailure(
+                kind: .invalidRequest,
+                message: "the address is too long: send that in the body",
+                code: "ERR_INVALID_URL"
+            )
         }
         unsafe afterlogin_curl_set_pointer(self.easy, CURLOPT_HTTPHEADER, self.headerList.first)
         self.apply(method)
@@ -82,7 +86,7 @@ extension CurlTransfer {
             else {
                 throw HTTPFailure(
                     kind: .invalidRequest,
-                    message: "the method cannot be sent",
+                    message: "the method cannot be sent: use GET, POST, PUT, PATCH or DELETE",
                     code: "ERR_INVALID_HTTP_TOKEN"
                 )
             }

@@ -45,7 +45,7 @@ import Glibc
                 throw HTTPFailure(
                     kind: .invalidRequest,
                     message:
-                        "the header '\(field.name.prefix(100))' has a value with a line break or other control character",
+                        "the header '\(field.name.prefix(100))' has a value with a line break or other control character: take it out, or encode it",
                     code: "ERR_INVALID_CHAR"
                 )
             }

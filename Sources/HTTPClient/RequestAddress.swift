@@ -7,7 +7,7 @@ enum RequestAddress {
         var address = address
         let authority = address.withUTF8 { unsafe Self.authorityStart($0) }
         guard let authority else {
-            throw Self.failure("the address is not of the form http://… or https://…")
+            throw Self.failure("the address must be of the form http://… or https://…")
         }
         enum Form { case fine, raw, control }
         let form: Form = address.withUTF8 { bytes in
@@ -22,7 +22,7 @@ enum RequestAddress {
         }
         switch form {
         case .fine: return address
-        case .control: throw Self.failure("the address has a control character")
+        case .control: throw Self.failure("the address has a control character: percent-encode it, or take it out")
         case .raw: return Self.encode(address, from: authority)
         }
     }

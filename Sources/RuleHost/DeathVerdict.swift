@@ -64,19 +64,31 @@ struct DeathVerdict: Equatable {
         case .turn(let evaluation, let rule):
             .init(
                 reason: .limit,
-                message: "one turn of the event loop took longer than \(limits.turn)",
+                message: "one turn of the event loop took longer than \(limits.turn) (rules.host.turn): "
+                    + "look for a loop or a regular expression without an end",
                 rule: evaluation == alone.evaluation ? rule ?? alone.rule : alone.rule
             )
         case .memory:
-            .init(reason: .limit, message: "used more than \(limits.memory) of memory", rule: alone.rule)
+            .init(
+                reason: .limit,
+                message:
+                    "used more than \(limits.memory) of memory (rules.host.memory): look for what it keeps of each login",
+                rule: alone.rule
+            )
         case .pool:
             .init(
                 reason: .limit,
-                message: "its work kept all threads of the pool for more than three times \(limits.turn)",
+                message:
+                    "its work kept all threads of the pool for more than three times \(limits.turn) (rules.host.turn): "
+                    + "look for crypto, zlib or files that are asked for too much at a time",
                 rule: alone.rule
             )
         case .nonsense:
-            .init(reason: .crashed, message: "the watchdog of its rule host was tampered with", rule: alone.rule)
+            .init(
+                reason: .crashed,
+                message: "the watchdog of its rule host was tampered with: look at the packages that it loads",
+                rule: alone.rule
+            )
         case nil:
             .init(reason: .crashed, message: "its rule host ended: \(cause)", rule: alone.rule)
         }

@@ -28,7 +28,8 @@ extension HostLoop {
         )
         let wasKilled = host.verdict == nil && host.lastWords == nil && complaint.isEmpty && ending.hasPrefix("signal ")
         if !wasKilled || self.slots[0].deaths >= Self.mostStarts, let starter = self.starter.take() {
-            let message = "a rule host did not start: \(complaint.isEmpty ? cause : complaint)"
+            let message =
+                "a rule host did not start: \(complaint.isEmpty ? cause : complaint); afterlogin doctor tries Node and its confinement"
             starter.resume(returning: .failure(RuleHostRefusal(message, isDeath: wasKilled)))
             self.isOver = true
         }
@@ -56,15 +57,16 @@ extension HostLoop {
     private static func reason(_ host: Host, _ verdict: DeathVerdict, _ cause: String) -> String {
         let what =
             switch host.lastWords {
-            case .memory: "used too much memory"
+            case .memory: "used too much memory (rules.host.memory)"
             case .pool: "all threads of its pool were taken for too long"
-            case .turn: "one turn of the event loop took too long"
+            case .turn: "one turn of the event loop took too long (rules.host.turn)"
             case .nonsense: "its watchdog was tampered with"
             case nil: cause
             }
         guard !host.jobs.isEmpty else { return what }
         let suspects = verdict.groups.reduce(0) { $0 + $1.count }
-        return "\(what); of \(host.jobs.count) evaluations in flight \(suspects) run again by themselves"
+        return
+            "\(what); of \(host.jobs.count) evaluations in flight \(suspects) \(suspects == 1 ? "runs" : "run") again apart, to find the one"
     }
 
     /// What it still had to say: the watchdog's line above all.

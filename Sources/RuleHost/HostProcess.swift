@@ -27,7 +27,10 @@ struct HostProcess: ~Copyable {
             let error = unsafe index == 2 ? shim_socket_pair(&near, &far) : shim_pipe(&near, &far)
             guard error == 0 else {
                 for descriptor in ours { close(descriptor) }
-                throw Failure(message: "no descriptors for a rule host: \(Self.text(error))")
+                throw Failure(
+                    message:
+                        "no descriptors for a rule host: \(Self.text(error)); raise the limit of open files (ulimit -n)"
+                )
             }
             ours.append(near)
             theirs.append(far)

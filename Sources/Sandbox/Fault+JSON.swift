@@ -20,7 +20,9 @@ extension Fault {
     /// - Throws: `FaultProblem`: an unknown name, a share beyond 1, a negative time.
     package init(_ value: JSONValue) throws(FaultProblem) {
         self.init()
-        guard let object = value.object else { throw FaultProblem(description: "a fault is an object") }
+        guard let object = value.object else {
+            throw FaultProblem(description: "write a fault as an object: {\"error\": 0.2}")
+        }
         for (name, value) in object.members {
             switch name {
             case "delay": self.delay = try Delay(value)
@@ -112,7 +114,9 @@ extension Fault {
 
 extension Fault.Bucket {
     fileprivate init(_ value: JSONValue) throws(FaultProblem) {
-        guard let object = value.object else { throw FaultProblem(description: "bucket is an object") }
+        guard let object = value.object else {
+            throw FaultProblem(description: "write bucket as an object: {\"capacity\": 100, \"rate\": 100}")
+        }
         guard let capacity = value["capacity"]?.int, (1...1_000_000).contains(capacity) else {
             throw FaultProblem(description: "a bucket has a capacity in requests, 1 to 1000000")
         }

@@ -84,7 +84,10 @@ package final class LoginFeed: Sendable {
         let open = await self.producer.flush(deadline: patience)
         guard open == 0 else {
             let reason = self.producer.problem.map { ": \($0)" } ?? ""
-            throw Unfinished(description: "\(open) logins were not acknowledged within \(patience)\(reason)")
+            throw Unfinished(
+                description:
+                    "\(open) logins were not acknowledged by the broker within \(patience)\(reason); afterlogin topics tells whether the topic is there"
+            )
         }
     }
 

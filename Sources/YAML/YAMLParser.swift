@@ -55,7 +55,9 @@ extension YAMLNode {
         let node = try self.node(try self.next(), depth: 0)
         _ = try self.next()
         let after = try self.next()
-        guard after.kind == YAML_STREAM_END_EVENT else { throw after.error("only one document is expected") }
+        guard after.kind == YAML_STREAM_END_EVENT else {
+            throw after.error("only one document is expected: take out what begins with ---")
+        }
         return node
     }
 
@@ -69,7 +71,9 @@ extension YAMLNode {
         let node: YAMLNode
         switch event.kind {
         case YAML_ALIAS_EVENT:
-            guard let anchor = self.anchors[event.anchor ?? ""] else { throw event.error("no anchor has this name") }
+            guard let anchor = self.anchors[event.anchor ?? ""] else {
+                throw event.error("no anchor has this name: write & and the name before the value that is meant")
+            }
             self.count += anchor.count
             guard self.count <= Self.maxNodes else { throw event.error("aliases make the document too large") }
             return YAMLNode(anchor.node.content, line: event.line, column: event.column)
@@ -83,7 +87,7 @@ extension YAMLNode {
             throw event.error("a value is expected here")
         }
         if let tag = event.tag, !tag.hasPrefix("tag:yaml.org,2002:"), tag != "!" {
-            throw event.error("the tag \(tag) is not known")
+            throw event.error("the tag \(tag) is not known: leave it out")
         }
         if let name = event.anchor { self.anchors[name] = (node, self.count - before) }
         return node
@@ -106,8 +110,12 @@ extension YAMLNode {
             let event = try self.next()
             guard event.kind != YAML_MAPPING_END_EVENT else { break }
             let key = try self.node(event, depth: depth + 1)
-            guard case .scalar(let name, _) = key.content else { throw event.error("a key must be a text") }
-            guard names.insert(name).inserted else { throw event.error("the key \(name) stands here twice") }
+            guard case .scalar(let name, _) = key.content else {
+                throw event.error("a key must be a text: write NAME: VALUE")
+            }
+            guard names.insert(name).inserted else {
+                throw event.error("the key \(name) stands here twice: keep one of them")
+            }
             members.append((key, try self.node(try self.next(), depth: depth + 1)))
         }
         return YAMLNode(.mapping(members), line: start.line, column: start.column)
@@ -173,7 +181,9 @@ extension YAMLNode {
 
     private func problem() -> YAMLError {
         let parser = unsafe self.parser.pointee
-        let reason = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "the text is not YAML"
+        let reason =
+            unsafe parser.problem.map { unsafe String(cString: $0) }
+            ?? "the text is not YAML: look for a quote, a bracket or an indentation that is not closed"
         guard unsafe parser.error != YAML_READER_ERROR else {
             // Bytes that are not UTF-8, or characters that YAML has not: libyaml tells an offset only.
             let before = unsafe String(decoding: self.input.prefix(parser.problem_offset), as: UTF8.self)

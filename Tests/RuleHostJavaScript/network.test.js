@@ -10,10 +10,10 @@ const { host, header } = require('./support/worker');
 const limit = { timeout: 60_000 };
 
 /** Evaluates a rule whose body has `done(error)`. */
-async function run(context, body, answer) {
+async function run(context, body, answer, reach) {
     const worker = await host(context, [
         `function (user, context, callback) { const done = (error) => callback(error, user, context); ${body} }`,
-    ], { answer, load: { limits: { quiet: 3000 } } });
+    ], { answer, load: { reach, limits: { quiet: 3000 } } });
     return { worker, done: await worker.evaluate({ user_id: 'a' }, {}) };
 }
 
@@ -26,6 +26,60 @@ test('a protocol whose server speaks first is refused, not waited for', limit, a
         });`);
     assert.match(done.user.first, /only speak HTTP/);
     assert.match(done.user.second, /only speak HTTP/);
+});
+
+/** As the worker, which allows some names. */
+const refuses = ({ method, url }) => (method === 'CONNECT' || url.includes('evil')
+    ? { code: 'EACCES', message: `connect EACCES ${new URL(url).host}: the host is not in egress.allow` } : { status: 200, body: '{}' });
+const reach = ['api.example:0', '*.wild.example:8443', '192.0.2.1:9000', 'localhost:80'];
+
+test('a connection to a host that is not allowed is refused as it is made', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        const net = require('net');
+        const tls = require('tls');
+        const sockets = [
+            net.connect(443, 'evil.example'), tls.connect(443, 'evil.example'), new net.Socket().connect(25, 'EVIL.example.'),
+            net.connect(444, 'api.example'), net.connect(8443, 'wild.example'), net.connect(443, 'a.wild.example'),
+            net.connect(9000, '192.0.2.2'), net.connect(5432, 'localhost'),
+        ];
+        user.events = [];
+        let open = sockets.length;
+        sockets.forEach((socket, index) => {
+            socket.on('connect', () => user.events.push(index + ' connected'));
+            socket.on('error', (error) => { user.events.push(error.code + ' ' + error.message); });
+            socket.on('close', () => { open -= 1; if (open === 0) done(); });
+        });`, refuses, reach);
+    assert.equal(done.user.events.length, 8);
+    for (const event of done.user.events) assert.match(event, /^EACCES connect EACCES .*the host is not in egress.allow$/);
+    // The worker hears of each, which it counts and logs.
+    assert.deepEqual(worker.requests.map(({ method }) => method), new Array(8).fill('CONNECT'));
+    assert.ok(worker.requests.some(({ url }) => url === 'http://192.0.2.2:9000/'));
+});
+
+test('a connection to where something is allowed, or to where nobody can tell, is made', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        const net = require('net');
+        const tls = require('tls');
+        const sockets = [
+            net.connect(443, 'api.example'), tls.connect(443, 'API.example.'), net.connect(80, 'api.example'),
+            net.connect(8443, 'a.b.wild.example'), net.connect(9000, '192.0.2.1'), net.connect(80, 'localhost'),
+            net.connect(1, '0x7f.1'), net.connect(1, '127.1'), net.connect(1, '::1'), net.connect(1, '010.0.0.1'), net.connect(1, 'bücher.example'),
+        ];
+        user.connected = 0;
+        for (const socket of sockets) {
+            socket.on('error', (error) => done(error));
+            socket.on('connect', () => { socket.destroy(); user.connected += 1; if (user.connected === sockets.length) done(); });
+        }`, refuses, reach);
+    assert.equal(done.user.connected, 11);
+    assert.equal(worker.requests.length, 0);
+});
+
+test('a request to a host that is not allowed is refused as the request that it is', limit, async (context) => {
+    const { worker, done } = await run(context, `
+        require('http').get('http://evil.example/a', { headers: { a: 'b' } }).on('error', (error) => { user.error = error.message; done(); });`,
+        refuses, reach);
+    assert.match(done.user.error, /evil.example: the host is not in egress.allow/);
+    assert.deepEqual(worker.requests.map(({ method, url }) => [method, url]), [['GET', 'http://evil.example/a']]);
 });
 
 test('a client certificate is refused, not left out', limit, async (context) => {

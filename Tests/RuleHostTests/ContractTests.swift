@@ -43,6 +43,7 @@ struct ContractTests {
         load.configuration = JSONObject()
         for (name, value) in message["configuration"]?.members ?? [] { load.configuration[name] = value.value }
         load.tenantDomain = try #require(message["tenant"]?["domain"]?.string)
+        load.reach = message["reach"]?.elements.compactMap(\.string)
         load.maxConsoleBytes = try #require(limits["consoleBytes"]?.int)
         load.quiet = .milliseconds(try #require(limits["quiet"]?.int))
         load.maxBodyBytes = try #require(limits["maxBodyBytes"]?.int)
@@ -128,6 +129,10 @@ struct ContractTests {
         let reply = try LoadReply(try self.frame(fixture).payload)
         #expect(reply.nodeVersion == fixture.message["node"]?.string)
         self.expect(reply.notes, fixture.message["notes"], "text")
+        let files = fixture.message["tokenFiles"]?.elements ?? []
+        #expect(reply.tokenFiles.map(\.file) == files.map { $0["file"]?.string })
+        #expect(reply.tokenFiles.map(\.source) == files.map { $0["source"]?.string })
+        #expect(reply.tokenFiles.map(\.rules) == files.map { $0["rules"]?.elements.compactMap(\.string) })
     }
 
     @Test(arguments: try Fixture.all("refused"))

@@ -53,7 +53,7 @@ struct HostileRuleTests {
         HostileRule(
             name: "the watchdog's word for what cannot be",
             body: "const fs = require('fs'); fs.writeSync(4, 'nonsense\\n'); fs.writeSync(3, 'no frame')",
-            outcome: "crashed: the watchdog of its rule host was tampered with"
+            outcome: "crashed: the watchdog of its rule host was tampered with: look at the packages that it loads"
         ),
         HostileRule(
             name: "an exception that nobody may catch",

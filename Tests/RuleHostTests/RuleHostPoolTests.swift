@@ -195,7 +195,10 @@ struct RuleHostPoolTests {
         let path = try self.executable(program)
         defer { unlink(path) }
         try await RunningHosts.with(Self.silent, confinement: .off, node: path) { hosts in
-            #expect(await hosts.evaluate(deadline: .seconds(30)).summary == "limit: used more than 250 MB of memory")
+            #expect(
+                await hosts.evaluate(deadline: .seconds(30)).summary
+                    == "limit: used more than 250 MB of memory (rules.host.memory): look for what it keeps of each login"
+            )
             #expect(hosts.witness.deaths.count == 2, "\(hosts.witness.deaths)")
         }
     }

@@ -48,11 +48,11 @@ struct YAMLParserTests {
     }
 
     @Test(arguments: [
-        ("a: 1\na: 2\n", "the key a stands here twice", 2, 1),
-        ("a: 1\n---\nb: 2\n", "only one document is expected", 2, 1),
-        ("a: !mine 1", "the tag !mine is not known", 1, 4),
-        ("? [x]\n: 1\n", "a key must be a text", 1, 3),
-        ("a: *nowhere", "no anchor has this name", 1, 4),
+        ("a: 1\na: 2\n", "the key a stands here twice: keep one of them", 2, 1),
+        ("a: 1\n---\nb: 2\n", "only one document is expected: take out what begins with ---", 2, 1),
+        ("a: !mine 1", "the tag !mine is not known: leave it out", 1, 4),
+        ("? [x]\n: 1\n", "a key must be a text: write NAME: VALUE", 1, 3),
+        ("a: *nowhere", "no anchor has this name: write & and the name before the value that is meant", 1, 4),
     ])
     func whatIsRefusedIsNamedWithItsPlace(_ example: (text: String, message: String, line: Int, column: Int)) {
         #expect(

@@ -240,7 +240,10 @@ package struct ConfigurationLoader {
                 for name in names {
                     let place = ConfigurationPlace(name: file, line: name.line, column: name.column)
                     guard case .scalar(let text, _) = name.content else {
-                        self.problem(place, "configuration.secret is a list of keys of configuration")
+                        self.problem(
+                            place,
+                            "configuration.secret takes the names of keys beside it, as in [API_KEY, SIGNING_KEY]"
+                        )
                         continue
                     }
                     self.marked.append((text, place))

@@ -65,7 +65,7 @@ struct ConfigurationVariables {
     private mutating func value(of name: String, _ folder: String) throws(Objection) -> String {
         guard name.hasPrefix("file:") else {
             guard let value = self.environment[name] else {
-                throw Objection(message: "the environment has no \(name)")
+                throw Objection(message: "the environment has no \(name): set it where afterlogin is started")
             }
             if Self.isSecretName(name) { self.addNamed(value) }
             return value
@@ -76,10 +76,13 @@ struct ConfigurationVariables {
         do {
             bytes = try SmallFile.read(file)
         } catch {
-            throw Objection(message: "the file \(file) can't be read: \(error)")
+            throw Objection(
+                message:
+                    "the file \(file) can't be read: \(error); the user that runs afterlogin must be able to read it"
+            )
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw Objection(message: "the file \(file) is not UTF-8")
+            throw Objection(message: "the file \(file) is not UTF-8: save it in that encoding")
         }
         // Editors and `echo` put a line feed at the end.
         var value = Substring(text)

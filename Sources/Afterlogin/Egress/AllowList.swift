@@ -79,6 +79,12 @@ package struct AllowList: Sendable {
         )
     }
 
+    /// What is allowed, as rule hosts are told of it: nothing but names and ports.
+    package var places: [String] {
+        let entries = self.wildcards + self.exact.values.joined()
+        return Set(entries.map { "\($0.isWildcard ? "*." : "")\($0.host):\($0.port ?? 0)" }).sorted()
+    }
+
     private static func namesItsAddress(_ host: String) -> Bool {
         host.contains(":") || host == "localhost" || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
     }

@@ -76,11 +76,15 @@ package protocol Egress: Sendable {
     func place(of call: EgressCall) -> Destination?
     /// The Management API token for `auth0.accessToken`, or why there is none.
     func managementToken() async -> ManagementTokenReply
+    /// Where rules may connect to, as `LoadMessage.reach`.
+    var reach: [String]? { get }
 }
 
 extension Egress {
     /// Of one that sends nothing.
     package func place(of call: EgressCall) -> Destination? { nil }
+    /// Of one that judges each call by itself.
+    package var reach: [String]? { nil }
 }
 
 package enum ManagementTokenReply: Sendable {

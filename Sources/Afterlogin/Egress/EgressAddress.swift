@@ -19,18 +19,18 @@ struct EgressAddress: Sendable, Hashable {
     init(_ text: String) throws(HTTPFailure) {
         let bytes = Array(text.utf8)
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon <= 5, bytes[colon...].starts(with: "://".utf8)
-        else { throw Self.failure("no http or https address") }
+        else { throw Self.failure("the address must begin with http:// or https://") }
         switch Self.lowercased(bytes[..<colon]) {
         case "https": self.isSecure = true
         case "http": self.isSecure = false
-        default: throw Self.failure("only http and https are spoken here")
+        default: throw Self.failure("the address must begin with http:// or https://: rules speak nothing else")
         }
         let rest = bytes[(colon + 3)...]
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
         var authority = rest[..<(end ?? rest.endIndex)]
         // To some parsers a backslash is a slash, and what stands before it the host.
         guard authority.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }) else {
-            throw Self.failure("the host has characters that no host name has")
+            throw Self.failure(Self.noHost)
         }
         if let at = authority.lastIndex(of: UInt8(ascii: "@")) {
             self.credentials = Self.decoded(authority[..<at])
@@ -61,8 +61,17 @@ struct EgressAddress: Sendable, Hashable {
         var host = authority
         var port: Int?
         let isBracketed = authority.first == UInt8(ascii: "[")
+        guard !authority.contains(UInt8(ascii: "@")) else { throw Self.failure("leave out what stands before the @") }
+        guard !authority.contains(UInt8(ascii: "/")) else {
+            throw Self.failure("write the host alone, without http:// or https:// and without a path")
+        }
+        guard isBracketed || authority.count(where: { $0 == UInt8(ascii: ":") }) < 2 else {
+            throw Self.failure(Self.bracketed)
+        }
         let end = isBracketed ? authority.firstIndex(of: UInt8(ascii: "]")).map { $0 + 1 } : authority.startIndex
-        guard let end else { throw Self.failure("the host is no address") }
+        guard let end else {
+            throw Self.failure(Self.bracketed)
+        }
         if let colon = authority[end...].firstIndex(of: UInt8(ascii: ":")) {
             let digits = authority[(colon + 1)...]
             host = authority[..<colon]
@@ -71,22 +80,24 @@ struct EgressAddress: Sendable, Hashable {
                 guard digits.count <= 5, digits.allSatisfy({ (0x30...0x39).contains($0) }),
                     let number = Int(String(decoding: digits, as: UTF8.self)),
                     (1...65_535).contains(number)
-                else { throw Self.failure("the port is not a number from 1 to 65535") }
+                else { throw Self.failure("the port must be a number from 1 to 65535") }
                 port = number
             }
         }
         if isBracketed {
-            guard host.endIndex == end, host.count > 2 else { throw Self.failure("the host is no address") }
+            guard host.endIndex == end, host.count > 2 else {
+                throw Self.failure(Self.bracketed)
+            }
             let inner = self.lowercased(host.dropFirst().dropLast())
             guard inner.utf8.allSatisfy({ $0 == 0x3A || $0 == 0x2E || Self.isHexadecimal($0) }) else {
-                throw Self.failure("the host is no address")
+                throw Self.failure(Self.bracketed)
             }
             return (inner, port)
         }
         if host.last == UInt8(ascii: ".") { host.removeLast() }
         let name = self.lowercased(host)
         guard !name.isEmpty, name.utf8.count <= 253, name.utf8.allSatisfy(Self.isHostByte) else {
-            throw Self.failure("the host has characters that no host name has")
+            throw Self.failure(Self.noHost)
         }
         return (name, port)
     }
@@ -103,6 +114,10 @@ struct EgressAddress: Sendable, Hashable {
     private static func isHostByte(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F
     }
+
+    private static let bracketed = "an IPv6 address is written in brackets, as [2001:db8::1] or [2001:db8::1]:8443"
+
+    private static let noHost = "the host must be of letters, digits, hyphens and dots (another alphabet's as xn--…)"
 
     private static func failure(_ message: String) -> HTTPFailure {
         HTTPFailure(kind: .invalidRequest, message: message, code: "ERR_INVALID_URL")

@@ -279,7 +279,7 @@ final class RetryingSender: Sendable {
     private static func timeout(_ address: EgressAddress) -> HTTPFailure {
         HTTPFailure(
             kind: .timeout,
-            message: "\(address.hostAndPort): the rule's time was over before a response came",
+            message: "\(address.hostAndPort): the rule's time (rules.timeout) was over before a response came",
             code: "ETIMEDOUT",
             sentBytes: true
         )

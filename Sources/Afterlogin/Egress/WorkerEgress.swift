@@ -84,7 +84,7 @@ package final class WorkerEgress: Egress {
             }
             for url in configuration.tenant.ownAddresses { allowList.allow(try EgressAddress(url)) }
         } catch {
-            throw EgressProblem(description: "egress.allow or tenant: \(error.message)")
+            throw EgressProblem(description: "egress.allow, tenant.domain or tenant.token_url: \(error.message)")
         }
         self.allowList = allowList
         self.tokenEndpoint = endpoint
@@ -178,10 +178,18 @@ package final class WorkerEgress: Egress {
 
     package func send(_ call: EgressCall, token name: String) async -> EgressReply {
         guard let profile = self.configuration.tokens.first(where: { $0.name == name })?.profile else {
-            return self.failed(call, Self.unknownToken("tokens has no \(name)"))
+            return self.failed(
+                call,
+                Self.unknownToken("the configuration has no token \(name): write tokens: { \(name): { audience: … } }")
+            )
         }
         guard let tokens = self.tokens, let credentials = self.credentials else {
-            return self.failed(call, Self.unknownToken("tenant names no client, so there are no tokens"))
+            return self.failed(
+                call,
+                Self.unknownToken(
+                    "the configuration names no client to fetch tokens with: set tenant.client_id and tenant.client_secret"
+                )
+            )
         }
         switch await self.token(for: TokenGrant(credentials, profile), tokens, call) {
         case .token(let token, _):
@@ -232,6 +240,8 @@ package final class WorkerEgress: Egress {
         }
     }
 
+    package var reach: [String]? { self.allowList.places }
+
     // MARK: What does not leave
 
     /// A rule's own token request, answered from the cache that all rules share.
@@ -272,7 +282,7 @@ package final class WorkerEgress: Egress {
         self.sayOnce("refused a call to \(place): egress.allow does not name it", call)
         let failure = HTTPFailure(
             kind: .addressRefused,
-            message: "connect EACCES \(place): the host is not in egress.allow",
+            message: "connect EACCES \(place): the host is not in egress.allow; where rules may call it, add it there",
             code: "EACCES",
             port: address.port
         )
@@ -299,8 +309,16 @@ package final class WorkerEgress: Egress {
 
     private static func reason(_ result: Result<HTTPResponse, HTTPFailure>) -> String {
         switch result {
-        case .success(let response): "the token endpoint answers \(response.status)"
+        case .success(let response): "the token endpoint answers \(response.status)\(Self.hint(response.status))"
         case .failure(let failure): "the token endpoint can't be reached: \(failure.message)"
+        }
+    }
+
+    private static func hint(_ status: Int) -> String {
+        switch status {
+        case 400, 401, 403: ": check tenant.client_id, its secret, and that it may have tokens for this audience"
+        case 404: ": check tenant.domain or tenant.token_url"
+        default: ""
         }
     }
 

@@ -144,7 +144,8 @@ package struct LoginPipeline: Sendable {
                 let failure = RuleFailure(
                     rule: "",
                     reason: .ruleError,
-                    message: "waited for \(destination) until rules.max_age was over",
+                    message:
+                        "waited for \(destination) until rules.max_age was over: run it again from the failures, when that is back",
                     isRetryable: true
                 )
                 return self.gaveUp(failure, "too-old", chain, attempt)

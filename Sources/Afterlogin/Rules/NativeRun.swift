@@ -60,7 +60,7 @@ struct NativeRun {
                     self.failure(
                         rule,
                         .ruleTimeout,
-                        "the rule took longer than \(self.chain.timeout)",
+                        "the rule took longer than \(self.chain.timeout) (rules.timeout)",
                         isRetryable: calls.hasFailed
                     )
                 )

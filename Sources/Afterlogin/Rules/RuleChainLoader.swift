@@ -39,7 +39,7 @@ package struct RuleChainLoader: Sendable {
         let scripts = entries + (directory?.unplaced ?? [])
         // Where a native rule changes it, the run asks for the token.
         let idMayChange = scripts.contains { AccessTokenUse.changesID($0.scripts) }
-        let uses = scripts.map { AccessTokenUse.find(in: $0.scripts, idMayChange: idMayChange) }
+        var uses = scripts.map { AccessTokenUse.find(in: $0.scripts, idMayChange: idMayChange) }
         var problems = (directory?.problems ?? []) + self.clashes(entries) + self.tokenProblems(uses)
         var notes = (directory?.notes ?? [])
         notes += RuleAdvice.notes(scripts, self.configuration, self.configurationFile) + self.tokenNotes(scripts)
@@ -55,7 +55,9 @@ package struct RuleChainLoader: Sendable {
                 delegate: RuleHostLog(log: self.log, metrics: self.metrics, rules: scripts.map(\.name))
             )
             do {
-                notes += self.places(try await pool.start().notes, scripts)
+                let reply = try await pool.start()
+                notes += self.places(reply.notes, scripts)
+                notes += self.take(reply.tokenFiles, of: scripts, idMayChange, into: &uses)
                 hosts = pool
             } catch {
                 isDeath = problems.isEmpty && error.isDeath
@@ -75,7 +77,8 @@ package struct RuleChainLoader: Sendable {
     private func noRule(_ directory: RuleDirectory?) -> RuleProblem {
         guard let path = self.configuration.rules.directory else {
             let reason =
-                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) or with "
+                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) "
+                + "or with "
                 + "--set rules.directory=FOLDER"
             return RuleProblem(file: "rules", reason: reason)
         }
@@ -101,7 +104,8 @@ package struct RuleChainLoader: Sendable {
 
     private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
         self.remarks(uses, of: .token) { lack in
-            "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for that; set "
+            "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for "
+                + "that; set "
                 + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
         }
     }
@@ -110,9 +114,41 @@ package struct RuleChainLoader: Sendable {
         // What other rules may make of an id is nothing to speak of.
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
         return self.remarks(uses, of: .otherUser) { lack in
-            "may write metadata of another user than the one who logs in, which fails without a client of the worker's own: "
+            "may write metadata of another user than the one who logs in, which fails without a client of the "
+                + "worker's own: "
                 + "set \(lack) in \(self.configurationFile), or write user.user_id"
         }
+    }
+
+    /// What packages look for by themselves, in the global `auth0`, is what the rules need that load them.
+    ///
+    /// - Returns: What is undefined for them. That is no error: how much they need it is not known here.
+    private func take(
+        _ files: [LoadReply.TokenFile],
+        of scripts: [RuleDirectory.Entry],
+        _ idMayChange: Bool,
+        into uses: inout [AccessTokenUse?]
+    ) -> [RuleProblem] {
+        var notes: [RuleProblem] = []
+        for file in files {
+            let script = RuleDirectory.Script(file: file.file, source: file.source)
+            guard let use = AccessTokenUse.find(in: [script], idMayChange: idMayChange) else { continue }
+            for index in scripts.indices where file.rules.contains(scripts[index].name) {
+                if uses[index]?.need != .token { uses[index] = use }
+            }
+            guard let lack = self.lackForToken, use.need == .token, !Self.isOwn(file, scripts) else { continue }
+            let reason =
+                "reads auth0.accessToken, which is undefined without a client of the worker's own: where it is "
+                + "needed, set "
+                + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
+            notes.append(RuleProblem(file: file.file, line: use.line, column: use.column, reason: reason))
+        }
+        return notes
+    }
+
+    /// A file of the folder that a rule requires by its path; a host knows it by its whole path.
+    private static func isOwn(_ file: LoadReply.TokenFile, _ scripts: [RuleDirectory.Entry]) -> Bool {
+        scripts.contains { $0.helpers.contains { $0.source == file.source } }
     }
 
     /// Of the uses with that need, where the worker lacks what they take.
@@ -171,7 +207,8 @@ package struct RuleChainLoader: Sendable {
             for other in rules[..<index] {
                 if other.order == rule.order {
                     let reason =
-                        "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give one of them another, "
+                        "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give "
+                        + "one of them another, "
                         + "so that it is certain which runs first"
                     problems.append(
                         RuleProblem(
@@ -200,6 +237,7 @@ package struct RuleChainLoader: Sendable {
         load.quiet = self.configuration.rules.quiet
         load.tenantDomain = self.configuration.tenant.domain ?? ""
         load.maxBodyBytes = self.configuration.egress.maxResponseBytes
+        load.reach = self.egress.reach
         return load
     }
 
@@ -248,7 +286,13 @@ private final class RuleHostLog: RuleHostPoolDelegate {
             !self.hasSaidWhatIsMissing.exchange(true, ordering: .relaxed)
         else { return }
         let missing = host.notEnforced.joined(separator: ", ")
-        guard host.mayReadEveryFile else { return self.log.log(.warning, "not enforced on this kernel: \(missing)") }
+        guard host.mayReadEveryFile else {
+            return self.log.log(
+                .warning,
+                "not enforced on this kernel: "
+                    + "\(missing); with rules.host.confinement: required afterlogin starts only where all of it is"
+            )
+        }
         self.log.log(.error, "\(RuleHostStatus.whatIsOpen) (missing: \(missing)); \(RuleHostStatus.whatToDo)")
     }
 

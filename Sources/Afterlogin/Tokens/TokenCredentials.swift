@@ -27,14 +27,17 @@ struct TokenCredentials: Sendable {
         case .clientSecretPost, .clientSecretBasic:
             guard let secret = tenant.clientSecret else {
                 throw EgressProblem(
-                    description: "tenant.client_secret is missing, which \(tenant.clientAuth.rawValue) needs"
+                    description:
+                        "set tenant.client_secret, which tenant.client_id needs to get tokens; without a secret set "
+                        + "tenant.client_auth: private_key_jwt"
                 )
             }
             self.proof = tenant.clientAuth == .clientSecretPost ? .secretInBody(secret) : .secretInHeader(secret)
         case .privateKeyJWT:
             guard let pem = tenant.privateKey, let algorithm = SigningKey.Algorithm(rawValue: tenant.algorithm) else {
                 throw EgressProblem(
-                    description: "tenant.private_key or tenant.algorithm is missing, which private_key_jwt needs"
+                    description:
+                        "set tenant.private_key, which tenant.client_auth: private_key_jwt signs with, and tenant.algorithm"
                 )
             }
             do {
@@ -43,7 +46,10 @@ struct TokenCredentials: Sendable {
                     tenant.assertionAudience ?? tenant.tokenURL ?? tenant.domain.map { "https://\($0)/" } ?? tokenURL
                 self.proof = .assertion(try SigningKey(pem: pem), algorithm, audience: audience)
             } catch {
-                throw EgressProblem(description: "tenant.private_key: \(error)")
+                throw EgressProblem(
+                    description:
+                        "tenant.private_key: \(error); it takes a private key in PEM, as ${file:/run/secrets/key.pem} gives it"
+                )
             }
         }
     }

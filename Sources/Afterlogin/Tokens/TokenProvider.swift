@@ -231,7 +231,9 @@ final class TokenProvider: Sendable {
         } else if let credentials = self.credentials {
             request = try credentials.request(for: grant.key, wallClock: self.clock.wallClock)
         } else {
-            throw EgressProblem(description: "tenant has no client_id")
+            throw EgressProblem(
+                description: "set tenant.client_id: the configuration names no client to fetch tokens with"
+            )
         }
         request.timeout = self.timeout
         request.maxResponseBytes = Self.maxResponseBytes

@@ -105,7 +105,10 @@ extension Bench {
         let feeding = Task { try await feed.run(rate: 200, count: count) }
         _ = try await worker.waitForLogins(count / 3)
         guard let host = BenchWorker.hosts(try await worker.status()).first else {
-            throw CommandFailure(message: "the worker has no rule host")
+            throw CommandFailure(
+                message:
+                    "the worker has no rule host to kill, though it was ready: run it again, with --only host-death"
+            )
         }
         let death = Self.wallMilliseconds
         kill(host, SIGKILL)
@@ -118,7 +121,11 @@ extension Bench {
         let (report, all) = (audit.report(), audit.resultTimes.sorted())
         await audit.close()
         guard report.lost == 0, report.orderViolations == 0 else {
-            throw CommandFailure(message: "the death of a host lost \(report.lost) logins")
+            throw CommandFailure(
+                message:
+                    "a fault of afterlogin: after the death of a host \(report.lost) logins are lost and \(report.orderViolations) out of order; "
+                    + "please report it with this output"
+            )
         }
         // Results that were on their way still come; then nothing, until the successor's first.
         let times = [death] + all.filter { $0 >= death && $0 < death + 5_000 }

@@ -186,7 +186,9 @@ final class Bench {
         try await worker.stop()
         let report = try await self.audit(topics, expecting: self.size.logins)
         guard let first = report.firstResult, let last = report.lastResult, let end = samples.last else {
-            throw CommandFailure(message: "\(backlog.name): no result")
+            throw CommandFailure(
+                message: "\(backlog.name): no result came; with --logins 1000 the machine or the broker has less to do"
+            )
         }
         // The second half: the first is Node's compiler, new connections and growing buffers as well.
         let half = samples.first { $0.finished >= self.size.logins / 2 } ?? end
@@ -266,7 +268,8 @@ final class Bench {
         let isComplete = report.isClean && report.failureCount == 0 && report.updates == count
         guard isAtEnd, isComplete else {
             throw CommandFailure(
-                message: "the results are not right: \(String(decoding: report.json.serialized(), as: UTF8.self))"
+                message:
+                    "the results are not right (lost, failed, out of order, or not all there), so that the figures would mean nothing: \(String(decoding: report.json.serialized(), as: UTF8.self))"
             )
         }
         return report

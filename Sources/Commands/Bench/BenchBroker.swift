@@ -50,7 +50,9 @@ struct BenchBroker {
             try await BenchPlace.wait("the broker answers") {
                 guard process.exitCode == nil else {
                     let said = BenchPlace.text(log) + BenchPlace.text("\(log).errors")
-                    throw CommandFailure(message: "the broker ended: \(said.suffix(2_000))")
+                    throw CommandFailure(
+                        message: "the broker from KAFKA_HOME ended; its last lines: \(said.suffix(2_000))"
+                    )
                 }
                 return (try? await admin.brokers(timeout: .seconds(1)))?.isEmpty == false
             }

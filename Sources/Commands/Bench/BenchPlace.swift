@@ -79,7 +79,10 @@ final class BenchPlace {
         defer { process.send(SIGTERM) }
         try await self.wait("\(words[0]) ends", patience: patience) { process.exitCode != nil }
         guard process.exitCode == 0 else {
-            throw CommandFailure(message: "\(words.joined(separator: " ")): \(self.text("\(file).errors"))")
+            throw CommandFailure(
+                message:
+                    "\(words.joined(separator: " ")) ended with \(process.exitCode ?? -1): \(self.text("\(file).errors"))"
+            )
         }
         return self.text(file)
     }
@@ -98,7 +101,12 @@ final class BenchPlace {
         let end = ContinuousClock.now + patience
         while try await !holds() {
             if self.stop.isThrown { throw self.stopped }
-            guard ContinuousClock.now < end else { throw CommandFailure(message: "waited in vain: \(fact)") }
+            guard ContinuousClock.now < end else {
+                throw CommandFailure(
+                    message:
+                        "waited \(patience.components.seconds) s in vain until \(fact): is this machine busy with something else? --logins and --seconds make less of it"
+                )
+            }
             try await Task.sleep(for: period)
         }
     }
@@ -114,8 +122,10 @@ final class BenchPlace {
         ]
         words += isPlain ? ["--plain"] : ["--ca-file", "\(name).pem"]
         let process = try ChildProgram(words, output: name, errors: "\(name).errors")
-        try await Self.wait("the sandbox is up: \(Self.text("\(name).errors"))") {
-            if process.exitCode != nil { throw CommandFailure(message: "sandbox: \(Self.text("\(name).errors"))") }
+        try await Self.wait("the sandbox is up") {
+            if process.exitCode != nil {
+                throw CommandFailure(message: "the sandbox of the bench ended: \(Self.text("\(name).errors"))")
+            }
             return Self.text(name).hasSuffix("\n")
         }
         let address = try JSONValue(parsing: Array(Self.text(name).utf8))
@@ -136,7 +146,12 @@ final class BenchPlace {
         if milliseconds > 0 { request.body = JSONValue.object(["delay": JSONValue(milliseconds)]).serialized() }
         request.allowsSpecialAddresses = true
         let response = try await self.client.send(request)
-        guard response.status < 300 else { throw CommandFailure(message: "the sandbox took no delay: \(response)") }
+        guard response.status < 300 else {
+            throw CommandFailure(
+                message:
+                    "the sandbox of the bench refused a delay (\(response.status)): \(String(decoding: response.body.prefix(500), as: UTF8.self))"
+            )
+        }
     }
 
     /// A port that the kernel gave, and that is free again.
@@ -162,7 +177,12 @@ final class BenchPlace {
         let admin = try KafkaAdmin(brokers: self.brokers, properties: [:])
         let problems = try await admin.create(specifications, timeout: .seconds(20)).compactMap { $0.value }
         await admin.close()
-        if let problem = problems.first { throw CommandFailure(message: "topics of the bench: \(problem)") }
+        if let problem = problems.first {
+            throw CommandFailure(
+                message:
+                    "the bench can't create its topics: \(problem.forPeople); give this client permission to, or leave out --brokers"
+            )
+        }
         return topics
     }
 }

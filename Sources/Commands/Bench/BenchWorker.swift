@@ -79,7 +79,10 @@ final class BenchWorker {
 
     private func checkAlive() throws {
         guard let code = self.process.exitCode else { return }
-        throw CommandFailure(message: "the worker ended with \(code): \(BenchPlace.text(self.log).suffix(2_000))")
+        throw CommandFailure(
+            message:
+                "the worker of the bench ended with \(code); its last lines: \(BenchPlace.text(self.log).suffix(2_000))"
+        )
     }
 
     private func get(_ path: String) async throws -> HTTPResponse {

@@ -7,7 +7,9 @@ enum ProcessTree {
     /// - Throws: `CommandFailure` where there is no such process.
     static func processorSeconds(of process: Int32) throws -> (root: Double, descendants: Double) {
         guard let usage = ProcessUsage(of: process) else {
-            throw CommandFailure(message: "there is no process \(process) to measure")
+            throw CommandFailure(
+                message: "process \(process), which is measured, has ended; its own last lines say why"
+            )
         }
         var descendants = usage.waitedForSeconds
         var processes = self.children(of: process)

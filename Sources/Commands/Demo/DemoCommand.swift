@@ -19,7 +19,8 @@ enum DemoCommand: Command {
     /// What goes wrong in the demo is part of it.
     private static let purpose = """
         on purpose: an API that is slow and answers 503 to 3 % of its calls, users without a verified email,
-        one login whose rule never ends its turn (its host is ended, the login fails), one record that is not JSON
+        one login whose rule never ends its turn (its host is ended, and once more with that login alone: so it is
+        known, and fails), one record that is not JSON
         """
 
     private static let audience = "https://profiles.example/api"

@@ -61,19 +61,19 @@ function write(baseUrl, kind, userId, patch) {
     const name = kind === 'user' ? 'updateUserMetadata' : 'updateAppMetadata';
     const run = current();
     if (run === undefined || (run.evaluation.isOver && !run.evaluation.isEnded)) {
-        throw refusal(`auth0.users.${name} was called after the rule was over: nothing was written`);
+        throw refusal(`auth0.users.${name} was called after the rule was over, and nothing was written: call it before the callback, or await it`);
     }
     const { evaluation } = run;
     if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
-        throw refusal(`auth0.users.${name} needs an object`);
+        throw refusal(`auth0.users.${name} takes an object, as in auth0.users.${name}(user.user_id, { plan: 'gold' })`);
     }
     // Another id, whoever wrote it into `user.user_id`, is another account.
     if (typeof userId === 'string' && userId === evaluation.userId) return collect(run, kind, patch);
     if (typeof userId === 'string' && userId !== '' && evaluation.accessToken !== undefined) {
         return patchOther(baseUrl, userId, kind, patch, evaluation.accessToken);
     }
-    throw refusal(`auth0.users.${name} can only write to the user who logged in, not to ${String(userId)}`
-        + ' (another one takes the worker\'s token, and that tenant.client_id)');
+    throw refusal(`auth0.users.${name} can only write to the user who logged in, not to ${String(userId)}:`
+        + ' write user.user_id, or set tenant.client_id to an application that may use the Management API');
 }
 
 function updating(baseUrl, kind) {

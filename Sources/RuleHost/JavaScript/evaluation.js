@@ -195,9 +195,9 @@ class Evaluation {
 
     deadlinePassed(run) {
         if (run.isDecided) {
-            run.noteLate(`still at work after its callback when its time of ${this.timeout} ms was over`);
+            run.noteLate(`still at work after its callback when its time of ${this.timeout} ms (rules.timeout) was over`);
         } else {
-            const error = new Error(`did not call back within ${this.timeout} ms`);
+            const error = new Error(`did not call back within ${this.timeout} ms (rules.timeout): every path through a rule ends with callback(…)`);
             error.name = 'TimeoutError';
             error.stack = undefined;
             this.ruleFailed(run, 'timeout', error);

@@ -55,7 +55,7 @@ class Exchange {
         if (!waiting.delete(this.number)) return;
         this.run.gaveUp = true;
         if (tellWorker) socket.sendNumber(kinds.cancelRequest, this.run.evaluation.number, this.number);
-        this.failed(refusal('the rule is over, its request was cancelled', 'ECONNRESET'));
+        this.failed(refusal('the rule is over, and its request was cancelled: await what it answers before the callback, or stay below rules.timeout', 'ECONNRESET'));
     }
 }
 
@@ -74,25 +74,37 @@ const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * @returns {Exchange | Error} an error where the request cannot be made at all
  */
 function send(run, method, url, headers, body, answered, failed) {
-    if (run === undefined) return refusal('a request was made while no rule runs that it belongs to', 'ECONNRESET');
+    if (!usualMethods.has(method)) {
+        if (!methodPattern.test(method)) return refusal(`${method} is not a method of HTTP: write GET, POST, PUT, PATCH or DELETE`);
+        if (refusedMethods.has(method.toUpperCase())) return refusal(`the method ${method} is not available to rules: use GET, POST, PUT, PATCH or DELETE`);
+    }
+    return sendAny(run, method, url, headers, body, answered, failed);
+}
+
+/**
+ * Tells the worker that a rule connects to where it may send nothing. No rule's request has this method, and none with it goes out.
+ * @returns {Exchange | Error}
+ */
+function askToConnect(run, url, answered, failed) {
+    return sendAny(run, 'CONNECT', url, [], null, answered, failed);
+}
+
+function sendAny(run, method, url, headers, body, answered, failed) {
+    if (run === undefined) return refusal('a request was made while no rule runs that it belongs to (when a module was loaded, say): make it inside of the rule', 'ECONNRESET');
     const { evaluation } = run;
     // What an evaluation that was ended asks for is away, for all that is known: nothing is rejected.
     if (evaluation.isEnded) return new Exchange(0, run, answered, failed);
     if (evaluation.isOver) {
         // Not at once: a rule that tries again and again would do so without a pause, and hold up all others.
-        const fail = () => failed(refusal('a request was made after the rule was over', 'ECONNRESET'));
+        const fail = () => failed(refusal('a request was made after the rule was over: make it before the callback, or await what it waits for', 'ECONNRESET'));
         setTimeout(fail, latePause).unref();
         return new Exchange(0, run, answered, failed);
     }
-    if (!usualMethods.has(method)) {
-        if (!methodPattern.test(method)) return refusal(`not a method of HTTP: ${method}`);
-        if (refusedMethods.has(method.toUpperCase())) return refusal(`the method ${method} is not available to rules`);
-    }
     const bytes = body === null ? noBytes : body;
-    if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes`);
+    if (bytes.length > maxBodyBytes) return refusal(`the request's body is larger than ${maxBodyBytes} bytes (egress.max_response, which holds for both directions)`);
     const head = `{"rule":${run.index},"method":"${method}","url":${stringify(url)},"headers":${stringify(headers)}`
         + `,"remaining":${run.remaining()}}`;
-    if (head.length > maxHeadLength) return refusal('the address and the headers of the request are too large');
+    if (head.length > maxHeadLength) return refusal(`the address and the headers of the request are too large (${maxHeadLength >> 10} KB are allowed): send that in the body`);
     lastNumber = lastNumber === 0xffffffff ? 1 : lastNumber + 1;
     const exchange = new Exchange(lastNumber, run, answered, failed);
     if (!socket.sendRequest(evaluation.number, reveal(evaluation.secret), lastNumber, head, bytes)) {
@@ -159,5 +171,5 @@ function configure(limits) {
 }
 
 module.exports = {
-    attach, configure, send, answered, failed, oldestPlace, bodyLimit: () => maxBodyBytes, sentCount: () => sentCount,
+    attach, configure, send, askToConnect, answered, failed, oldestPlace, bodyLimit: () => maxBodyBytes, sentCount: () => sentCount,
 };

@@ -6,7 +6,7 @@
 const { nextTick } = require('./intrinsics');
 const { setBytes, copyOf } = require('./bytes');
 const { current, within } = require('./attribution');
-const { networkError } = require('./errors');
+const { networkError, refusal } = require('./errors');
 const { RequestParser } = require('./requestparser');
 const exchanges = require('./exchanges');
 
@@ -46,6 +46,22 @@ class FarEnd {
         this.hasRead = false;
         /** Whose the next request is, where its client knows better. */
         this.nextRun = undefined;
+    }
+
+    /**
+     * Tells the worker of a connection to where nothing may be sent: it refuses that in its own words, and counts it as of any request.
+     */
+    ask() {
+        const delivery = new Delivery(current(), null);
+        this.deliveries[this.deliveries.length] = delivery;
+        const exchange = exchanges.askToConnect(
+            delivery.run,
+            `${this.target.isSecure ? 'https' : 'http'}://${this.authority}/`,
+            () => this.failed(delivery, refusal(`${this.authority} is not to be reached by rules`, 'EACCES')),
+            (failure) => this.failed(delivery, failure),
+        );
+        if (exchange instanceof Error) this.broke(exchange);
+        else delivery.exchange = exchange;
     }
 
     /** The rule's end wrote. */

@@ -90,6 +90,8 @@ class Loader {
         this.problems = [];
         this.notes = [];
         this.noted = new Set();
+        /** Files of packages that may be after the token, with the rules that load them. @type {Map<string, Set<string>>} */
+        this.tokenFiles = new Map();
         /** Packages that are not installed, with the versions that rules ask for. @type {Map<string, Set<string>>} */
         this.missing = new Map();
         this.modules = new ModuleSet(load.directory ?? null, load.moduleDirectories ?? []);
@@ -116,9 +118,15 @@ class Loader {
             this.checkModules(name, file, text);
             if (call !== null) loaded.push({ name, call, leavesPromise: false });
         }
+        this.modules.allLoaded();
         this.tellMissing();
         this.defineLegacyGlobals();
         return loaded;
+    }
+
+    /** @returns {{file: string, source: string, rules: string[]}[]} files of packages that may be after the token */
+    filesForToken() {
+        return Array.from(this.tokenFiles, ([file, rules]) => ({ file, source: this.modules.tokenFiles.get(file), rules: [...rules] }));
     }
 
     compiled(name, file, source) {
@@ -186,6 +194,10 @@ class Loader {
         if (!isOptional && isModuleNamespaceObject(exports) && exports.default !== undefined && takesWhole(source, place)) {
             this.problems.push({ ...place, reason: remark + this.reasonOf({ code: 'ERR_REQUIRE_ESM' }, id, module) });
             return;
+        }
+        for (const file of this.modules.tokenFilesOf(module.file)) {
+            if (!this.tokenFiles.has(file)) this.tokenFiles.set(file, new Set());
+            this.tokenFiles.get(file).add(place.rule);
         }
         const { asked, version } = module;
         if (asked === undefined || version === undefined || isVersion(version, asked) || this.noted.has(id)) return;

@@ -36,6 +36,7 @@ function load(frame) {
     shared.quiet = limits.quiet;
     shared.consoleBytes = limits.consoleBytes;
     exchanges.configure(limits);
+    require('./reach').configure(payload.reach);
     pulse.watch(limits, () => {
         keepIntact(true);
         const isNeeded = evaluations.keepDeadlines();
@@ -66,7 +67,7 @@ function load(frame) {
     stackTraces.loaded();
     integrity.take(locking.lock());
     turns.onPass(() => keepIntact(false));
-    socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes }));
+    socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes, tokenFiles: loader.filesForToken() }));
 }
 
 function handle(frame) {

@@ -26,7 +26,7 @@ class MetadataWrites {
     write(kind, patch) {
         const text = textOf('metadata', patch, undefined, maxDepth);
         this.length += text.length;
-        if (this.length > maxTextLength) throw new UnsendableError('the metadata that the rule writes is too large');
+        if (this.length > maxTextLength) throw new UnsendableError(`the metadata that the rule writes is too large (${maxTextLength} characters are allowed in all its writes)`);
         const copy = parse(text);
         // What comes after the rule has ended the chain is not part of the result.
         if (this.isSealed) return copy;

@@ -61,6 +61,16 @@ function keepTrack(exports) {
     return exports;
 }
 
+/** Characters of a file that the worker is sent, and such files. */
+const maxTokenFile = 256 << 10;
+const maxTokenFiles = 20;
+
+/** Whether a file may be after the token that the worker fetches for rules: the worker looks at it with more care. */
+function speaksOfToken(source) {
+    return source.length <= maxTokenFile && source.includes('auth0')
+        && (source.includes('accessToken') || source.includes('updateAppMetadata') || source.includes('updateUserMetadata'));
+}
+
 /** The modules that one set of rules can have. */
 class ModuleSet {
     /**
@@ -77,6 +87,17 @@ class ModuleSet {
             const exports = apply(load, this, parameters);
             lockLateModule(parameters[0], exports);
             return trackless.test(parameters[0]) ? keepTrack(exports) : exports;
+        };
+        /** @type {Map<string, string>} files that were compiled since and speak of the token, with their sources */
+        this.tokenFiles = new Map();
+        const { tokenFiles } = this;
+        const { _compile: compile } = Module.prototype;
+        Module.prototype._compile = function compileModule(source, file, ...others) {
+            if (tokenFiles.size < maxTokenFiles && speaksOfToken(source)) tokenFiles.set(file, source);
+            return apply(compile, this, [source, file, ...others]);
+        };
+        this.allLoaded = () => {
+            Module.prototype._compile = compile;
         };
         delete process.env.NODE_PATH;
         this.directory = directory;
@@ -99,7 +120,7 @@ class ModuleSet {
      * @throws an error with a message for the rule's author
      */
     resolve(id) {
-        if (typeof id !== 'string' || id === '') throw new TypeError('require needs the name of a module');
+        if (typeof id !== 'string' || id === '') throw new TypeError("require takes the name of a module, as in require('axios')");
         const parsed = id.startsWith('node:') || isBuiltin(id) ? null : parseId(id);
         if (parsed === null) {
             return { file: this.nodeRequire.resolve(id), name: id };
@@ -118,7 +139,7 @@ class ModuleSet {
             if (provided.has(name) && inside === '') return path.join(providedDirectory, `${name}.js`);
             const where = this.linkTarget(name);
             if (where !== null) {
-                throw refusal(`Cannot find module '${id}' (${where}, where a link leads, ${unreadable})`, 'MODULE_NOT_FOUND');
+                throw refusal(`Cannot find module '${id}' (${where}, where a link leads, ${unreadable}: copy it beside the rules)`, 'MODULE_NOT_FOUND');
             }
             const packageName = asked === undefined ? name : `${name}@${asked}`;
             const missing = refusal(`Cannot find module '${id}' (npm install ${packageName}, beside the rules)`, 'MODULE_NOT_FOUND');
@@ -136,6 +157,22 @@ class ModuleSet {
         } catch {
             return null;
         }
+    }
+
+    /** Those of the files that speak of the token which a module has loaded, itself or through others. */
+    tokenFilesOf(file) {
+        const found = [];
+        const { cache } = this.nodeRequire;
+        const seen = new Set();
+        const open = this.tokenFiles.size > 0 && cache[file] !== undefined ? [cache[file]] : [];
+        while (open.length > 0) {
+            const module = open.pop();
+            if (seen.has(module)) continue;
+            seen.add(module);
+            if (this.tokenFiles.has(module.filename)) found.push(module.filename);
+            open.push(...module.children);
+        }
+        return found;
     }
 
     /** The version in the `package.json` that a file belongs to. */

@@ -45,7 +45,7 @@ function expectRequest(socket) {
 
 function connect(...parameters) {
     const { options, listener } = normalize(parameters);
-    const socket = expectRequest(new HostSocket(options));
+    const socket = expectRequest(new HostSocket(options, true));
     if (listener !== undefined) socket.once('connect', listener);
     return socket;
 }
@@ -55,7 +55,7 @@ function connectExisting(...parameters) {
     if (listener !== undefined) this.once('connect', listener);
     // It was made without knowing where to: it becomes one of ours on the spot.
     Object.setPrototypeOf(this, HostSocket.prototype);
-    this.openHost(options);
+    this.openHost(options, true);
     return expectRequest(this);
 }
 
@@ -66,7 +66,7 @@ function connectSecurely(...parameters) {
         options.host = options.host || target.host;
         options.port = options.port || target.port;
     }
-    const socket = expectRequest(new HostTLSSocket(options));
+    const socket = expectRequest(new HostTLSSocket(options, true));
     if (listener !== undefined) socket.once('secureConnect', listener);
     return socket;
 }
@@ -149,7 +149,7 @@ function install() {
     if ('WebSocket' in globalThis) {
         // Node's own would only tell of an error without a message.
         const value = function WebSocket() {
-            throw refusal(`rules cannot use WebSockets: ${onlyHTTP}`);
+            throw refusal(`rules cannot use WebSockets (${onlyHTTP}): call an HTTP API of that service`);
         };
         Object.defineProperty(globalThis, 'WebSocket', { value, configurable: true, writable: true });
     }

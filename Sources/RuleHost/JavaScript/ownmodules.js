@@ -26,7 +26,7 @@ function hideOwnModules(directory) {
     const { _resolveFilename: resolve } = Module;
     Module._resolveFilename = function resolveForRules(...parameters) {
         const file = Reflect.apply(resolve, this, parameters);
-        if (isOwn(file)) throw refusal(`Cannot find module '${parameters[0]}' (it is the rule host's own)`, 'MODULE_NOT_FOUND');
+        if (isOwn(file)) throw refusal(`Cannot find module '${parameters[0]}' (it is the rule host's own: name yours otherwise)`, 'MODULE_NOT_FOUND');
         return file;
     };
 }

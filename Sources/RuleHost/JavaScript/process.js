@@ -38,7 +38,7 @@ function forbid(owner, name, what, isDeadly) {
     const replacement = function forbiddenCall() {
         const run = current();
         const whose = run === undefined ? '' : ` (rule ${shared.rules[run.index].name})`;
-        const error = refusal(`${what}.${name} is not available to rules${whose}`, 'ERR_RULE_FORBIDDEN');
+        const error = refusal(`${what}.${name} is not available to rules${whose}: it would act on all logins of this host`, 'ERR_RULE_FORBIDDEN');
         if (isDeadly) run?.threw(error);
         throw error;
     };
@@ -70,7 +70,7 @@ function refuseResolving(owner, isPromise) {
         owner[name] = (host, ...parameters) => {
             const family = name === 'lookup' ? isIP(host) : 0;
             if (family !== 0) return answer(host, family, parameters, isPromise);
-            const error = refusal(`getaddrinfo ENOTFOUND ${host} (the worker resolves names, rules cannot)`, 'ENOTFOUND');
+            const error = refusal(`getaddrinfo ENOTFOUND ${host} (the worker resolves names, rules cannot: call the host by its name)`, 'ENOTFOUND');
             Object.assign(error, { errno: -3008, syscall: 'getaddrinfo', hostname: host });
             if (isPromise) return Promise.reject(error);
             const callback = parameters[parameters.length - 1];

@@ -161,7 +161,7 @@ class RequestParser {
 
     keepUnread(text) {
         this.unread = text;
-        if (text.length > maxHeadLength) this.break(refusal('the head of the request is too large'));
+        if (text.length > maxHeadLength) this.break(refusal('the address and the headers of the request are too large: send that in the body'));
         // Text of other protocols has no end of a head; what cannot begin a request is refused at once.
         else if (!/^(?:\r\n)*[A-Za-z-]{0,32}(?: |$)/.test(text)) this.break(refusal(onlyHTTP));
     }
@@ -183,7 +183,7 @@ class RequestParser {
             this.state = states.chunkSize;
         } else if (head.bodyBytes > 0) {
             if (head.bodyBytes > bodyLimit()) {
-                this.break(refusal(`the request's body is larger than ${bodyLimit()} bytes`));
+                this.break(refusal(`the request's body is larger than ${bodyLimit()} bytes (egress.max_response, which holds for both directions)`));
                 return;
             }
             this.state = states.body;
@@ -207,7 +207,7 @@ class RequestParser {
         this.parts[this.parts.length] = bytes;
         this.bytes += bytes.length;
         if (this.bytes <= bodyLimit()) return true;
-        this.break(refusal(`the request's body is larger than ${bodyLimit()} bytes`));
+        this.break(refusal(`the request's body is larger than ${bodyLimit()} bytes (egress.max_response, which holds for both directions)`));
         return false;
     }
 

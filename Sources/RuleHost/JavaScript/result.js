@@ -43,7 +43,7 @@ function endedOf(evaluation, incomplete) {
  * @returns {Result}
  */
 function tooLarge(rule) {
-    const error = { name: 'LimitError', message: 'user, context and metadata are too large together' };
+    const error = { name: 'LimitError', message: 'user, context and metadata are too large together (64 MB are allowed): keep less of what APIs answer' };
     const head = `{"outcome":"limit","rule":${rule},"error":${stringify(error)},"rules":[],${MetadataWrites.noneText},"unsupported":[]}`;
     return { head, user: '', context: '', beforeUser: '', beforeContext: '' };
 }

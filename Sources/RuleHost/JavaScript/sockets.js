@@ -6,6 +6,7 @@ const net = require('node:net');
 const { nextTick, hide, reveal } = require('./intrinsics');
 const { networkError, refusal } = require('./errors');
 const { FarEnd } = require('./farend');
+const { isRefused } = require('./reach');
 
 /** Where a socket has its far end. */
 const end = Symbol('end');
@@ -17,14 +18,17 @@ function hostEnd(socket) {
 
 /** The socket that a rule's HTTP client holds. HTTP libraries keep fields of their own on it: ours is one. */
 class HostSocket extends net.Socket {
-    /** @param {object} options as of `net.connect` */
-    constructor(options) {
+    /**
+     * @param {object} options as of `net.connect`
+     * @param {boolean} isBare whether nobody is about to write a request to it, which is refused as what it is
+     */
+    constructor(options, isBare = false) {
         super({ highWaterMark: options.highWaterMark, signal: options.signal });
-        this.openHost(options);
+        this.openHost(options, isBare);
     }
 
     /** Begins as a socket to a host that is known by now. */
-    openHost(options) {
+    openHost(options, isBare) {
         this[end] = hide(new FarEnd(this, this.targetOf(options)));
         this.connecting = true;
         if (options.timeout > 0) this.setTimeout(options.timeout);
@@ -32,7 +36,9 @@ class HostSocket extends net.Socket {
         if (local !== undefined && local !== null) {
             nextTick(refused, this, networkError({ code: 'EACCES', syscall: 'connect', address: String(local) }, ''));
         } else if (options.cert || options.pfx) {
-            nextTick(refused, this, refusal('client certificates of rules are not supported: the worker does the TLS'));
+            nextTick(refused, this, refusal('client certificates of rules are not supported, as the worker does the TLS: call an address that takes a token'));
+        } else if (isBare && isRefused(hostEnd(this).target.host, hostEnd(this).target.port)) {
+            hostEnd(this).ask();
         } else {
             // The request that it is for says first that it has a socket.
             nextTick(nextTick, connected, this);
@@ -133,8 +139,8 @@ class HostSocket extends net.Socket {
 
 /** A socket that looks like one with TLS on it. The worker does the TLS, and verifies the other side. */
 class HostTLSSocket extends HostSocket {
-    openHost(options) {
-        super.openHost(options);
+    openHost(options, isBare) {
+        super.openHost(options, isBare);
         this.encrypted = true;
         this.authorized = true;
         this.authorizationError = null;

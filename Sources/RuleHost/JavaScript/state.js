@@ -62,17 +62,17 @@ function textOf(what, value, before, maxDepth = deepest) {
             throw new UnsendableError(`the ${what} is too large (${maxTextLength} characters are allowed)`);
         }
         if (error instanceof RangeError) {
-            throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
+            throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels): keep only what is needed of it`);
         }
-        const reason = /circular/i.test(error?.message) ? 'it contains itself (a cycle)' : String(error?.message);
+        const reason = /circular/i.test(error?.message) ? 'it contains itself (a cycle): keep only what is needed of it' : String(error?.message);
         throw new UnsendableError(`the ${what} cannot be written as JSON: ${reason.split('\n')[0]}`);
     }
     if (text === before) return before;
-    if (typeof text !== 'string' || text[0] !== '{') throw new UnsendableError(`the ${what} is not an object`);
+    if (typeof text !== 'string' || text[0] !== '{') throw new UnsendableError(`the ${what} is not an object${what === 'metadata' ? '' : ': call back with user and context as they were given'}`);
     if (text.length > maxTextLength) {
         throw new UnsendableError(`the ${what} is too large (${text.length} characters, ${maxTextLength} are allowed)`);
     }
-    if (isTooDeep(text, maxDepth)) throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels)`);
+    if (isTooDeep(text, maxDepth)) throw new UnsendableError(`the ${what} is nested too deep (more than ${maxDepth} levels): keep only what is needed of it`);
     return text;
 }
 

@@ -25,6 +25,10 @@ package struct LoadMessage: Sendable {
     /// Work after the callback that shows no sign of an end is waited for this long.
     package var quiet: Duration = .seconds(5)
     package var maxBodyBytes = 10 << 20
+    /// Where requests may go, `host:port` or `*.domain:port`, with port 0 for the defaults; nil: hosts are not told.
+    ///
+    /// A connection to elsewhere is then refused as it is made. Requests are the worker's to judge all the same.
+    package var reach: [String]?
 
     package init() {}
 
@@ -39,6 +43,7 @@ package struct LoadMessage: Sendable {
         writer.beginObject()
         writer.member("domain", self.tenantDomain)
         writer.endObject()
+        if let reach = self.reach { writer.member("reach", reach) }
         writer.name("limits")
         writer.beginObject()
         writer.member("turn", host.turn.wholeMilliseconds)

@@ -9,11 +9,32 @@ package struct LoadReply: Sendable {
     package let nodeVersion: String
     /// What is worth knowing about the rules.
     package let notes: [RuleRemark]
+    /// Files of packages that may be after `auth0.accessToken`, and the rules that load them.
+    package let tokenFiles: [TokenFile]
+
+    /// A file that rules load.
+    package struct TokenFile: Sendable, Hashable {
+        package let file: String
+        package let source: String
+        package let rules: [String]
+    }
 
     init(_ payload: ArraySlice<UInt8>) throws(ProtocolViolation) {
-        let parts = try JSONText.message(payload, "what was loaded").members(["node", "notes"])
+        let parts = try JSONText.message(payload, "what was loaded").members(["node", "notes", "tokenFiles"])
         self.nodeVersion = String(try parts[0].string("the version of Node").prefix(Self.maxVersionLength))
         self.notes = try RuleRemark.list(parts[1], "text")
+        guard parts[2] != nil else {
+            self.tokenFiles = []
+            return
+        }
+        self.tokenFiles = try parts[2].array("the files").map { item throws(ProtocolViolation) in
+            let parts = item.members(["file", "source", "rules"])
+            return TokenFile(
+                file: try parts[0].string("the name of a file"),
+                source: try parts[1].string("a source"),
+                rules: try parts[2].strings("the rules")
+            )
+        }
     }
 }
 

@@ -69,7 +69,7 @@ struct ConfigurationLoaderTests {
                 "afterlogin.yaml:4:12: rules.timeout takes a duration with its unit: 250ms, 20s, 5m, 24h, 7d",
                 "afterlogin.yaml:5:19: rules.host.memory takes a size: 500KB, 64MB, 2GB",
                 "afterlogin.yaml:6:14: concurrency takes one value, not a list",
-                "afterlogin.yaml:7:41: tenant.client_id: the environment has no NOT_SET",
+                "afterlogin.yaml:7:41: tenant.client_id: the environment has no NOT_SET: set it where afterlogin is started",
             ]
         )
     }
@@ -151,7 +151,8 @@ struct ConfigurationLoaderTests {
         let (_, missing) = try Self.load("", environment: ["AFTERLOGIN_RULES_DIRECTORY": "${file:/no/such/file}"])
         #expect(
             missing == [
-                "AFTERLOGIN_RULES_DIRECTORY: rules.directory: the file /no/such/file can't be read: No such file or directory"
+                "AFTERLOGIN_RULES_DIRECTORY: rules.directory: the file /no/such/file can't be read: No such file or directory; "
+                    + "the user that runs afterlogin must be able to read it"
             ]
         )
     }

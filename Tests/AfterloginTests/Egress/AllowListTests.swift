@@ -5,6 +5,20 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct AllowListTests {
+    /// What is wrong, in words that say what to write instead.
+    @Test(arguments: [
+        ("2001:db8::1", "in brackets"), ("[::1", "in brackets"), ("[::x]", "in brackets"),
+        ("api.example:0", "a number from 1 to 65535"), ("api.example:https", "a number from 1 to 65535"),
+        ("https://api.example", "the host alone, without http://"),
+        ("api.example/path", "the host alone, without http://"),
+        ("me:secret@api.example", "leave out what stands before the @"),
+        ("bücher.example", "xn--"), ("a b", "letters, digits, hyphens and dots"),
+    ])
+    func aWrongEntryIsToldWhatToWrite(entry: String, words: String) {
+        let failure = #expect(throws: HTTPFailure.self) { try AllowList([entry]) }
+        #expect(failure?.message.contains(words) == true, "\(entry): \(failure?.message ?? "")")
+    }
+
     @Test(arguments: [
         ("https://api.example/x", AllowList.Verdict.allowed(special: false)),
         ("https://API.Example./x", .allowed(special: false)),

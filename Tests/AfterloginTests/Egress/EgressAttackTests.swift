@@ -38,6 +38,35 @@ struct EgressAttackTests {
         return EgressCall(rule: "r", request: request, deadline: .now + .seconds(20))
     }
 
+    // MARK: Connections
+
+    /// A host asks with a method that nothing is sent with.
+    @Test
+    func aConnectionToElsewhereIsRefusedAndCounted() async throws {
+        let metrics = Metrics()
+        let sender = ScriptedSender { _, _ in .status(200) }
+        let egress = try self.egress(sender, metrics: metrics)
+        guard case .failed(let failure, _) = await egress.send(self.call("CONNECT", "http://evil.example:5432/")) else {
+            Issue.record("it was not refused")
+            return
+        }
+        #expect(failure.code == "EACCES" && failure.message.contains("the host is not in egress.allow"))
+        #expect(sender.requests.isEmpty)
+        #expect(metrics.value(.callsRefused, "evil.example:5432") == 1)
+    }
+
+    @Test
+    func ruleHostsAreToldNamesAndPortsAndNothingElse() throws {
+        let egress = try self.egress(ScriptedSender { _, _ in .status(200) }) {
+            $0.egress.allow = ["API.example", "*.wild.example:8443", "private:db.internal:5432", "[::1]:9000"]
+        }
+        #expect(
+            egress.reach == [
+                "*.wild.example:8443", "::1:9000", "api.example:0", "db.internal:5432", "tenant.example:443",
+            ]
+        )
+    }
+
     private func status(_ reply: EgressReply) -> Int? {
         if case .response(let response, _) = reply { response.status } else { nil }
     }

@@ -188,6 +188,7 @@ struct RuleChainTests {
             "const a = auth0; user.token = a.accessToken",
             "user.token = { ...auth0 }.accessToken", "user.token = require('./tools').read(auth0)",
             "user.token = require('./tools').readGlobal()", "user.token = require('packaged')(auth0)",
+            "user.token = require('reader').token()", "user.token = require('outer').token()",
         ]
         for body in bodies {
             let folder = try RuleFolder()
@@ -201,6 +202,7 @@ struct RuleChainTests {
                 "exports.read = (a) => a.accessToken; exports.readGlobal = () => auth0.accessToken;"
             )
             try folder.write("node_modules/packaged/index.js", "module.exports = (given) => given.accessToken;")
+            try Self.addReader(folder)
             let egress = ScriptedEgress(managementToken: .token("the-token"))
             try await self.withChain(folder, egress: egress, client: "me") { chain in
                 let (after, verdict) = try await self.evaluate(chain)
@@ -219,6 +221,86 @@ struct RuleChainTests {
         let egress = ScriptedEgress(managementToken: .token("the-token"))
         try await self.withChain(folder, egress: egress, client: "me") { chain in _ = try await self.evaluate(chain) }
         #expect(egress.managementTokens == 0)
+    }
+
+    /// The worker hears of it too, and not that it was connected to what it can't reach.
+    @Test func aSocketToAHostThatIsNotAllowedFailsAsItConnects() async throws {
+        let folder = try RuleFolder()
+        let connect =
+            "require('net').connect(5432, host).on('connect', () => done('connected')).on('error', (error) => "
+            + "done(error.code))"
+        try folder.add(
+            "r",
+            order: 1,
+            """
+            function (user, context, callback) {
+              const of = (host) => new Promise((done) => { \(connect); });
+              Promise.all([of('db.example'), of('api.example')])
+                .then((ends) => { user.ends = ends; callback(null, user, context); });
+            }
+            """
+        )
+        let failure = HTTPFailure(kind: .addressRefused, message: "connect EACCES", code: "EACCES", port: 5432)
+        let egress = ScriptedEgress(reach: ["api.example:5432"]) { _ in .failed(failure, CallOutcome()) }
+        try await self.withChain(folder, egress: egress) { chain in
+            let (after, _) = try await self.evaluate(chain)
+            #expect(after.user["ends"]?.elements.compactMap(\.string) == ["EACCES", "connected"])
+        }
+        #expect(egress.calls.map { "\($0.request.method) \($0.request.url)" } == ["CONNECT http://db.example:5432/"])
+    }
+
+    /// A package that reads the global `auth0` by itself, and one that asks it.
+    private static func addReader(_ folder: RuleFolder) throws {
+        try folder.write("node_modules/reader/index.js", "module.exports = require('./lib/token.js');")
+        try folder.write("node_modules/reader/lib/token.js", "\nexports.token = () => global.auth0.accessToken;")
+        try folder.write(
+            "node_modules/outer/index.js",
+            "exports.token = () => require('reader').token();\nrequire('reader');"
+        )
+    }
+
+    /// How much it needs the token is not known: nothing is refused, and it is said.
+    @Test func aPackageThatReadsAccessTokenIsNotedWithoutAClient() async throws {
+        let folder = try RuleFolder()
+        try Self.addReader(folder)
+        let read = "user.token = String(require('outer').token()); callback(null, user, context);"
+        try folder.add("r", order: 1, "function (user, context, callback) { \(read) }")
+        try folder.add("other", order: 2, "function (user, context, callback) { callback(null, user, context); }")
+        var configuration = Configuration()
+        configuration.rules.directory = folder.path
+        configuration.rules.host.count = 1
+        let loader = RuleChainLoader(
+            configuration: configuration,
+            nativeRules: [],
+            egress: ScriptedEgress(),
+            log: .silent,
+            metrics: Metrics()
+        )
+        let (chain, notes) = try await loader.load()
+        await chain.shutdown()
+        let note = try #require(notes.first { $0.reason.contains("auth0.accessToken") }, "\(notes)")
+        #expect(note.file.hasSuffix("node_modules/reader/lib/token.js") && note.line == 2, "\(note)")
+        #expect(note.reason.contains("set tenant.client_id and tenant.client_secret in afterlogin.yaml"), "\(note)")
+    }
+
+    /// A rule beside one that needs it does not.
+    @Test func onlyTheRulesThatLoadThePackageNeedTheToken() async throws {
+        let folder = try RuleFolder()
+        try Self.addReader(folder)
+        try folder.add("r", order: 1, "function (user, context, callback) { callback(null, user, context); }")
+        try folder.add(
+            "later",
+            order: 2,
+            "function (user, context, callback) { if (user.never) require('reader'); callback(null, user, context); }"
+        )
+        let egress = ScriptedEgress(managementToken: .token("the-token"))
+        try await self.withChain(folder, egress: egress, client: "me") { chain in
+            #expect(
+                chain.links.map { link in
+                    if case .scripted(_, let readsAccessToken) = link.step { readsAccessToken } else { false }
+                } == [false, true]
+            )
+        }
     }
 
     @Test func whoReadsAccessTokenNeedsAClientOfTheWorkers() async throws {
@@ -572,7 +654,8 @@ struct RuleChainTests {
         try folder.add(
             rule.name,
             order: 2,
-            "function (user, context, callback) { if (user.good) return callback(null, user, context); return (\(rule.source))(user, context, callback); }"
+            "function (user, context, callback) { if (user.good) return callback(null, user, context); return "
+                + "(\(rule.source))(user, context, callback); }"
         )
         try await self.withChain(folder, timeout: .seconds(3)) { chain in
             async let hostile = self.evaluate(chain)

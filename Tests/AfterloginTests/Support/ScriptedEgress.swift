@@ -10,13 +10,16 @@ final class ScriptedEgress: Egress {
     private let seen = Mutex<[EgressCall]>([])
     private let managementReply: ManagementTokenReply
     private let asked = Atomic(0)
+    let reach: [String]?
 
     init(
+        reach: [String]? = nil,
         managementToken: ManagementTokenReply = .refused("none is configured"),
         _ answer: @escaping @Sendable (EgressCall) async -> EgressReply = { _ in
             .response(HTTPResponse(status: 200), CallOutcome())
         }
     ) {
+        self.reach = reach
         self.answer = answer
         self.managementReply = managementToken
     }
