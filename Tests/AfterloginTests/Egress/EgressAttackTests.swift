@@ -52,7 +52,7 @@ struct EgressAttackTests {
         }
         #expect(failure.code == "EACCES" && failure.message.contains("the host is not in egress.allow"))
         #expect(sender.requests.isEmpty)
-        #expect(metrics.value(.callsRefused, "evil.example:5432") == 1)
+        #expect(metrics.value(.callsRefused, "evil.example", "5432") == 1)
     }
 
     @Test
