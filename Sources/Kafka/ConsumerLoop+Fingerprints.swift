@@ -23,6 +23,7 @@ extension ConsumerLoop {
 
     /// A round is over.
     func probed(_ number: UInt, _ readings: [TopicPartition: FingerprintCheck.Reading]) {
+        if self.check.someAreUnread(number, readings) { self.trouble.suspected(nil, now: self.now) }
         for outcome in self.check.answered(number, readings, now: self.now) {
             switch outcome {
             case .another(let partition, let reason): self.topicReplaced(partition, reason)

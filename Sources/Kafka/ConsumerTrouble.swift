@@ -34,11 +34,11 @@ struct ConsumerTrouble {
         now >= self.nextProbe && (self.suspectUntil != nil || self.cluster != nil || !hasPartitions)
     }
 
-    /// librdkafka reported something that a probe can look at.
-    mutating func suspected(_ error: KafkaError, now: BootTime) {
+    /// librdkafka reported something that a probe can look at, or something did not answer.
+    mutating func suspected(_ error: KafkaError?, now: BootTime) {
         if self.suspectUntil == nil { self.nextProbe = min(self.nextProbe, now) }
         self.suspectUntil = now.advanced(by: .seconds(10))
-        self.lastError = error.moreTelling(than: self.lastError)
+        if let error { self.lastError = error.moreTelling(than: self.lastError) }
     }
 
     /// What librdkafka said last; it names the broker and the reason, which a failed probe does not.

@@ -165,6 +165,12 @@ struct FingerprintCheck {
 
     // MARK: Verdicts
 
+    /// Whether some partition of the round could not be read: the broker that leads it may be frozen, which librdkafka sees after a minute only.
+    func someAreUnread(_ number: UInt, _ readings: [TopicPartition: Reading]) -> Bool {
+        guard let round = self.underWay, round.number == number else { return false }
+        return round.fingerprints.keys.contains { readings[$0] == nil }
+    }
+
     /// A round is over; whatever it does not name was not readable.
     mutating func answered(
         _ number: UInt,

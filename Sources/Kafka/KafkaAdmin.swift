@@ -130,7 +130,7 @@ package final class KafkaAdmin: Sendable {
                     } catch {
                         var error = error
                         state.reason = self.lastError(of: client, after: state.reason)
-                        if let reason = state.reason, error.number < 0 { error.message += ": \(reason.message)" }
+                        if let reason = state.reason, error.number < 0 { error.message = reason.message }
                         throw error
                     }
                 }

@@ -194,7 +194,7 @@ package final class KafkaProducer: Sendable {
             guard age > self.configuration.longestDelivery else { return nil }
             return KafkaError(
                 RD_KAFKA_RESP_ERR__TIMED_OUT,
-                "no acknowledgement for \(age.components.seconds) s: a partition has no leader or too few replicas in sync, or the brokers are slow"
+                "no acknowledgement for \(age.components.seconds) s: a partition has no leader or too few replicas in sync, or the brokers are slow, frozen or cut off"
             )
         }
     }

@@ -206,6 +206,35 @@ struct KafkaConsumerTests {
         await cluster.close()
     }
 
+    /// Its connections stay, so librdkafka sees nothing for `socket.timeout.ms`.
+    @Test func aBrokerThatIsFrozenIsToldLongBeforeLibrdkafkaSeesIt() async throws {
+        let cluster = try InProcessCluster(brokers: 2)
+        try cluster.createTopic("logins", partitions: 2)
+        for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
+        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
+        _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        let member = RecordingMember()
+        let consumer = try member.join(
+            cluster.bootstrapServers,
+            group: "g",
+            topics: ["logins"],
+            properties: ["socket.timeout.ms": "300000"],
+            fingerprintInterval: .seconds(1)
+        )
+        await member.until { $0.records.count == 2 }
+        try cluster.setRoundTripTime(.seconds(600), broker: 2)
+        let during = await member.until { !$0.problems.isEmpty }
+        #expect(during.problems[0]?.message.contains("does not answer") == true, "\(during.problems)")
+        try cluster.setRoundTripTime(.zero, broker: 2)
+        // What it held back it would hold for ten minutes.
+        try cluster.setDown(broker: 2)
+        try cluster.setUp(broker: 2)
+        await member.until { $0.problems.last == .some(nil) }
+        await consumer.close()
+        await producer.close()
+        await cluster.close()
+    }
+
     @Test(arguments: [
         (
             "sasl_ssl://kafka:9093/bootstrap: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL listener?) or broker version is < 0.10 (see api.version.request) (after 3ms in state APIVERSION_QUERY)",

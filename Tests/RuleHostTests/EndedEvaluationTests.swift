@@ -239,9 +239,10 @@ struct EndedEvaluationTests {
             await client.seen()
             #expect(hosts.pool.status().absence == nil)
             kill(process, SIGSTOP)
-            while hosts.pool.status().absence ?? .zero < .seconds(2) { await Task.yield() }
+            while hosts.pool.status().absence ?? .zero < .seconds(2), !Task.isCancelled { await Task.yield() }
+            #expect(hosts.pool.status().absence ?? .zero >= .seconds(2))
             kill(process, SIGCONT)
-            while hosts.pool.status().absence != nil { await Task.yield() }
+            while hosts.pool.status().absence != nil, !Task.isCancelled { await Task.yield() }
             hosts.pool.cancel(token)
             _ = await outcome
         }

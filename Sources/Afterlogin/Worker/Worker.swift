@@ -1,4 +1,4 @@
-package import Kafka
+import Kafka
 
 /// The whole path of a login as one service: source, dispatcher, pipeline, publisher.
 package final class Worker: Sendable {
@@ -109,7 +109,8 @@ package final class Worker: Sendable {
         guard readiness.isReady, let degraded = (others + self.degradations(troubles)).text else { return readiness }
         let intake = self.dispatcher.snapshot { IntakeWatch.Look($0.dispatch) }
         let stands = intake.stands ? "; intake stands: \(intake.admitted) logins are admitted" : ""
-        return Readiness(isReady: true, reason: "ready; degraded: \(degraded)\(stands)")
+        let reason = self.log.redactor.redact("ready; degraded: \(degraded)\(stands)")
+        return Readiness(isReady: true, reason: reason)
     }
 
     /// What is wrong although a restart would not mend it.
@@ -285,37 +286,4 @@ package final class Worker: Sendable {
         }
         self.metrics.replace(.lag, lags)
     }
-}
-
-/// What `/readyz` says.
-package struct Readiness: Sendable, Hashable {
-    package var isReady: Bool
-    package var reason: String
-
-    package static let ready = Self(isReady: true, reason: "ready")
-    package static func notReady(_ reason: String) -> Self { Self(isReady: false, reason: reason) }
-}
-
-/// The worker at one instant.
-package struct WorkerStatus: Sendable {
-    package struct Partition: Sendable {
-        package var partition: TopicPartition
-        package var epoch: Int
-        package var committed: Int64?
-        package var lag: Int64?
-    }
-
-    package var uptime: Duration
-    package var assignment: [Partition]
-    package var running: Int
-    /// Logins that wait for a retry or the end of an outage, by reason.
-    package var waiting: [String: Int]
-    package var admitted: Int
-    package var admittedBytes: Int
-    package var uncommitted: Int
-    /// How long the oldest login has been here.
-    package var oldest: Duration?
-    package var intakeIsOpen: Bool
-    package var tally: Dispatcher.Tally
-    package var problem: String?
 }

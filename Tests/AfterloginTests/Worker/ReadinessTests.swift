@@ -23,9 +23,9 @@ struct ReadinessTests {
         let beginning = "ready; degraded: 20 of the last 20 logins failed, most of them as rule-error, since 2"
         #expect(readiness.reason.hasPrefix(beginning), "\(readiness.reason)")
         #expect(bench.worker.degradations().map(\.cause) == [.loginsFail])
-        while !bench.lines.contains("nearly all logins fail: 20 of the last 20, most of them as rule-error") {
-            await Task.yield()
-        }
+        let line = "nearly all logins fail: 20 of the last 20, most of them as rule-error"
+        while !bench.lines.contains(line), !Task.isCancelled { await Task.yield() }
+        #expect(bench.lines.contains(line))
         bench.send((30..<45).map { (Int64($0), "user-\($0)") })
         await bench.waitForCommit(45)
         #expect(bench.worker.readiness() == .ready && bench.worker.degradations().isEmpty)
@@ -61,8 +61,8 @@ struct ReadinessTests {
         let answer = HTTPResponse(status: 500)
         _ = bench.board.ended(ticket, .tokenRefused, .success(answer), error: "500", nil)
         #expect(!bench.send((0..<12).map { (Int64($0), "user-\($0)") }))
-        while bench.worker.status().waiting.isEmpty { await Task.yield() }
-        while !bench.worker.readiness().reason.contains("intake stands") { await Task.yield() }
+        while bench.worker.status().waiting.isEmpty, !Task.isCancelled { await Task.yield() }
+        while !bench.worker.readiness().reason.contains("intake stands"), !Task.isCancelled { await Task.yield() }
         let readiness = bench.worker.readiness()
         #expect(
             readiness.isReady

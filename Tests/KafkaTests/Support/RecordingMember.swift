@@ -46,7 +46,8 @@ final class RecordingMember: KafkaConsumerDelegate {
         topics: [String],
         properties: [String: String] = [:],
         revocationDeadline: Duration = .seconds(20),
-        maxBatch: Int = 500
+        maxBatch: Int = 500,
+        fingerprintInterval: Duration = .seconds(10)
     ) throws -> KafkaConsumer {
         let consumer = try KafkaConsumer(
             configuration: KafkaConsumerConfiguration(
@@ -55,7 +56,8 @@ final class RecordingMember: KafkaConsumerDelegate {
                 topics: topics,
                 properties: ["session.timeout.ms": "6000"].merging(properties) { $1 },
                 revocationDeadline: revocationDeadline,
-                maxBatch: maxBatch
+                maxBatch: maxBatch,
+                fingerprintInterval: fingerprintInterval
             ),
             delegate: self
         )
