@@ -40,9 +40,12 @@ struct MinuteReport {
     }
 
     private static func rest(_ load: Load) -> String {
-        var rest = load.admitted > 0 ? "; \(load.admitted) logins are under way" : ""
-        if load.waiting > 0 { rest += ", \(load.waiting) of them wait" }
-        if load.behind > 0 { rest += " and \(load.behind) come after one of these of their user" }
+        guard load.admitted > 0 else { return load.degraded.map { "; degraded: \($0)" } ?? "" }
+        var rest = load.admitted == 1 ? "; 1 login is under way" : "; \(load.admitted) logins are under way"
+        if load.waiting > 0 { rest += ", of which \(load.waiting) wait\(load.waiting == 1 ? "s" : "")" }
+        if load.behind > 0 {
+            rest += " and \(load.behind) \(load.behind == 1 ? "comes" : "come") after an earlier one of the same user"
+        }
         return rest + (load.degraded.map { "; degraded: \($0)" } ?? "")
     }
 }

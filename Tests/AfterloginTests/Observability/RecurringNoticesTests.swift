@@ -57,14 +57,14 @@ struct MinuteReportTests {
         )
         #expect(
             first
-                == "in 60 s: 9 updates, 1 failure; 7 logins are under way, 2 of them wait and 4 come after one of these of their user"
+                == "in 60 s: 9 updates, 1 failure; 7 logins are under way, of which 2 wait and 4 come after an earlier one of the same user"
         )
         let second = report.looked(
             self.tally(12, failures: ["limit": 1]),
-            .init(),
+            .init(admitted: 1, waiting: 1),
             now: self.start.advanced(by: .seconds(120))
         )
-        #expect(second == "in 60 s: 3 updates")
+        #expect(second == "in 60 s: 3 updates; 1 login is under way, of which 1 waits")
     }
 
     @Test func aMinuteWithoutAnythingIsNoLine() {
@@ -81,7 +81,7 @@ struct MinuteReportTests {
         let line = report.looked(self.tally(0), load, now: self.start.advanced(by: .seconds(60)))
         #expect(
             line
-                == "in 60 s: nothing; 3 logins are under way, 3 of them wait; degraded: api.example:443 is away since noon"
+                == "in 60 s: nothing; 3 logins are under way, of which 3 wait; degraded: api.example:443 is away since noon"
         )
     }
 }
