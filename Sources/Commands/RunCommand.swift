@@ -76,7 +76,7 @@ enum RunCommand: Command {
             let dropped =
                 tally.stale > 0 ? "; \(tally.stale) logins of lost partitions were dropped, and run again" : ""
             let done = "\(tally.updates) updates, \(tally.denials) denials, \(failures) failures"
-            setup.log.log(.info, "stopped: \(done)\(dropped)")
+            setup.log.log(.info, "stopped\(stop.isThrown ? " as told" : ""); since the start: \(done)\(dropped)")
             // Whoever waits for the end of the lines must not take a part for the whole.
             return input != nil && stop.isThrown ? StopSignals.exitCode : .done
         case .failure(let error):

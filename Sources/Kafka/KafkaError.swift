@@ -59,6 +59,8 @@ extension KafkaError {
     /// Where a broker does not answer it guesses at one of before 2015.
     static func explained(_ text: String, _ version: Int32) -> String {
         var text = text
+        // Which of its threads says it.
+        if text.hasPrefix("[thrd:"), let end = text.firstRange(of: "]: ") { text.removeSubrange(..<end.upperBound) }
         // How long its own states lasted says nothing to anybody else.
         let detail = text.firstRange(of: " (after ")
         if let detail, text.hasSuffix(")"), text[detail.upperBound...].contains("ms in state ") {
@@ -88,6 +90,10 @@ extension KafkaError {
         (
             "ApiVersionRequest failed",
             "the broker took the connection and does not answer: it is frozen, cut off or has too much to do"
+        ),
+        (
+            "Consumer group session timed out",
+            "the group's coordinator has not answered for session.timeout.ms: the partitions are taken away, and the group is joined again"
         ),
         ("Local: Timed out", "no answer in time: the broker is frozen, cut off or has too much to do"),
         ("Local: Broker transport failure", "the connection to the broker was lost, or did not come about"),

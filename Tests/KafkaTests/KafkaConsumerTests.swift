@@ -251,6 +251,10 @@ struct KafkaConsumerTests {
             "GroupCoordinator: kafka:9092: Connect to 10.0.0.1:9092 failed: Connection refused"
         ),
         ("Broker: Not enough in-sync replicas", "Broker: Not enough in-sync replicas"),
+        (
+            "[thrd:main]: Consumer group session timed out (in join-state steady) after 15081 ms without a successful response from the group coordinator (broker 1, last error was Success): revoking assignment and rejoining group",
+            "the group's coordinator has not answered for session.timeout.ms: the partitions are taken away, and the group is joined again"
+        ),
     ]) func whatLibrdkafkaGuessesIsSaidAsItIs(text: String, meaning: String) {
         #expect(KafkaError.explained(text, 0x0200_02ff) == meaning)
     }

@@ -103,7 +103,7 @@ package final class Dispatcher: RecordReceiver {
             )
         }
         let names = partitions.sorted { $0.topicPartition.description < $1.topicPartition.description }.map {
-            "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning")"
+            "\($0.topicPartition) from \($0.committedOffset.map(String.init) ?? "the beginning, as nothing is committed")"
         }
         self.log.log(.info, "assigned: \(names.isEmpty ? "no partitions" : names.joined(separator: ", "))")
     }
@@ -141,7 +141,7 @@ package final class Dispatcher: RecordReceiver {
         self.log.log(
             .info,
             "revoked: \(partitions.map(\.description).sorted().joined(separator: ", ")), as the group rebalances (a worker came, left "
-                + "or died, or a topic changed); what is under way is finished"
+                + "or died, or a topic changed); what is under way there is finished first"
         )
         self.update { $0.dispatch.partitionsRevoked(partitions, deadline: deadline, $1) }
     }
@@ -149,8 +149,8 @@ package final class Dispatcher: RecordReceiver {
     package func partitionsLost(_ partitions: [TopicPartition]) {
         self.log.log(
             .warning,
-            "lost: \(partitions.map(\.description).sorted().joined(separator: ", ")); what is under way of them is dropped, not "
-                + "committed, and runs again where they are assigned next"
+            "taken away without notice: \(partitions.map(\.description).sorted().joined(separator: ", ")); no login is lost: what is "
+                + "under way there is dropped, and runs again, with its calls, where they are assigned next"
         )
         self.update { $0.dispatch.partitionsLost(partitions, $1) }
     }

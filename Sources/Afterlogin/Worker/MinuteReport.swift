@@ -10,6 +10,8 @@ struct MinuteReport {
         var waiting = 0
         /// Behind those: of the same users.
         var behind = 0
+        /// In the topic, and not read yet.
+        var unread: Int64 = 0
         /// What is wrong; nil while nothing is.
         var degraded: String?
     }
@@ -34,18 +36,22 @@ struct MinuteReport {
             (tally.retries - self.before.retries, "retry", "retries"),
             (tally.stale - self.before.stale, "login of lost partitions dropped", "logins of lost partitions dropped"),
         ].filter { $0.0 > 0 }
-        guard !parts.isEmpty || load.admitted > 0 || load.degraded != nil else { return nil }
+        guard !parts.isEmpty || load.admitted > 0 || load.unread > 0 || load.degraded != nil else { return nil }
         let done = parts.map { "\($0.0) \($0.0 == 1 ? $0.1 : $0.2)" }.joined(separator: ", ")
         return "in \(time.forPeople): \(done.isEmpty ? "nothing" : done)\(Self.rest(load))"
     }
 
     private static func rest(_ load: Load) -> String {
-        guard load.admitted > 0 else { return load.degraded.map { "; degraded: \($0)" } ?? "" }
-        var rest = load.admitted == 1 ? "; 1 login is under way" : "; \(load.admitted) logins are under way"
-        if load.waiting > 0 { rest += ", of which \(load.waiting) wait\(load.waiting == 1 ? "s" : "")" }
-        if load.behind > 0 {
-            rest += " and \(load.behind) \(load.behind == 1 ? "comes" : "come") after an earlier one of the same user"
+        var rest = ""
+        if load.admitted > 0 {
+            rest += load.admitted == 1 ? "; 1 login is under way" : "; \(load.admitted) logins are under way"
+            if load.waiting > 0 { rest += ", of which \(load.waiting) wait\(load.waiting == 1 ? "s" : "")" }
+            if load.behind > 0 {
+                rest +=
+                    " and \(load.behind) \(load.behind == 1 ? "comes" : "come") after an earlier one of the same user"
+            }
         }
+        if load.unread > 0 { rest += "; \(load.unread) in the topic \(load.unread == 1 ? "is" : "are") not read yet" }
         return rest + (load.degraded.map { "; degraded: \($0)" } ?? "")
     }
 }

@@ -141,7 +141,7 @@ package final class Worker: Sendable {
     private func watch() async {
         var intake = IntakeWatch()
         var report = MinuteReport(now: .now)
-        var publishing: String?
+        var publishing: (problem: String, since: ContinuousClock.Instant)?
         var failing: FailureShare.Spell?
         var absence = AssignmentWatch()
         while !Task.isCancelled {
@@ -154,17 +154,19 @@ package final class Worker: Sendable {
             self.notices.minuteEnded()
             var (tally, load) = self.dispatcher.snapshot { ($0.tally, MinuteReport.Load($0.dispatch)) }
             load.degraded = self.degradations().text
+            load.unread = self.status().assignment.compactMap(\.lag).reduce(0, +)
             if let line = report.looked(tally, load, now: .now) { self.log.log(.info, line) }
         }
     }
 
     /// Says that results can't be written, when that begins, becomes another reason, and ends.
-    private func tell(publishing: inout String?) {
+    private func tell(publishing: inout (problem: String, since: ContinuousClock.Instant)?) {
         let problem = self.publisher.problem
-        defer { publishing = problem }
+        defer { publishing = problem.map { ($0, publishing?.since ?? .now) } }
         switch (publishing, problem) {
         case (nil, let problem?): self.log.log(.error, "\(problem); logins wait for it, and nothing is lost")
-        case (_?, nil): self.log.log(.info, "results are written again")
+        case (let before?, nil):
+            self.log.log(.info, "results are written again, after \((ContinuousClock.now - before.since).forPeople)")
         case (nil, nil), (_?, _?): break
         }
     }

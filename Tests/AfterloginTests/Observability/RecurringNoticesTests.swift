@@ -61,10 +61,12 @@ struct MinuteReportTests {
         )
         let second = report.looked(
             self.tally(12, failures: ["limit": 1]),
-            .init(admitted: 1, waiting: 1),
+            .init(admitted: 1, waiting: 1, unread: 120),
             now: self.start.advanced(by: .seconds(120))
         )
-        #expect(second == "in 60 s: 3 updates; 1 login is under way, of which 1 waits")
+        #expect(
+            second == "in 60 s: 3 updates; 1 login is under way, of which 1 waits; 120 in the topic are not read yet"
+        )
     }
 
     @Test func aMinuteWithoutAnythingIsNoLine() {
