@@ -9,6 +9,7 @@ const http = require('node:http');
 const https = require('node:https');
 const { channel } = require('node:diagnostics_channel');
 const { errorMonitor } = require('node:events');
+const { parsers } = require('_http_common');
 const { apply, setTimeout, makeStamp, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
@@ -135,8 +136,19 @@ function countWaitingInUndici() {
     channel('undici:request:error').subscribe(({ request }) => served(request));
 }
 
+/**
+ * Node's client keeps parsers, and gives them to later requests: whoever kept one of a request of his own would see those of other
+ * logins. Here each serves one request.
+ */
+function keepNoParsers() {
+    parsers.max = 0;
+    Object.freeze(parsers.list);
+    Object.freeze(parsers);
+}
+
 /** Replaces what opens connections. */
 function install() {
+    keepNoParsers();
     net.connect = connect;
     net.createConnection = connect;
     net.Socket.prototype.connect = connectExisting;
