@@ -374,3 +374,18 @@ test('a parser that a rule keeps shows it no other request', limit, async (conte
             }
         }));`);
 });
+
+test('a global agent is nobody\'s to change', limit, async (context) => {
+    await attackedRequests(context, `
+        for (const agent of [https.globalAgent, require('http').globalAgent]) {
+            for (const name of ['addRequest', 'createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket']) {
+                attempt(() => { const original = agent[name]; agent[name] = function (...values) { global.seen = name; return Reflect.apply(original, this, values); }; });
+            }
+            for (const [name, value] of Object.entries({ host: 'elsewhere.example', hostname: 'elsewhere.example', port: 1, path: '/other', socketPath: '/tmp/x', servername: 'x', agent: 1, cert: 'x', pfx: 'x' })) {
+                attempt(() => { agent.options[name] = value; });
+            }
+            for (const [name, value] of Object.entries({ protocol: 'ftp:', defaultPort: 1, options: {}, sockets: null, requests: null, maxSockets: 0, maxTotalSockets: 0 })) {
+                attempt(() => { agent[name] = value; });
+            }
+        }`);
+});

@@ -10,12 +10,14 @@
 //
 // What V8 looks at before it takes a short way can't be locked (see integrity.js).
 
+const http = require('node:http');
+const https = require('node:https');
 const { PrivateSet, apply } = require('./intrinsics');
 const { current } = require('./attribution');
 const { warn } = require('./warnings');
 const { survey, surveyOne, inheritedOf, isLate, kinds } = require('./survey');
 
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible, ownKeys } = Reflect;
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible, ownKeys, preventExtensions: endExtensions } = Reflect;
 const { freeze } = Object;
 const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function';
 
@@ -95,6 +97,36 @@ function lockInherited({ object, name }) {
     }
 }
 
+/** Of a global agent: what leads, holds up or breaks the requests of all. Its methods are locked as all methods are. */
+const agentValues = Object.freeze([
+    'protocol', 'defaultPort', 'options', 'requests', 'sockets', 'freeSockets', 'keepAlive', 'keepAliveMsecs', 'maxSockets', 'maxFreeSockets',
+    'maxTotalSockets', 'scheduling',
+]);
+/** Of its options, which Node's client puts over those of each request; nothing else can be added. */
+const agentOptions = Object.freeze([
+    'host', 'hostname', 'port', 'defaultPort', 'protocol', 'path', 'socketPath', 'servername', 'localAddress', 'localPort', 'family', 'lookup',
+    'agent', 'method', 'headers', 'auth', 'timeout', 'signal', 'keepAlive', 'keepAliveMsecs', 'maxSockets', 'maxFreeSockets', 'maxTotalSockets',
+    'rejectUnauthorized', 'checkServerIdentity', 'ca', 'cert', 'key', 'pfx', 'passphrase', 'crl', 'ciphers', 'minVersion', 'maxVersion',
+    'secureProtocol', 'secureOptions', 'secureContext', 'session', 'sigalgs', 'ecdhCurve', 'ALPNProtocols', 'highWaterMark', 'createConnection',
+    'scheduling', 'noDelay',
+]);
+
+/** What a rule set there while it was loaded stays. */
+function lockAgents() {
+    for (const [name, { globalAgent }] of [['http', http], ['https', https]]) {
+        const { options } = globalAgent;
+        for (const key of agentOptions) {
+            const isThere = getOwnPropertyDescriptor(options, key) !== undefined;
+            lockValue(options, key, options[key], `${name}.globalAgent.options.${key}`, isThere);
+        }
+        owners.add(options);
+        endExtensions(options);
+        for (const key of agentValues) {
+            if (key in globalAgent) lockValue(globalAgent, key, globalAgent[key], `${name}.globalAgent.${key}`, true);
+        }
+    }
+}
+
 /** @type {import('./survey').Survey | null} */
 let found = null;
 let isLocked = false;
@@ -111,6 +143,7 @@ function prepare() {
  */
 function lock() {
     lockAll(found);
+    lockAgents();
     const { kept } = found;
     found = null;
     isLocked = true;
