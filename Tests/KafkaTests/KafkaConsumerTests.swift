@@ -141,14 +141,20 @@ struct KafkaConsumerTests {
         await cluster.close()
     }
 
-    @Test func aPartitionWithoutALeaderIsTold() async throws {
+    /// Two brokers, each of which leads a partition with one record.
+    private func clusterWithTwoLeaders() async throws -> (InProcessCluster, KafkaProducer) {
         let cluster = try InProcessCluster(brokers: 2)
         try cluster.createTopic("logins", partitions: 2)
         for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
-        let member = RecordingMember()
-        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
         let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
         _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        return (cluster, producer)
+    }
+
+    @Test func aPartitionWithoutALeaderIsTold() async throws {
+        let (cluster, producer) = try await self.clusterWithTwoLeaders()
+        let member = RecordingMember()
+        let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
         await member.until { $0.records.count == 2 }
         try cluster.setLeader(-1, of: "logins", partition: 1)
         try cluster.setDown(broker: 2)
@@ -183,11 +189,7 @@ struct KafkaConsumerTests {
 
     /// Any broker answers for metadata; the one that leads a partition may be frozen or cut off all the same.
     @Test func allIsWellOnlyWhenTheBrokerThatLeadsAPartitionAnswersAgain() async throws {
-        let cluster = try InProcessCluster(brokers: 2)
-        try cluster.createTopic("logins", partitions: 2)
-        for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
-        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
-        _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        let (cluster, producer) = try await self.clusterWithTwoLeaders()
         let member = RecordingMember()
         let consumer = try member.join(cluster.bootstrapServers, group: "g", topics: ["logins"])
         await member.until { $0.records.count == 2 }
@@ -208,11 +210,7 @@ struct KafkaConsumerTests {
 
     /// Its connections stay, so librdkafka sees nothing for `socket.timeout.ms`.
     @Test func aBrokerThatIsFrozenIsToldLongBeforeLibrdkafkaSeesIt() async throws {
-        let cluster = try InProcessCluster(brokers: 2)
-        try cluster.createTopic("logins", partitions: 2)
-        for partition: Int32 in [0, 1] { try cluster.setLeader(partition + 1, of: "logins", partition: partition) }
-        let producer = try KafkaProducer(configuration: KafkaProducerConfiguration(brokers: cluster.bootstrapServers))
-        _ = await producer.produceAll((0..<2).map { KafkaMessage("logins", partition: $0, "v") })
+        let (cluster, producer) = try await self.clusterWithTwoLeaders()
         let member = RecordingMember()
         let consumer = try member.join(
             cluster.bootstrapServers,

@@ -45,7 +45,6 @@ extension Dispatcher {
         /// Failures that their topic refuses, until it takes them.
         private var refusals: [AdmittedLogin.ID: String] = [:]
         private var refusalNotice = RefusalNotice()
-        private var refusedSince: Dispatch.Instant?
         private var end: Result<Void, any Error>?
         private var waiter: CheckedContinuation<Void, any Error>?
 
@@ -57,7 +56,7 @@ extension Dispatcher {
         /// How many failures a topic refuses, why, and since when; nil where none does.
         var refusal: (count: Int, reason: String, since: Dispatch.Instant)? {
             let current = self.refusals.filter { self.dispatch.partitions.isCurrent(epoch: $0.key.epoch) }
-            guard let first = current.first, let since = self.refusedSince else { return nil }
+            guard let first = current.first, let since = self.refusalNotice.since else { return nil }
             return (current.count, first.value, since)
         }
 
@@ -116,7 +115,6 @@ extension Dispatcher {
             _ now: Dispatch.Instant
         ) -> (notice: String?, step: Dispatch.Step) {
             self.refusals[login.id] = reason
-            self.refusedSince = self.refusedSince ?? now
             let notice = self.refusalNotice.refused(reason, waiting: self.refusals.count, now: now)
             return (notice, self.dispatch.refused(login, now))
         }
@@ -133,9 +131,7 @@ extension Dispatcher {
         private mutating func noLongerRefused(_ login: AdmittedLogin) {
             guard !self.refusals.isEmpty else { return }
             self.refusals[login.id] = nil
-            guard self.refusals.isEmpty else { return }
-            self.refusalNotice.ended()
-            self.refusedSince = nil
+            if self.refusals.isEmpty { self.refusalNotice.ended() }
         }
 
         mutating func dropped(_ login: AdmittedLogin, _ now: Dispatch.Instant) -> Dispatch.Step {

@@ -136,11 +136,15 @@ package final class Dispatcher: RecordReceiver {
         }
     }
 
+    private static func names(_ partitions: [TopicPartition]) -> String {
+        partitions.map(\.description).sorted().joined(separator: ", ")
+    }
+
     package func partitionsRevoked(_ partitions: [TopicPartition]) {
         let deadline = self.clock.now.advanced(by: self.drain)
         self.log.log(
             .info,
-            "revoked: \(partitions.map(\.description).sorted().joined(separator: ", ")), as the group rebalances (a worker came, left "
+            "revoked: \(Self.names(partitions)), as the group rebalances (a worker came, left "
                 + "or died, or a topic changed); what is under way there is finished first"
         )
         self.update { $0.dispatch.partitionsRevoked(partitions, deadline: deadline, $1) }
@@ -149,7 +153,7 @@ package final class Dispatcher: RecordReceiver {
     package func partitionsLost(_ partitions: [TopicPartition]) {
         self.log.log(
             .warning,
-            "taken away without notice: \(partitions.map(\.description).sorted().joined(separator: ", ")); no login is lost: what is "
+            "taken away without notice: \(Self.names(partitions)); no login is lost: what is "
                 + "under way there is dropped, and runs again, with its calls, where they are assigned next"
         )
         self.update { $0.dispatch.partitionsLost(partitions, $1) }

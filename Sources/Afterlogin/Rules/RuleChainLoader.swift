@@ -78,8 +78,7 @@ package struct RuleChainLoader: Sendable {
         guard let path = self.configuration.rules.directory else {
             let reason =
                 "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) "
-                + "or with "
-                + "--set rules.directory=FOLDER"
+                + "or with --set rules.directory=FOLDER"
             return RuleProblem(file: "rules", reason: reason)
         }
         return RuleProblem(file: path, reason: "there is no enabled rule: \(directory?.emptiness ?? "none was found")")
@@ -105,8 +104,7 @@ package struct RuleChainLoader: Sendable {
     private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
         self.remarks(uses, of: .token) { lack in
             "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for "
-                + "that; set "
-                + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
+                + "that; set \(lack) in \(self.configurationFile) to an application that may use the Management API"
         }
     }
 
@@ -115,8 +113,7 @@ package struct RuleChainLoader: Sendable {
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
         return self.remarks(uses, of: .otherUser) { lack in
             "may write metadata of another user than the one who logs in, which fails without a client of the "
-                + "worker's own: "
-                + "set \(lack) in \(self.configurationFile), or write user.user_id"
+                + "worker's own: set \(lack) in \(self.configurationFile), or write user.user_id"
         }
     }
 
@@ -139,8 +136,7 @@ package struct RuleChainLoader: Sendable {
             guard let lack = self.lackForToken, use.need == .token, !Self.isOwn(file, scripts) else { continue }
             let reason =
                 "reads auth0.accessToken, which is undefined without a client of the worker's own: where it is "
-                + "needed, set "
-                + "\(lack) in \(self.configurationFile) to an application that may use the Management API"
+                + "needed, set \(lack) in \(self.configurationFile) to an application that may use the Management API"
             notes.append(RuleProblem(file: file.file, line: use.line, column: use.column, reason: reason))
         }
         return notes
@@ -208,8 +204,7 @@ package struct RuleChainLoader: Sendable {
                 if other.order == rule.order {
                     let reason =
                         "\(rule.name) has order \(rule.order), as \(other.name) has (\(other.place.file)): give "
-                        + "one of them another, "
-                        + "so that it is certain which runs first"
+                        + "one of them another, so that it is certain which runs first"
                     problems.append(
                         RuleProblem(
                             file: rule.place.file,
@@ -289,8 +284,7 @@ private final class RuleHostLog: RuleHostPoolDelegate {
         guard host.mayReadEveryFile else {
             return self.log.log(
                 .warning,
-                "not enforced on this kernel: "
-                    + "\(missing); with rules.host.confinement: required afterlogin starts only where all of it is"
+                "not enforced on this kernel: \(missing); with rules.host.confinement: required afterlogin starts only where all of it is"
             )
         }
         self.log.log(.error, "\(RuleHostStatus.whatIsOpen) (missing: \(missing)); \(RuleHostStatus.whatToDo)")

@@ -26,8 +26,8 @@ struct MinuteReport {
 
     /// The line of the minute that is over; nil within a minute, and where nothing was done in it or was to be.
     mutating func looked(_ tally: Dispatcher.Tally, _ load: Load, now: ContinuousClock.Instant) -> String? {
+        guard self.isDue(now) else { return nil }
         let time = now - self.said
-        guard time >= Self.interval else { return nil }
         defer { (self.said, self.before) = (now, tally) }
         let failures = tally.failures.values.reduce(0, +) - self.before.failures.values.reduce(0, +)
         let parts = [

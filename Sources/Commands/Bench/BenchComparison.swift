@@ -11,11 +11,13 @@ struct BenchComparison {
         var others: [Double] = []
         var own: [Double] = []
 
-        /// This build's figure by the other's, in ascending order.
-        var ratios: [Double] { zip(self.own, self.others).map { $1 == 0 ? 0 : $0 / $1 }.sorted() }
-        var ratio: Double { Self.median(self.ratios) }
-
-        static func median(_ sorted: [Double]) -> Double {
+        /// This build's figure by the other's, pair by pair.
+        var inTurn: [Double] { zip(self.own, self.others).map { $1 == 0 ? 0 : $0 / $1 } }
+        /// The same in ascending order.
+        var ratios: [Double] { self.inTurn.sorted() }
+        /// Their median.
+        var ratio: Double {
+            let sorted = self.ratios
             guard !sorted.isEmpty else { return 0 }
             let middle = sorted.count / 2
             return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
@@ -50,8 +52,7 @@ struct BenchComparison {
     /// What the last pair said.
     func lines(ofPair pair: Int) -> [String] {
         self.rows.compactMap { row in
-            guard let other = row.others.last, let own = row.own.last else { return nil }
-            let ratio = other == 0 ? 0 : own / other
+            guard let other = row.others.last, let own = row.own.last, let ratio = row.inTurn.last else { return nil }
             return
                 "pair \(pair)  \(row.name.padded(to: 58)) \(Self.text(other)) -> \(Self.text(own)) \(row.unit)  \(Self.text(ratio))"
         }
