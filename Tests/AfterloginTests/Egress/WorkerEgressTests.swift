@@ -166,9 +166,10 @@ struct WorkerEgressTests {
         #expect(sender.requests.count == 2)
     }
 
-    @Test
-    func anAPIThatCannotBeReachedIsAwayAndItsCallsAreToldToNobody() async throws {
-        let refused = HTTPFailure(kind: .connectionRefused, message: "refused", code: "ECONNREFUSED", sentBytes: false)
+    /// The second: its name leads inside, by mistake or for a while.
+    @Test(arguments: [HTTPFailure.Kind.connectionRefused, .addressRefused])
+    func anAPIThatCannotBeReachedIsAwayAndItsCallsAreToldToNobody(kind: HTTPFailure.Kind) async throws {
+        let refused = HTTPFailure(kind: kind, message: "refused", code: "ECONNREFUSED", sentBytes: false)
         let sender = ScriptedSender { _, _ in .failure(refused) }
         let egress = try Self.egress(sender)
         var told = 0
