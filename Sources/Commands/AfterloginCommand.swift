@@ -1,7 +1,7 @@
 public import Afterlogin
 import CLinux
 import Glibc
-import Threads
+import System
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {

@@ -1,7 +1,7 @@
 import Afterlogin
 import Glibc
 import Synchronization
-import Threads
+import System
 
 /// Results on standard output, all else on standard error.
 enum Output {

@@ -1,6 +1,6 @@
 import Afterlogin
 import Kafka
-import Synchronization
+import System
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.
 struct TopicCheck {

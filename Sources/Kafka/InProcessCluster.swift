@@ -1,6 +1,5 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
 
 /// librdkafka's in-process cluster (`rd_kafka_mock_cluster_t`): for the demo and fault injection.
 ///

@@ -1,5 +1,5 @@
 package import Kafka
-import Synchronization
+import System
 
 /// Where records come from: a consumer group, or lines of a file.
 package protocol RecordSource: Sendable {

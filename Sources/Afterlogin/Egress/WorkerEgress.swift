@@ -1,6 +1,6 @@
 package import HTTPClient
 import JSON
-import Synchronization
+import System
 package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.

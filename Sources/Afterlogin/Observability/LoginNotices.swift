@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// Failed and repeated logins, as the log tells of them.
 package final class LoginNotices: Sendable {

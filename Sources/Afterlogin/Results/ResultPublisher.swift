@@ -1,5 +1,4 @@
 package import Kafka
-import Synchronization
 
 /// What became of a result that was handed over.
 package enum PublishOutcome: Sendable {

@@ -1,6 +1,6 @@
 import HTTPClient
 import JSON
-import Synchronization
+import System
 
 /// One evaluation of a run of neighbouring native rules: the login is parsed once and written back once.
 struct NativeRun {

@@ -1,6 +1,6 @@
 import HTTPClient
 import RuleHost
-import Synchronization
+import System
 import Waiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.

@@ -1,6 +1,6 @@
 import HTTPClient
 import JSON
-import Synchronization
+import System
 import Waiting
 
 /// A token, or why there is none.

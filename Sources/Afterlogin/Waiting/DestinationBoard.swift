@@ -1,5 +1,5 @@
 import HTTPClient
-import Synchronization
+import System
 package import Waiting
 
 /// What all calls and all waiting logins ask: `Destinations` behind one lock, with a timer, and with those who wait.

@@ -1,5 +1,5 @@
 import Afterlogin
-import Synchronization
+import System
 
 /// The line that moves while the demo works.
 struct DemoProgress {

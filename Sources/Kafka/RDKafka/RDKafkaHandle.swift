@@ -1,6 +1,6 @@
 import CRDKafka
 import Synchronization
-import Threads
+import System
 
 /// A client (`rd_kafka_t`); its calls may come from any thread.
 ///

@@ -1,6 +1,6 @@
 import JSON
 import Kafka
-import Synchronization
+import System
 import TestSupport
 import Testing
 import Waiting

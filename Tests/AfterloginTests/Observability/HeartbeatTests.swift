@@ -1,5 +1,5 @@
 import Afterlogin
-import Synchronization
+import System
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

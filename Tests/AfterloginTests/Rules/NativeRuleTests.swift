@@ -1,7 +1,7 @@
 import Afterlogin
 import HTTPClient
 import JSON
-import Synchronization
+import System
 import Testing
 import Waiting
 

@@ -2,7 +2,7 @@ import Glibc
 import HTTPClient
 import JSON
 import RuleHost
-import Synchronization
+import System
 import Testing
 import Waiting
 

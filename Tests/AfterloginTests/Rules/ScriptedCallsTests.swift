@@ -1,5 +1,5 @@
 import HTTPClient
-import Synchronization
+import System
 import Testing
 import Waiting
 

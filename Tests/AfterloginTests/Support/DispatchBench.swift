@@ -1,7 +1,7 @@
 import HTTPClient
 import JSON
 import Kafka
-import Synchronization
+import System
 import Testing
 import Waiting
 

@@ -1,5 +1,5 @@
 import Afterlogin
-import Synchronization
+import System
 
 /// A clock that moves only when a test says so.
 final class ManualClock: WorkerClock {

@@ -1,5 +1,5 @@
 import Afterlogin
-import Synchronization
+import System
 
 extension Log {
     /// Writes nowhere.

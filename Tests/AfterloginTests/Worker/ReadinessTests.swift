@@ -1,6 +1,5 @@
 import HTTPClient
 import Kafka
-import Synchronization
 import Testing
 import Waiting
 
