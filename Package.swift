@@ -29,33 +29,40 @@ let package = Package(
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
         .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "System"], resources: [.copy("JavaScript")]),
 
+        // What is said to operators, without secrets.
+        .target(name: "Observability", dependencies: ["JSON", "System"]),
+
         // What decides about logins that wait; pure.
         .target(name: "Waiting"),
 
         // The product.
         .target(
             name: "Afterlogin",
-            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "System", "Waiting"]
+            dependencies: [
+                "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "System", "Waiting", "Observability",
+            ]
         ),
-        .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON", "System"]),
+        .target(name: "Admin", dependencies: ["Afterlogin", "Observability", "HTTPServer", "JSON", "System"]),
         .target(
             name: "Sandbox",
-            dependencies: ["Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON", "System"]
+            dependencies: ["Observability", "Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON", "System"]
         ),
         .target(
             name: "Commands",
             dependencies: [
                 "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography", "CLinux", "System",
+                "Cryptography", "CLinux", "System", "Observability",
             ],
             resources: [.copy("Demo/rules")]
         ),
         .executableTarget(name: "CLI", dependencies: ["Commands"]),
 
         // The tests.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["System", "Observability"], path: "Tests/TestSupport"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
         .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["System"]),
+        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", "JSON", "System", "TestSupport"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport", "System"]),
@@ -69,20 +76,25 @@ let package = Package(
         .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Confine",
+                "Observability", "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost",
+                "Confine",
                 "TestSupport", "System",
             ]
         ),
-        .testTarget(name: "AdminTests", dependencies: ["Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]),
+        .testTarget(
+            name: "AdminTests",
+            dependencies: ["Observability", "Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]
+        ),
         .testTarget(
             name: "SandboxTests",
             dependencies: [
-                "Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON", "System",
+                "Observability", "Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON",
+                "System",
             ]
         ),
         .testTarget(
             name: "CommandsTests",
-            dependencies: ["Commands", "Afterlogin", "JSON", "RuleHost", "System", "YAML"]
+            dependencies: ["Observability", "Commands", "Afterlogin", "JSON", "RuleHost", "System", "YAML"]
         ),
         .testTarget(
             name: "IntegrationTests",

@@ -1,6 +1,7 @@
 public import Afterlogin
 import CLinux
 import Glibc
+import Observability
 import System
 
 /// The command line, with your own native rules.

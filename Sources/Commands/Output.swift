@@ -1,5 +1,6 @@
 import Afterlogin
 import Glibc
+import Observability
 import Synchronization
 import System
 

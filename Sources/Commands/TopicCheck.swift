@@ -1,5 +1,6 @@
 import Afterlogin
 import Kafka
+import Observability
 import System
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.

@@ -1,4 +1,5 @@
 package import Kafka
+package import Observability
 import System
 
 /// Where records come from: a consumer group, or lines of a file.

@@ -1,4 +1,5 @@
 import HTTPClient
+import Observability
 import System
 import Waiting
 

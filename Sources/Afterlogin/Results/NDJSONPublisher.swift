@@ -1,5 +1,6 @@
 import Glibc
 import Kafka
+import Observability
 import System
 
 /// Results as lines of a file or of standard output; written when this says so.

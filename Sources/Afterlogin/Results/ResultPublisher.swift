@@ -1,4 +1,5 @@
 package import Kafka
+package import Observability
 
 /// What became of a result that was handed over.
 package enum PublishOutcome: Sendable {

@@ -1,4 +1,5 @@
 import JSON
+import Observability
 package import RuleHost
 
 /// The rules of a worker, in order: native ones run here, runs of neighbouring JavaScript rules go to a rule host.

@@ -1,4 +1,5 @@
 import HTTPClient
+import Observability
 import RuleHost
 import System
 import Waiting

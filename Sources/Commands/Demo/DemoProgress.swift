@@ -1,4 +1,5 @@
 import Afterlogin
+import Observability
 import System
 
 /// The line that moves while the demo works.

@@ -1,5 +1,6 @@
 import JSON
 import Kafka
+import Observability
 import System
 import TestSupport
 import Testing

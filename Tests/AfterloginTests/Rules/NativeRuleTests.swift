@@ -1,6 +1,7 @@
 import Afterlogin
 import HTTPClient
 import JSON
+import Observability
 import System
 import Testing
 import Waiting

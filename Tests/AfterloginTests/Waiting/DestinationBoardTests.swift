@@ -1,5 +1,6 @@
 import HTTPClient
 import System
+import TestSupport
 import Testing
 import Waiting
 

@@ -1,5 +1,6 @@
 import HTTPClient
 import Kafka
+import Observability
 import Testing
 import Waiting
 

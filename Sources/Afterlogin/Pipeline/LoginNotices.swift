@@ -1,3 +1,4 @@
+package import Observability
 import System
 
 /// Failed and repeated logins, as the log tells of them.
