@@ -22,12 +22,15 @@ let package = Package(
         .target(name: "JSON"),
         .target(name: "YAML", dependencies: ["CYAML"]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "Threads", dependencies: ["CLinux"]),
-        .target(name: "Kafka", dependencies: ["CRDKafka", "Threads"]),
-        .target(name: "HTTPClient", dependencies: ["CCurl", "Threads"]),
-        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "Threads"]),
+        .target(name: "System", dependencies: ["CLinux"]),
+        .target(name: "Kafka", dependencies: ["CRDKafka", "System"]),
+        .target(name: "HTTPClient", dependencies: ["CCurl", "System"]),
+        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "System"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "Threads"], resources: [.copy("JavaScript")]),
+        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "System"], resources: [.copy("JavaScript")]),
+
+        // What is said to operators, without secrets.
+        .target(name: "Observability", dependencies: ["JSON", "System"]),
 
         // What decides about logins that wait; pure.
         .target(name: "Waiting"),
@@ -35,57 +38,68 @@ let package = Package(
         // The product.
         .target(
             name: "Afterlogin",
-            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads", "Waiting"]
+            dependencies: [
+                "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "System", "Waiting", "Observability",
+            ]
         ),
-        .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON", "Threads"]),
+        .target(name: "Admin", dependencies: ["Afterlogin", "Observability", "HTTPServer", "JSON", "System"]),
         .target(
             name: "Sandbox",
-            dependencies: ["Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON"]
+            dependencies: ["Observability", "Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON", "System"]
         ),
         .target(
             name: "Commands",
             dependencies: [
                 "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography", "CLinux", "Threads",
+                "Cryptography", "CLinux", "System", "Observability",
             ],
             resources: [.copy("Demo/rules")]
         ),
         .executableTarget(name: "CLI", dependencies: ["Commands"]),
 
         // The tests.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["System", "Observability"], path: "Tests/TestSupport"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
         .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["System"]),
+        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", "JSON", "System", "TestSupport"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
-        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport"]),
+        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport", "System"]),
         .testTarget(
             name: "HTTPClientTests",
-            dependencies: ["HTTPClient", "HTTPServer", "TestSupport", "Threads"],
+            dependencies: ["HTTPClient", "HTTPServer", "TestSupport", "System"],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography", "Threads"]),
-        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport"]),
+        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography", "System"]),
+        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
         .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Confine",
-                "TestSupport",
+                "Observability", "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost",
+                "Confine",
+                "TestSupport", "System",
             ]
         ),
-        .testTarget(name: "AdminTests", dependencies: ["Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]),
+        .testTarget(
+            name: "AdminTests",
+            dependencies: ["Observability", "Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]
+        ),
         .testTarget(
             name: "SandboxTests",
-            dependencies: ["Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON"]
+            dependencies: [
+                "Observability", "Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON",
+                "System",
+            ]
         ),
         .testTarget(
             name: "CommandsTests",
-            dependencies: ["Commands", "Afterlogin", "JSON", "RuleHost", "Threads", "YAML"]
+            dependencies: ["Observability", "Commands", "Afterlogin", "JSON", "RuleHost", "System", "YAML"]
         ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CLI", "CRDKafka", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML",
+                "CLI", "CRDKafka", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML", "System",
             ]
         ),
     ],
@@ -93,7 +107,7 @@ let package = Package(
 )
 
 /// The targets that wrap C or the operating system, and so may name unsafe types.
-let wrappers: Set = ["JSON", "YAML", "Cryptography", "Threads", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
+let wrappers: Set = ["JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
 
 for target in package.targets where ![.system].contains(target.type) {
     var settings: [SwiftSetting] = [

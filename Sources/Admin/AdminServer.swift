@@ -1,5 +1,6 @@
 package import Afterlogin
 import HTTPServer
+package import Observability
 
 /// What the admin server shows; asked at every request.
 package struct AdminSource: Sendable {

@@ -2,6 +2,7 @@ import Afterlogin
 import HTTPClient
 import JSON
 import Kafka
+import Observability
 import RuleHost
 
 /// Looks at everything that `run` needs, and says what to do: one line each.

@@ -1,6 +1,6 @@
 import CCurl
 import Synchronization
-import Threads
+import System
 
 /// libcurl's multi interface on one thread (`afterlogin.http`).
 ///

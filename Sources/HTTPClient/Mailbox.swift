@@ -1,6 +1,8 @@
 import CCurl
 import Glibc
-import Synchronization
+import System
+
+import struct Synchronization.Atomic
 
 /// A request on its way to the thread.
 final class Job: Sendable {

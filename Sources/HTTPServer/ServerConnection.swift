@@ -1,6 +1,6 @@
 import CMicroHTTPD
 import Glibc
-import Synchronization
+import System
 
 /// One `MHD_Connection`, and the request that is on it.
 ///

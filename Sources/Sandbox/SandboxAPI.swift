@@ -1,7 +1,7 @@
 import Cryptography
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// What the sandbox answers: the identity provider, its Management API, and the APIs that rules call.
 final class SandboxAPI: Sendable {

@@ -1,7 +1,7 @@
 import Cryptography
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// `POST /oauth/token` with the grant `client_credentials`, as Auth0 answers it (AUTH0.md, "M2M tokens").
 final class TokenEndpoint: Sendable {

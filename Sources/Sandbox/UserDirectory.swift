@@ -1,6 +1,6 @@
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// The Management API's users: GET, and PATCH with a merge of the first level.
 ///

@@ -2,6 +2,7 @@ import Afterlogin
 import Foundation
 import HTTPClient
 import HTTPServer
+import Observability
 import Synchronization
 import Testing
 

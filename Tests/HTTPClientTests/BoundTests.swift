@@ -1,6 +1,6 @@
 import HTTPClient
 import HTTPServer
-import Synchronization
+import System
 import Testing
 
 /// What waits where there are too many calls, or too many bytes.

@@ -1,6 +1,8 @@
 import HTTPServer
-import Synchronization
+import System
 import Testing
+
+import struct Synchronization.Atomic
 
 @Suite(.timeLimit(.minutes(1)))
 struct HTTPServerTests {

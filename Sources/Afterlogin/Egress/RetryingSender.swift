@@ -1,5 +1,6 @@
 import HTTPClient
-import Synchronization
+import Observability
+import System
 import Waiting
 
 /// Sends a request that may leave: when its destination lets it, as often as its pace asks for, again where that is safe, and with a new token where an old one is refused.

@@ -1,6 +1,7 @@
 package import HTTPClient
 import JSON
-import Synchronization
+package import Observability
+package import System
 package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.

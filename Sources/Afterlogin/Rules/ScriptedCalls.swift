@@ -1,6 +1,7 @@
 import HTTPClient
+import Observability
 import RuleHost
-import Synchronization
+import System
 import Waiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.

@@ -1,5 +1,6 @@
 import HTTPClient
 import JSON
+import Observability
 import RuleHost
 import Waiting
 

@@ -1,6 +1,7 @@
 import HTTPClient
 import JSON
-import Synchronization
+import Observability
+import System
 import Waiting
 
 /// A token, or why there is none.

@@ -1,6 +1,8 @@
 import Cryptography
 import HTTPClient
 import JSON
+import Observability
+import TestSupport
 import Testing
 
 @testable import Afterlogin

@@ -1,5 +1,7 @@
 import HTTPClient
 import JSON
+import Observability
+import TestSupport
 import Testing
 import Waiting
 

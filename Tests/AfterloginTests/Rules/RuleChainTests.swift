@@ -1,8 +1,10 @@
 import Glibc
 import HTTPClient
 import JSON
+import Observability
 import RuleHost
-import Synchronization
+import System
+import TestSupport
 import Testing
 import Waiting
 

@@ -1,5 +1,7 @@
 import HTTPClient
-import Synchronization
+import System
+
+import struct Synchronization.Atomic
 
 /// Answers what the test says, and remembers what it was asked.
 final class ScriptedSender: HTTPSender {

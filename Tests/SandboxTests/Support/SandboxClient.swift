@@ -2,7 +2,7 @@ import FoundationEssentials
 import HTTPClient
 import JSON
 import Sandbox
-import Synchronization
+import System
 
 /// A sandbox that listens, and a client that trusts its certificate.
 final class SandboxClient: Sendable {
