@@ -24,10 +24,13 @@ let package = Package(
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
         .target(name: "System", dependencies: ["CLinux"]),
         .target(name: "Kafka", dependencies: ["CRDKafka", "System"]),
-        .target(name: "HTTPClient", dependencies: ["CCurl", "System"]),
-        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "System"]),
+        .target(name: "HTTPClient", dependencies: ["CCurl", "HTTPMessages", "System"]),
+        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "HTTPMessages", "System"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
         .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "System"], resources: [.copy("JavaScript")]),
+
+        // Requests and responses, whoever sends them.
+        .target(name: "HTTPMessages"),
 
         // What is said to operators, without secrets.
         .target(name: "Observability", dependencies: ["JSON", "System"]),
@@ -39,19 +42,20 @@ let package = Package(
         .target(
             name: "Afterlogin",
             dependencies: [
-                "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "System", "Waiting", "Observability",
+                "JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "RuleHost", "HTTPMessages",
+                "Observability", "Waiting",
             ]
         ),
-        .target(name: "Admin", dependencies: ["Afterlogin", "Observability", "HTTPServer", "JSON", "System"]),
+        .target(name: "Admin", dependencies: ["System", "HTTPServer", "Observability", "Afterlogin"]),
         .target(
             name: "Sandbox",
-            dependencies: ["Observability", "Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON", "System"]
+            dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages", "Afterlogin"]
         ),
         .target(
             name: "Commands",
             dependencies: [
-                "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography", "CLinux", "System", "Observability",
+                "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
+                "Observability", "Afterlogin", "Admin", "Sandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
@@ -59,6 +63,7 @@ let package = Package(
 
         // The tests.
         .target(name: "TestSupport", dependencies: ["System", "Observability"], path: "Tests/TestSupport"),
+        .testTarget(name: "HTTPMessagesTests", dependencies: ["HTTPMessages"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
         .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
         .testTarget(name: "SystemTests", dependencies: ["System"]),
@@ -68,39 +73,35 @@ let package = Package(
         .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport", "System"]),
         .testTarget(
             name: "HTTPClientTests",
-            dependencies: ["HTTPClient", "HTTPServer", "TestSupport", "System"],
+            dependencies: ["System", "HTTPClient", "HTTPServer", "HTTPMessages", "TestSupport"],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography", "System"]),
+        .testTarget(name: "HTTPServerTests", dependencies: ["System", "HTTPServer", "HTTPMessages"]),
         .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
         .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "Observability", "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost",
-                "Confine",
-                "TestSupport", "System",
+                "JSON", "Cryptography", "System", "Kafka", "Confine", "RuleHost", "HTTPMessages", "Observability",
+                "Waiting", "Afterlogin", "TestSupport",
             ]
         ),
         .testTarget(
             name: "AdminTests",
-            dependencies: ["Observability", "Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]
+            dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin", "Admin"]
         ),
         .testTarget(
             name: "SandboxTests",
             dependencies: [
-                "Observability", "Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON",
-                "System",
+                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Afterlogin", "Sandbox",
             ]
         ),
         .testTarget(
             name: "CommandsTests",
-            dependencies: ["Observability", "Commands", "Afterlogin", "JSON", "RuleHost", "System", "YAML"]
+            dependencies: ["JSON", "System", "RuleHost", "Afterlogin", "Commands"]
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: [
-                "CLI", "CRDKafka", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML", "System",
-            ]
+            dependencies: ["CRDKafka", "JSON", "YAML", "System", "Kafka", "Confine", "Sandbox", "CLI"]
         ),
     ],
     swiftLanguageModes: [.v6]

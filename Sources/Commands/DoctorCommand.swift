@@ -1,5 +1,5 @@
 import Afterlogin
-import HTTPClient
+import HTTPMessages
 import JSON
 import Kafka
 import Observability

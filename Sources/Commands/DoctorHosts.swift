@@ -1,5 +1,5 @@
 import Afterlogin
-import HTTPClient
+import HTTPMessages
 import System
 
 /// The hosts that rules may reach, or name: each is asked once, all at the same time.

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import HTTPMessages
 import System
 
 import struct Synchronization.Atomic

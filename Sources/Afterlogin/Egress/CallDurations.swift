@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Observability
 
 /// How long the calls to one host take, by how they end.

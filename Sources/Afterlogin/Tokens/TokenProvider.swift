@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import JSON
 import Observability
 import System
@@ -228,7 +228,7 @@ final class TokenProvider: Sendable {
             request = self.wantsForms ? grant.inForm(own) : own
             request.url = self.endpoint
             request.decompresses = true
-            request.headers.removeAll { $0.name.lowercased() == "accept-encoding" }
+            request.headers["accept-encoding"] = nil
         } else if let credentials = self.credentials {
             request = try credentials.request(for: grant.key, wallClock: self.clock.wallClock)
         } else {

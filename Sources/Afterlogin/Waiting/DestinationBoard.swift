@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 package import Observability
 package import System
 package import Waiting

@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import JSON
 import Kafka
 import Observability

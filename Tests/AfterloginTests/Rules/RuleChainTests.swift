@@ -1,5 +1,5 @@
 import Glibc
-import HTTPClient
+import HTTPMessages
 import JSON
 import Observability
 import RuleHost
@@ -121,7 +121,7 @@ struct RuleChainTests {
         #expect(
             egress.calls.allSatisfy { call in
                 call.request.headers.contains {
-                    $0.name.lowercased() == "authorization" && $0.value == "Bearer worker-token"
+                    $0.isNamed("authorization") && $0.value == "Bearer worker-token"
                 }
             }
         )
@@ -427,7 +427,7 @@ struct RuleChainTests {
             """
         )
         let egress = ScriptedEgress { call in
-            call.request.headers.contains { $0.name.lowercased() == "x-one" && $0.value == "two" }
+            call.request.headers.contains { $0.isNamed("x-one") && $0.value == "two" }
                 ? .response(
                     HTTPResponse(status: 503),
                     CallOutcome(

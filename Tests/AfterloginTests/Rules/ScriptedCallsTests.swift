@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Observability
 import System
 import TestSupport

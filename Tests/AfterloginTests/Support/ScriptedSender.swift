@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import System
 
 import struct Synchronization.Atomic
@@ -23,7 +23,7 @@ final class ScriptedSender: HTTPSender {
 }
 
 extension Result<HTTPResponse, HTTPFailure> {
-    static func status(_ status: Int, _ body: String = "", _ headers: [HTTPField] = []) -> Self {
+    static func status(_ status: Int, _ body: String = "", _ headers: HTTPFields = []) -> Self {
         .success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8)))
     }
 }

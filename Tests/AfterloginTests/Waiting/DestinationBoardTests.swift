@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import System
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Kafka
 import Observability
 import Testing
