@@ -22,12 +22,18 @@ let package = Package(
         .target(name: "JSON"),
         .target(name: "YAML", dependencies: ["CYAML"]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "Threads", dependencies: ["CLinux"]),
-        .target(name: "Kafka", dependencies: ["CRDKafka", "Threads"]),
-        .target(name: "HTTPClient", dependencies: ["CCurl", "Threads"]),
-        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "Threads"]),
+        .target(name: "System", dependencies: ["CLinux"]),
+        .target(name: "Kafka", dependencies: ["CRDKafka", "System"]),
+        .target(name: "HTTPClient", dependencies: ["CCurl", "HTTPMessages", "System"]),
+        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "HTTPMessages", "System"]),
         .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "Threads"], resources: [.copy("JavaScript")]),
+        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "System"], resources: [.copy("JavaScript")]),
+
+        // Requests and responses, whoever sends them.
+        .target(name: "HTTPMessages"),
+
+        // What is said to operators, without secrets.
+        .target(name: "Observability", dependencies: ["JSON", "System"]),
 
         // What decides about logins that wait; pure.
         .target(name: "Waiting"),
@@ -35,65 +41,74 @@ let package = Package(
         // The product.
         .target(
             name: "Afterlogin",
-            dependencies: ["JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Threads", "Waiting"]
+            dependencies: [
+                "JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "RuleHost", "HTTPMessages",
+                "Observability", "Waiting",
+            ]
         ),
-        .target(name: "Admin", dependencies: ["Afterlogin", "HTTPServer", "JSON", "Threads"]),
+        .target(name: "Admin", dependencies: ["System", "HTTPServer", "Observability", "Afterlogin"]),
         .target(
             name: "Sandbox",
-            dependencies: ["Afterlogin", "HTTPServer", "Cryptography", "Kafka", "JSON"]
+            dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages", "Afterlogin"]
         ),
         .target(
             name: "Commands",
             dependencies: [
-                "Afterlogin", "Admin", "Sandbox", "JSON", "YAML", "Kafka", "HTTPClient", "HTTPServer", "RuleHost",
-                "Cryptography", "CLinux", "Threads",
+                "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
+                "Observability", "Afterlogin", "Admin", "Sandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
         .executableTarget(name: "CLI", dependencies: ["Commands"]),
 
         // The tests.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["System", "Observability"], path: "Tests/TestSupport"),
+        .testTarget(name: "HTTPMessagesTests", dependencies: ["HTTPMessages"]),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
         .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["System"]),
+        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", "JSON", "System", "TestSupport"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
-        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport"]),
+        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport", "System"]),
         .testTarget(
             name: "HTTPClientTests",
-            dependencies: ["HTTPClient", "HTTPServer", "TestSupport", "Threads"],
+            dependencies: ["System", "HTTPClient", "HTTPServer", "HTTPMessages", "TestSupport"],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPClient", "Cryptography", "Threads"]),
-        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport"]),
+        .testTarget(name: "HTTPServerTests", dependencies: ["System", "HTTPServer", "HTTPMessages"]),
+        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
         .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "Afterlogin", "JSON", "YAML", "Cryptography", "Kafka", "HTTPClient", "RuleHost", "Confine",
-                "TestSupport",
+                "JSON", "Cryptography", "System", "Kafka", "Confine", "RuleHost", "HTTPMessages", "Observability",
+                "Waiting", "Afterlogin", "TestSupport",
             ]
         ),
-        .testTarget(name: "AdminTests", dependencies: ["Admin", "Afterlogin", "HTTPServer", "HTTPClient", "JSON"]),
+        .testTarget(
+            name: "AdminTests",
+            dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin", "Admin"]
+        ),
         .testTarget(
             name: "SandboxTests",
-            dependencies: ["Sandbox", "Afterlogin", "HTTPServer", "HTTPClient", "Cryptography", "Kafka", "JSON"]
+            dependencies: [
+                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Afterlogin", "Sandbox",
+            ]
         ),
         .testTarget(
             name: "CommandsTests",
-            dependencies: ["Commands", "Afterlogin", "JSON", "RuleHost", "Threads", "YAML"]
+            dependencies: ["JSON", "System", "RuleHost", "Afterlogin", "Commands"]
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: [
-                "CLI", "CRDKafka", "Confine", "Kafka", "HTTPClient", "HTTPServer", "JSON", "Sandbox", "YAML",
-            ]
+            dependencies: ["CRDKafka", "JSON", "YAML", "System", "Kafka", "Confine", "Sandbox", "CLI"]
         ),
     ],
     swiftLanguageModes: [.v6]
 )
 
 /// The targets that wrap C or the operating system, and so may name unsafe types.
-let wrappers: Set = ["JSON", "YAML", "Cryptography", "Threads", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
+let wrappers: Set = ["JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
 
 for target in package.targets where ![.system].contains(target.type) {
     var settings: [SwiftSetting] = [

@@ -1,5 +1,6 @@
 package import Afterlogin
 import HTTPServer
+package import Observability
 
 /// What the admin server shows; asked at every request.
 package struct AdminSource: Sendable {
@@ -59,7 +60,7 @@ package final class AdminServer: Sendable {
 
     /// The host that a request is for, without its port; nil where it names none, as HTTP/1.0 may.
     private static func host(of request: HTTPServer.Request) -> String? {
-        guard let value = request.header("Host") else { return nil }
+        guard let value = request.headers["Host"] else { return nil }
         if value.hasPrefix("["), let end = value.firstIndex(of: "]") { return String(value[...end]) }
         return value.prefix { $0 != ":" }.lowercased()
     }
@@ -88,7 +89,7 @@ package final class AdminServer: Sendable {
         guard isKnown else { return self.text(404, "there is nothing here; see /\n") }
         guard request.method == "GET" || request.method == "HEAD" else {
             var response = self.text(405, "only GET\n")
-            response.headers.append(("Allow", "GET, HEAD"))
+            response.headers["Allow"] = "GET, HEAD"
             return response
         }
         switch request.path {
@@ -113,7 +114,7 @@ package final class AdminServer: Sendable {
     private static func response(_ status: Int, _ type: String, _ body: [UInt8]) -> HTTPServer.Response {
         HTTPServer.Response(
             status: status,
-            headers: [("Content-Type", type), ("Cache-Control", "no-store")],
+            headers: ["Content-Type": type, "Cache-Control": "no-store"],
             body: body
         )
     }

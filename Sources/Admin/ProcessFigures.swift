@@ -1,5 +1,5 @@
 import Glibc
-import Threads
+import System
 
 /// What the kernel says of this process.
 package struct ProcessFigures: Sendable {

@@ -1,4 +1,5 @@
 import Afterlogin
+import Observability
 
 /// Prometheus's text format 0.0.4.
 enum PrometheusText {

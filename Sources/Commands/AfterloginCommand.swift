@@ -1,7 +1,8 @@
 public import Afterlogin
 import CLinux
 import Glibc
-import Threads
+import Observability
+import System
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {

@@ -1,5 +1,6 @@
 import Afterlogin
 import JSON
+import Observability
 
 /// Loads the configuration and the rules, and says all that is wrong.
 enum CheckCommand: Command {

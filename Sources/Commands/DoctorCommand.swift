@@ -1,7 +1,8 @@
 import Afterlogin
-import HTTPClient
+import HTTPMessages
 import JSON
 import Kafka
+import Observability
 import RuleHost
 
 /// Looks at everything that `run` needs, and says what to do: one line each.

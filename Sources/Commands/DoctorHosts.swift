@@ -1,6 +1,6 @@
 import Afterlogin
-import HTTPClient
-import Threads
+import HTTPMessages
+import System
 
 /// The hosts that rules may reach, or name: each is asked once, all at the same time.
 struct DoctorHosts {

@@ -1,7 +1,8 @@
 import Afterlogin
 import Glibc
+import Observability
 import Synchronization
-import Threads
+import System
 
 /// Results on standard output, all else on standard error.
 enum Output {

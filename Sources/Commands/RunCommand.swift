@@ -3,6 +3,7 @@ import Afterlogin
 import Glibc
 import JSON
 import Kafka
+import Observability
 
 /// The worker.
 enum RunCommand: Command {

@@ -2,6 +2,7 @@ import Afterlogin
 import HTTPServer
 import JSON
 import Kafka
+import Observability
 import Sandbox
 
 /// A stand-in for the identity provider, its APIs and its logins, for staging.

@@ -1,5 +1,6 @@
 import Afterlogin
 import Glibc
+import Observability
 
 /// What every command that works with the configuration begins with.
 struct Setup {

@@ -1,6 +1,7 @@
 import Afterlogin
 import JSON
 import Kafka
+import Observability
 import RuleHost
 
 /// What `/status`, `/readyz` and `/metrics` are made of.

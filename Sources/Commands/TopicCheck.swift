@@ -1,6 +1,7 @@
 import Afterlogin
 import Kafka
-import Synchronization
+import Observability
+import System
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.
 struct TopicCheck {

@@ -1,6 +1,7 @@
 import Afterlogin
 import JSON
 import Kafka
+import Observability
 
 /// Creates and verifies the topics that `run` needs.
 enum TopicsCommand: Command {

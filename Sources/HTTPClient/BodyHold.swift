@@ -1,7 +1,8 @@
+import HTTPMessages
 import Synchronization
 
 /// The bytes of a response, counted in the client's budget until they are released; at the latest when nobody holds this.
-package final class BodyHold: Sendable {
+final class CountedBodyHold: BodyHold {
     private let bytes: Int
     private let released: ReleasedBytes
     private let isHeld = Atomic(true)
@@ -14,7 +15,7 @@ package final class BodyHold: Sendable {
     deinit { self.release() }
 
     /// They have been written to whoever asked, or dropped.
-    package func release() {
+    func release() {
         guard self.isHeld.exchange(false, ordering: .acquiringAndReleasing) else { return }
         self.released.add(self.bytes)
     }

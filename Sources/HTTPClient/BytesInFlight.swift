@@ -1,4 +1,5 @@
 import CCurl
+import HTTPMessages
 
 /// The budget of bytes, applied to transfers: which of them pause, and how long they may take afterwards.
 ///
@@ -71,7 +72,7 @@ import CCurl
             return
         }
         let kept = self.budget.ends(number, keeping: response.body.count + transfer.headerBytes.count)
-        response.hold = BodyHold(kept, self.released)
+        response.hold = CountedBodyHold(kept, self.released)
         result = .success(response)
     }
 

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import HTTPMessages
 
 /// One file with the certificate authorities to trust: the system's, and the extra ones.
 ///

@@ -1,4 +1,5 @@
 import CCurl
+import HTTPMessages
 
 /// Options that stay on an easy handle from one request to the next, so that only a change is set.
 struct AppliedOptions {

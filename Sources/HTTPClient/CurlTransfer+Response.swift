@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import HTTPMessages
 
 extension CurlTransfer {
     /// What became of the request.
@@ -9,7 +10,7 @@ extension CurlTransfer {
         let status = unsafe afterlogin_curl_get_number(self.easy, CURLINFO_RESPONSE_CODE)
         var lines = self.headerBytes[...]
         let reason = Self.reason(of: Self.takeLine(&lines))
-        var headers: [HTTPField] = []
+        var headers: HTTPFields = []
         headers.reserveCapacity(max(self.headerLines - 2, 0))
         var isEncoded = false
         while !lines.isEmpty {
@@ -20,12 +21,14 @@ extension CurlTransfer {
             } else if let colon = line.firstIndex(of: UInt8(ascii: ":")) {
                 let name = Self.text(line[..<colon])
                 let value = Self.text(Self.trim(line[(colon + 1)...]))
-                headers.append(HTTPField(name, value))
-                if name.utf8.count == 16, name.lowercased() == "content-encoding" { isEncoded = true }
+                let field = HTTPField(name, value)
+                headers.append(field)
+                if field.isNamed("content-encoding") { isEncoded = true }
             }
         }
         if isEncoded, self.options.decompresses == true {
-            headers.removeAll { ["content-encoding", "content-length"].contains($0.name.lowercased()) }
+            headers["content-encoding"] = nil
+            headers["content-length"] = nil
         }
         return .success(HTTPResponse(status: status, reason: reason, headers: headers, body: self.body))
     }

@@ -1,18 +1,19 @@
 import CCurl
+package import HTTPMessages
 import Synchronization
-import Threads
+import System
 
 /// libcurl's multi interface on one thread (`afterlogin.http`).
 ///
 /// Redirects are not followed; proxies, cookies and `.netrc` of the environment have no effect. Cancelling the task cancels
 /// the transfer. Connections are kept and shared, HTTP/2 is used where the server offers it.
-public final class HTTPClient: HTTPSender {
+package final class HTTPClient: HTTPSender {
     /// What all requests have in common.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// An extra certificate authority file (PEM), besides the system's.
-        public var caFile: String?
+        package var caFile: String?
         /// Further requests to that host wait for one of these.
-        public var maxConnectionsPerHost = 256
+        package var maxConnectionsPerHost = 256
         /// Calls under way at a time; others wait for one of these to end.
         ///
         /// By default what the limit of descriptors leaves.
@@ -20,10 +21,10 @@ public final class HTTPClient: HTTPSender {
         /// Of all requests and responses in memory together; beyond it calls wait, and reading pauses.
         package var maxBytesInFlight = 128 << 20
         /// Sent where a request brings none of its own.
-        public var userAgent = "afterlogin"
+        package var userAgent = "afterlogin"
 
         /// The defaults.
-        public init() {}
+        package init() {}
     }
 
     private let mailbox: Mailbox
@@ -31,7 +32,7 @@ public final class HTTPClient: HTTPSender {
     /// Starts the thread.
     ///
     /// - Throws: where the extra certificate authority cannot be read, or the system has no descriptor left.
-    public init(configuration: Configuration = Configuration()) throws(HTTPFailure) {
+    package init(configuration: Configuration = Configuration()) throws(HTTPFailure) {
         _ = Self.globalInitialization
         let authorities = try CertificateAuthorities(extraFile: configuration.caFile)
         let mailbox = try Mailbox()
@@ -47,7 +48,7 @@ public final class HTTPClient: HTTPSender {
     ///
     /// A request on a kept connection that turns out closed before any byte of a response came is sent again on a new one: by libcurl where it
     /// notices in time, else here where the method is safe (RFC 9112, 9.3.1).
-    public func send(_ request: HTTPRequest) async throws(HTTPFailure) -> HTTPResponse {
+    package func send(_ request: HTTPRequest) async throws(HTTPFailure) -> HTTPResponse {
         var isFirst = true
         while true {
             let job = Job(request)
@@ -74,10 +75,10 @@ public final class HTTPClient: HTTPSender {
     /// Calls back from the thread: a sign that it turns.
     ///
     /// At once after `shutdown`.
-    public func ping(_ answer: @escaping @Sendable () -> Void) { self.mailbox.post(.ping(answer)) }
+    package func ping(_ answer: @escaping @Sendable () -> Void) { self.mailbox.post(.ping(answer)) }
 
     /// Cancels what is in flight and ends the thread.
-    public func shutdown() async {
+    package func shutdown() async {
         await withCheckedContinuation { continuation in
             self.mailbox.close { continuation.resume() }
         }

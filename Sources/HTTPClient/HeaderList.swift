@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import HTTPMessages
 
 /// The header lines of one request as a `curl_slist`, in one block of memory that is used again for the next.
 ///

@@ -1,6 +1,9 @@
 import CCurl
 import Glibc
-import Synchronization
+import HTTPMessages
+import System
+
+import struct Synchronization.Atomic
 
 /// A request on its way to the thread.
 final class Job: Sendable {

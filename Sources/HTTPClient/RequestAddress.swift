@@ -1,3 +1,5 @@
+import HTTPMessages
+
 /// The address of a request, as libcurl wants it.
 enum RequestAddress {
     /// Checks the scheme, and encodes what people leave raw: spaces, `|`, quotes, letters beyond ASCII.

@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import System
 
 /// A port on which no connection comes about: nobody answers, as where a firewall drops all packets.
 ///

@@ -1,5 +1,6 @@
-import Synchronization
-import Threads
+import System
+
+import struct Synchronization.Atomic
 
 /// An `MHD_Daemon` and what it calls back into.
 ///

@@ -1,3 +1,5 @@
+package import HTTPMessages
+
 extension HTTPServer {
     /// A request, whole.
     package struct Request: Sendable {
@@ -5,14 +7,14 @@ extension HTTPServer {
         /// Without the query, still percent-encoded.
         package var path: String
         package var query: [(name: String, value: String)]
-        package var headers: [(name: String, value: String)]
+        package var headers: HTTPFields
         package var body: [UInt8]
 
         package init(
             method: String,
             path: String,
             query: [(name: String, value: String)] = [],
-            headers: [(name: String, value: String)] = [],
+            headers: HTTPFields = [],
             body: [UInt8] = []
         ) {
             self.method = method
@@ -21,17 +23,12 @@ extension HTTPServer {
             self.headers = headers
             self.body = body
         }
-
-        /// The first value of that name, whatever its case.
-        package func header(_ name: String) -> String? {
-            self.headers.first { equalsIgnoringCase($0.name, name) }?.value
-        }
     }
 
     /// What a handler answers; length and date are added.
     package struct Response: Sendable {
         package var status: Int
-        package var headers: [(name: String, value: String)]
+        package var headers: HTTPFields
         package var body: [UInt8]
         /// Closes the connection without a reply (a fault of the sandbox).
         package var resets = false
@@ -40,21 +37,13 @@ extension HTTPServer {
         /// The whole length is announced, half of it is sent, and the connection ends (a fault of the sandbox).
         package var isTruncated = false
 
-        package init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
+        package init(status: Int, headers: HTTPFields = [], body: [UInt8] = []) {
             self.status = status
             self.headers = headers
             self.body = body
         }
     }
 }
-
-/// Whether two header names are the same (ASCII case does not count).
-func equalsIgnoringCase(_ left: String, _ right: String) -> Bool {
-    guard left.utf8.count == right.utf8.count else { return false }
-    return zip(left.utf8, right.utf8).allSatisfy { $0 == $1 || ($0 | 0x20 == $1 | 0x20 && isLetter($0)) }
-}
-
-private func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
 
 /// The text behind the percent escapes; an invalid escape stays as it is.
 func decodePercents(_ text: String) -> String {

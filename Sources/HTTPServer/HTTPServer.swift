@@ -1,5 +1,4 @@
-import Synchronization
-import Threads
+import System
 
 /// An embedded HTTP/1.1 server over libmicrohttpd: async handlers, TLS, bounded bodies.
 ///

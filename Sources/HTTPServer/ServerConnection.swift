@@ -1,6 +1,7 @@
 import CMicroHTTPD
 import Glibc
-import Synchronization
+import HTTPMessages
+import System
 
 /// One `MHD_Connection`, and the request that is on it.
 ///
@@ -67,8 +68,9 @@ import Synchronization
             return exchange.discardedBytes == 0 ? exchange.body : nil
         }
         guard let body else { return self.queue(.bodyTooLarge) }
-        var headers = self.values(of: .HEADER_KIND)
-        for index in headers.indices where headers[index].value.utf8.contains(0) { headers[index].value = "" }
+        let headers = HTTPFields(
+            self.values(of: .HEADER_KIND).lazy.map { HTTPField($0.name, $0.value.utf8.contains(0) ? "" : $0.value) }
+        )
         let query = self.values(of: .GET_ARGUMENT_KIND)
             .map { (name: decodePercents($0.name), value: decodePercents($0.value)) }
         let request = HTTPServer.Request(method: method, path: path, query: query, headers: headers, body: body)
@@ -142,7 +144,7 @@ import Synchronization
         }
         guard let reply = unsafe reply else { return .NO }
         defer { unsafe MHD_destroy_response(reply) }
-        for header in response.headers where !Self.isOwnedByServer(header.name) {
+        for header in response.headers where !Self.isOwnedByServer(header) {
             guard !header.value.utf8.contains(0),
                 unsafe MHD_add_response_header(reply, header.name, header.value) == .YES
             else { return self.queue(HTTPServer.Response(status: 500)) }
@@ -150,9 +152,8 @@ import Synchronization
         return unsafe MHD_queue_response(self.pointer, UInt32(clamping: response.status), reply)
     }
 
-    private static func isOwnedByServer(_ name: String) -> Bool {
-        equalsIgnoringCase(name, "content-length") || equalsIgnoringCase(name, "transfer-encoding")
-            || equalsIgnoringCase(name, "date")
+    private static func isOwnedByServer(_ field: HTTPField) -> Bool {
+        field.isNamed("content-length") || field.isNamed("transfer-encoding") || field.isNamed("date")
     }
 
     func requestEnded() { self.exchange.withLock { $0 = Exchange(deadline: .now + self.transferDeadline) } }
@@ -185,5 +186,5 @@ import Synchronization
 
 extension HTTPServer.Response {
     fileprivate static let bodyTooLarge = Self(status: 413)
-    fileprivate static let goingAway = Self(status: 503, headers: [("Connection", "close")])
+    fileprivate static let goingAway = Self(status: 503, headers: ["Connection": "close"])
 }

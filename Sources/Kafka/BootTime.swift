@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// A moment on the clock that goes on while the machine sleeps or the process is stopped (`CLOCK_BOOTTIME`).
 struct BootTime: Comparable, Hashable, Sendable {
@@ -21,12 +22,8 @@ struct BootTime: Comparable, Hashable, Sendable {
 }
 
 extension Duration {
-    var wholeNanoseconds: Int64 {
-        self.components.seconds * 1_000_000_000 + self.components.attoseconds / 1_000_000_000
-    }
-
     /// Rounded up, so that waiting for it does not wake too early.
-    var wholeMilliseconds: Int32 {
+    var timeoutMilliseconds: Int32 {
         Int32(clamping: (self.wholeNanoseconds + 999_999) / 1_000_000)
     }
 }

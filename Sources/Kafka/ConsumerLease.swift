@@ -1,3 +1,5 @@
+import System
+
 /// Whether this member may still believe that its partitions are its own.
 ///
 /// A process that was stopped longer than the session wakes up believing that it still owns its partitions (measured: 16 stale results

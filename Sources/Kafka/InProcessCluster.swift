@@ -1,6 +1,5 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
 
 /// librdkafka's in-process cluster (`rd_kafka_mock_cluster_t`): for the demo and fault injection.
 ///
@@ -66,7 +65,7 @@ package final class InProcessCluster: Sendable {
 
     /// Delays every answer of the broker.
     package func setRoundTripTime(_ time: Duration, broker: Int32) throws(KafkaError) {
-        try unsafe self.attempt { unsafe rd_kafka_mock_broker_set_rtt($0, broker, time.wholeMilliseconds) }
+        try unsafe self.attempt { unsafe rd_kafka_mock_broker_set_rtt($0, broker, time.timeoutMilliseconds) }
     }
 
     /// The next requests of this kind are answered with these errors, one each (numbers of the protocol, as in `KafkaError.number`).

@@ -1,6 +1,5 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
 
 /// Admin calls; each blocks a thread of its own, never the cooperative pool.
 ///

@@ -1,6 +1,7 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
+
+import struct Synchronization.Atomic
 
 /// A member of a consumer group on a thread of its own (`afterlogin.consumer`).
 ///

@@ -1,6 +1,5 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
 
 /// An idempotent producer (`acks=all`, `message.timeout.ms` 0) on a thread of its own (`afterlogin.producer`).
 ///

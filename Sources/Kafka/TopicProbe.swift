@@ -1,6 +1,7 @@
 import CRDKafka
-import Synchronization
-import Threads
+import System
+
+import struct Synchronization.Atomic
 
 /// Reads the records that `FingerprintCheck` asks for, on a thread of its own (`afterlogin.probe`) and with a client that is in no group.
 ///

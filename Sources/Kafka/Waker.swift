@@ -25,7 +25,7 @@ package final class Waker: Sendable {
     /// Returns when woken, also by a wake from before the call, or after `timeout`.
     package func wait(_ timeout: Duration) {
         var descriptor = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
-        guard unsafe poll(&descriptor, 1, timeout.wholeMilliseconds) > 0 else { return }
+        guard unsafe poll(&descriptor, 1, timeout.timeoutMilliseconds) > 0 else { return }
         var count: UInt64 = 0
         _ = unsafe read(self.descriptor, &count, 8)
     }

@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// Names an evaluation to the pool from elsewhere.
 ///

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Synchronization
+import System
 
 typealias StartResult = Result<LoadReply, RuleHostRefusal>
 

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Threads
+import System
 
 /// A child process with its descriptors; owned by the thread of the pool.
 struct HostProcess: ~Copyable {

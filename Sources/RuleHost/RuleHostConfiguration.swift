@@ -1,4 +1,4 @@
-import Threads
+import System
 
 package struct RuleHostConfiguration: Sendable {
     package enum Confinement: String, Sendable, CaseIterable { case auto, required, off }

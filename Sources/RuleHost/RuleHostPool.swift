@@ -1,4 +1,4 @@
-import Threads
+import System
 
 /// Supervised, confined Node processes that run JavaScript rules.
 ///

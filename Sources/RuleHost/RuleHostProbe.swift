@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// Starts a host without rules, to see what it is.
 package enum RuleHostProbe {

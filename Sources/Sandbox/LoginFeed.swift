@@ -1,6 +1,8 @@
 import FoundationEssentials
 package import Kafka
-import Synchronization
+import System
+
+import struct Synchronization.Atomic
 
 /// Writes generated logins to a Kafka topic: all at once, or at a rate.
 package final class LoginFeed: Sendable {

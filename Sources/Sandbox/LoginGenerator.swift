@@ -1,5 +1,6 @@
 import Afterlogin
 import JSON
+import System
 
 /// A login as it goes to Kafka.
 package struct GeneratedLogin: Sendable, Hashable {

@@ -1,7 +1,8 @@
 import Cryptography
+import HTTPMessages
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// What the sandbox answers: the identity provider, its Management API, and the APIs that rules call.
 final class SandboxAPI: Sendable {
@@ -84,7 +85,7 @@ final class SandboxAPI: Sendable {
         case .reset: return .reset
         case .error(let status, let retryAfter):
             var response = HTTPServer.Response.json(status, ["error": "fault"])
-            if let retryAfter { response.headers.append(("Retry-After", String(retryAfter))) }
+            if let retryAfter { response.headers["Retry-After"] = String(retryAfter) }
             return response
         case .answer, .truncated: break
         }
@@ -103,7 +104,7 @@ final class SandboxAPI: Sendable {
                 let user = SyntheticUser(id: id, seed: self.configuration.seed)
                 return .json(200, ["user_id": .string(id), "points": JSONValue(user.points)])
             }
-            guard request.header("authorization") != nil else { return answer() }
+            guard request.headers["authorization"] != nil else { return answer() }
             return self.guarded(request, accepts: { _ in true }, answer)
         }
     }
@@ -114,14 +115,14 @@ final class SandboxAPI: Sendable {
         _ answer: () -> HTTPServer.Response
     ) -> HTTPServer.Response {
         do throws(AccessTokens.Refusal) {
-            try self.tokens.check(request.header("authorization"), accepts: accepts)
+            try self.tokens.check(request.headers["authorization"], accepts: accepts)
             return answer()
         } catch {
             var response = HTTPServer.Response.json(
                 401,
                 ["statusCode": 401, "error": "Unauthorized", "message": .string(error.message)]
             )
-            response.headers.append(("WWW-Authenticate", "Bearer error=\"invalid_token\""))
+            response.headers["WWW-Authenticate"] = "Bearer error=\"invalid_token\""
             return response
         }
     }
@@ -161,7 +162,7 @@ extension SandboxStatistics.Requests {
 
 extension HTTPServer.Response {
     static func json(_ status: Int, _ value: JSONValue) -> Self {
-        Self(status: status, headers: [("Content-Type", "application/json")], body: value.serialized())
+        Self(status: status, headers: ["Content-Type": "application/json"], body: value.serialized())
     }
 
     static var reset: Self {

@@ -1,7 +1,8 @@
 import Cryptography
+import HTTPMessages
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// `POST /oauth/token` with the grant `client_credentials`, as Auth0 answers it (AUTH0.md, "M2M tokens").
 final class TokenEndpoint: Sendable {
@@ -47,7 +48,7 @@ final class TokenEndpoint: Sendable {
     // MARK: Who asks
 
     private func authenticate(_ fields: TokenFields, _ request: HTTPServer.Request) throws(TokenRefusal) -> String {
-        if let authorization = request.header("authorization") {
+        if let authorization = request.headers["authorization"] {
             guard fields["client_secret"] == nil, fields["client_assertion"] == nil else {
                 throw TokenRefusal(400, "invalid_request", "More than one way of client authentication")
             }
@@ -58,7 +59,7 @@ final class TokenEndpoint: Sendable {
             guard fields["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" else {
                 throw TokenRefusal(400, "invalid_request", "Unknown client_assertion_type")
             }
-            return try self.check(assertion: assertion, host: request.header("host") ?? "")
+            return try self.check(assertion: assertion, host: request.headers["host"] ?? "")
         }
         guard let client = fields["client_id"], let secret = fields["client_secret"] else { throw .unauthorized }
         return try self.check(client, secret)
@@ -171,7 +172,7 @@ struct TokenRefusal: Error {
             self.status,
             ["error": .string(self.code), "error_description": .string(self.message)]
         )
-        if let retryAfter = self.retryAfter { response.headers.append(("Retry-After", String(retryAfter))) }
+        if let retryAfter = self.retryAfter { response.headers["Retry-After"] = String(retryAfter) }
         return response
     }
 }

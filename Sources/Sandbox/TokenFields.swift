@@ -1,4 +1,5 @@
 import Cryptography
+import HTTPMessages
 import HTTPServer
 import JSON
 
@@ -9,7 +10,7 @@ struct TokenFields {
     subscript(_ name: String) -> String? { self.values[name] }
 
     init(_ request: HTTPServer.Request) throws(TokenRefusal) {
-        let type = (request.header("content-type") ?? "").prefix { $0 != ";" }.lowercased()
+        let type = (request.headers["content-type"] ?? "").prefix { $0 != ";" }.lowercased()
         switch type {
         case "application/json":
             guard let object = try? JSONValue(parsing: request.body).object else {

@@ -1,6 +1,7 @@
+import HTTPMessages
 import HTTPServer
 import JSON
-import Synchronization
+import System
 
 /// The Management API's users: GET, and PATCH with a merge of the first level.
 ///
@@ -35,11 +36,10 @@ final class UserDirectory: Sendable {
     func answer(_ request: HTTPServer.Request, id: String) -> HTTPServer.Response {
         let limit = self.takeFromLimit()
         var response = limit.isExceeded ? Self.error(429, "Global limit has been reached") : self.act(request, id)
-        response.headers += [
-            ("x-ratelimit-limit", String(self.rate)), ("x-ratelimit-remaining", String(limit.remaining)),
-            ("x-ratelimit-reset", String(limit.reset)),
-        ]
-        if limit.isExceeded { response.headers.append(("Retry-After", "1")) }
+        response.headers["x-ratelimit-limit"] = String(self.rate)
+        response.headers["x-ratelimit-remaining"] = String(limit.remaining)
+        response.headers["x-ratelimit-reset"] = String(limit.reset)
+        if limit.isExceeded { response.headers["Retry-After"] = "1" }
         return response
     }
 

@@ -1,7 +1,9 @@
 import Afterlogin
 import Foundation
 import HTTPClient
+import HTTPMessages
 import HTTPServer
+import Observability
 import Synchronization
 import Testing
 
@@ -136,12 +138,12 @@ struct AdminServerTests {
     func whoAsksByANameThatNobodyGaveHearsNothing(host: String?, status: Int) {
         let source = AdminSource(readiness: { .ready }, status: { Array("secret".utf8) }, metrics: { Metrics() })
         for path in ["/", "/status", "/metrics", "/readyz", "/nothing"] {
-            let request = HTTPServer.Request(method: "GET", path: path, headers: host.map { [("Host", $0)] } ?? [])
+            let request = HTTPServer.Request(method: "GET", path: path, headers: host.map { ["Host": $0] } ?? [])
             let response = AdminServer.answer(request, source, hosts: ["worker"])
             #expect(response.status == (status == 200 && path == "/nothing" ? 404 : status), "\(path)")
         }
         // A probe that asks by a name must not end the worker, and hears no more than that it lives.
-        let probe = HTTPServer.Request(method: "GET", path: "/livez", headers: host.map { [("Host", $0)] } ?? [])
+        let probe = HTTPServer.Request(method: "GET", path: "/livez", headers: host.map { ["Host": $0] } ?? [])
         #expect(AdminServer.answer(probe, source, hosts: ["worker"]).status == 200)
     }
 

@@ -1,6 +1,6 @@
 import Afterlogin
+import System
 import Testing
-import Threads
 
 @testable import Commands
 

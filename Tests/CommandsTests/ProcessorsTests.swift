@@ -1,5 +1,5 @@
+import System
 import Testing
-import Threads
 
 @Suite("The processors that this process may use")
 struct ProcessorsTests {

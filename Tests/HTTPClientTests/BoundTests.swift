@@ -1,6 +1,7 @@
 import HTTPClient
+import HTTPMessages
 import HTTPServer
-import Synchronization
+import System
 import Testing
 
 /// What waits where there are too many calls, or too many bytes.

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// Calls that end before their response has come.

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPClient
+import HTTPMessages
 import HTTPServer
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// One connection, many streams, against Node's server.
@@ -24,7 +25,7 @@ struct HTTP2Tests {
     }
 
     @Test func itIsUsedWhereItIsOffered() async throws {
-        let fields = [
+        let fields: HTTPFields = [
             HTTPField("X-Mixed", "a, b"), HTTPField("Connection", "close"), HTTPField("TE", "gzip"),
             HTTPField("Transfer-Encoding", "chunked"), HTTPField("Upgrade", "h2c"), HTTPField("Empty", ""),
         ]

@@ -1,6 +1,6 @@
 import HTTPClient
+import HTTPMessages
 import HTTPServer
-import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))
@@ -11,7 +11,7 @@ struct HTTPClientTests {
             let lines = request.headers.map { "\($0.name): \($0.value)" }.joined(separator: "\n")
             let query = request.query.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
             let text = "\(request.method) \(request.path)?\(query)\n\(lines)\n\n"
-            return .now(.init(status: 200, headers: [("X-Echo", "yes")], body: Array(text.utf8) + request.body))
+            return .now(.init(status: 200, headers: ["X-Echo": "yes"], body: Array(text.utf8) + request.body))
         }
         return (server, "http://127.0.0.1:\(server.port)")
     }

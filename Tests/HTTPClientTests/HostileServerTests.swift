@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import HTTPClient
+import HTTPMessages
 import Testing
 
 extension HTTPClient {

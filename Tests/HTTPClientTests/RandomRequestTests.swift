@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import TestSupport
 import Testing
 
@@ -10,10 +11,10 @@ struct RandomRequestTests {
         enum End: CaseIterable { case keeps, keepsToo, keepsAsWell, closes, cuts, resets }
 
         var method = "GET"
-        var headers: [HTTPField] = []
+        var headers: HTTPFields = []
         var body: [UInt8] = []
         var status = 200
-        var answerHeaders: [HTTPField] = []
+        var answerHeaders: HTTPFields = []
         var answerBody: [UInt8] = []
         var isChunked = false
         var hasHints = false
@@ -23,8 +24,10 @@ struct RandomRequestTests {
 
         init(number: Int, _ random: inout SeededGenerator) {
             self.method = ["GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"].randomElement(using: &random) ?? ""
-            self.headers = (0..<Int.random(in: 0...5, using: &random))
-                .map { HTTPField("X-\($0)", String(UInt64.random(in: 0 ... .max, using: &random), radix: 36)) }
+            self.headers = HTTPFields(
+                (0..<Int.random(in: 0...5, using: &random))
+                    .map { HTTPField("X-\($0)", String(UInt64.random(in: 0 ... .max, using: &random), radix: 36)) }
+            )
             if ["POST", "PUT", "PATCH"].contains(self.method) { self.body = Self.bytes(&random) }
             self.status = [200, 201, 204, 302, 304, 404, 429, 500, 503].randomElement(using: &random) ?? 0
             self.answerHeaders =

@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// What stands on the wire, byte for byte.
@@ -33,7 +34,7 @@ struct RequestBytesTests {
     }
 
     @Test func headersAreSentAsTheyAreGivenAndInOrder() async throws {
-        let fields = [
+        let fields: HTTPFields = [
             HTTPField("X-One", "1"), HTTPField("x-TWO", "  kept  inside "), HTTPField("X-One", "again"),
             HTTPField("X-Empty", ""), HTTPField("X-Blank", " \t "), HTTPField("X-Colon", "a: b; c"),
             HTTPField("X-Ünicode".replacing("Ü", with: "u"), "Grüße"), HTTPField("X-Tab", "a\tb"),

@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// What becomes of the bytes of a server.

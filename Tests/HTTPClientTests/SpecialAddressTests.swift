@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// Where requests may not go: private, loopback, link-local and other special addresses.

@@ -1,4 +1,5 @@
 import HTTPClient
+import HTTPMessages
 import Testing
 
 /// Whose certificate is trusted, and how the others are told apart.

@@ -1,6 +1,6 @@
 import Foundation
 import Kafka
-import Synchronization
+import System
 import Testing
 
 @Suite(

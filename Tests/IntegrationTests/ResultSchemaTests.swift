@@ -1,7 +1,7 @@
 import Foundation
 import JSON
 import Kafka
-import Synchronization
+import System
 import Testing
 
 @Suite("Results and their schemas", .timeLimit(.minutes(3)))

@@ -1,6 +1,6 @@
 import Foundation
 import Kafka
-import Synchronization
+import System
 import Testing
 
 /// How often the topic is made again; 20 for a thorough look.

@@ -1,6 +1,6 @@
 import Glibc
 import JSON
-import Synchronization
+import System
 import Testing
 
 @testable import RuleHost

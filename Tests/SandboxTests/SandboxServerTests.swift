@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import JSON
 import Sandbox
 import Testing
@@ -24,8 +24,8 @@ struct SandboxServerTests {
         #expect(metadata?["segments"] == nil)
         #expect(metadata?["customer_number"] == before["app_metadata"]?["customer_number"])
         #expect(response.json["email_verified"]?.bool == false)
-        #expect(response.header("x-ratelimit-limit") == "50")
-        #expect(Int(response.header("x-ratelimit-remaining") ?? "").map { $0 < 50 } == true)
+        #expect(response.headers["x-ratelimit-limit"] == "50")
+        #expect(Int(response.headers["x-ratelimit-remaining"] ?? "").map { $0 < 50 } == true)
         #expect(try await client.send("PATCH", path, json: ["user_id": "x"], bearer: token).status == 400)
         #expect(client.sandbox.statistics.usersWritten == 1)
         await client.stop()
@@ -51,7 +51,7 @@ struct SandboxServerTests {
         let fault: JSONValue = ["error": ["status": 503, "retry_after": 7]]
         #expect(try await client.send("PUT", "/control/faults/slow", json: fault).status == 200)
         let faulty = try await client.get("/slow/a")
-        #expect(faulty.status == 503 && faulty.header("retry-after") == "7")
+        #expect(faulty.status == 503 && faulty.headers["retry-after"] == "7")
         #expect(try await client.get("/control/faults").json["slow"]?["error"]?["status"]?.int == 503)
         #expect(try await client.send("DELETE", "/control/faults/slow").status == 204)
         let well = try await client.send("POST", "/slow/a", body: [1])

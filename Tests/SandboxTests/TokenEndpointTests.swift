@@ -1,5 +1,5 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 import JSON
 import Sandbox
 import Testing
@@ -148,7 +148,7 @@ struct TokenEndpointTests {
         clock.turn(9.5)
         let refused = try await client.send("POST", "/oauth/token", json: request)
         #expect(refused.json["error"]?.string == "too_many_requests")
-        #expect(refused.header("retry-after") == "21")
+        #expect(refused.headers["retry-after"] == "21")
         clock.turn(20.5)
         #expect(try await client.send("POST", "/oauth/token", json: request).status == 200)
         await client.stop()

@@ -1,3 +1,4 @@
+package import Observability
 package import RuleHost
 
 /// The whole configuration, checked.

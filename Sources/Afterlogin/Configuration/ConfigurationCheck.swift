@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Kafka
 
 /// What must hold between the keys of a configuration, and in values that another part reads: all that is wrong at once.

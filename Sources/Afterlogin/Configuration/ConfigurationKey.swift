@@ -1,3 +1,4 @@
+import Observability
 import RuleHost
 
 /// One key of the configuration: its path, what it takes, and what it is for.

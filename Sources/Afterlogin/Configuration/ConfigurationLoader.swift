@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Observability
 import YAML
 
 /// Puts the configuration together: flag over environment over file over default; all problems at once.

@@ -1,3 +1,5 @@
+import Observability
+
 /// Where a value of the configuration stands.
 package struct ConfigurationPlace: Sendable, Hashable, CustomStringConvertible {
     /// `afterlogin.yaml`, `AFTERLOGIN_KAFKA_BROKERS`, `--set kafka.brokers`.

@@ -1,5 +1,6 @@
 package import Kafka
-import Synchronization
+package import Observability
+package import System
 import Waiting
 
 /// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.

@@ -1,7 +1,6 @@
 import Glibc
 package import Kafka
-import Synchronization
-import Threads
+import System
 
 /// Lines of a file or of standard input as records: one event a line, one partition, the line's number as offset.
 package final class NDJSONSource: RecordSource {

@@ -1,5 +1,6 @@
 package import Kafka
-import Synchronization
+package import Observability
+import System
 
 /// Where records come from: a consumer group, or lines of a file.
 package protocol RecordSource: Sendable {

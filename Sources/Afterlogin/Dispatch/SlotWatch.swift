@@ -1,5 +1,5 @@
 import Kafka
-import Synchronization
+import System
 import Waiting
 
 /// The logins whose rules run, and which of them merely wait for an answer.

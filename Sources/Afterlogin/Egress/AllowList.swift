@@ -1,4 +1,4 @@
-package import HTTPClient
+package import HTTPMessages
 
 /// Which hosts and ports rules may reach: `egress.allow`.
 ///

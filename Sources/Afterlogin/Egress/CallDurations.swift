@@ -1,4 +1,5 @@
-import HTTPClient
+import HTTPMessages
+import Observability
 
 /// How long the calls to one host take, by how they end.
 struct CallDurations {

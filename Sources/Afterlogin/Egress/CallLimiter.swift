@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// So many calls at a time; others wait in line.
 final class CallLimiter: Sendable {

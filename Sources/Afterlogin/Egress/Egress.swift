@@ -1,4 +1,4 @@
-package import HTTPClient
+package import HTTPMessages
 package import Waiting
 
 /// One request of a rule on its way out.

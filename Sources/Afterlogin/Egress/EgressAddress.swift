@@ -1,5 +1,5 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 
 /// Where a request goes: the parts of its address, read once, strictly, and written anew for libcurl.
 ///

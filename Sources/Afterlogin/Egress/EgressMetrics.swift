@@ -1,3 +1,5 @@
+package import Observability
+
 extension MetricDefinition {
     package static let callDuration = Self(
         "http.client.request.duration",

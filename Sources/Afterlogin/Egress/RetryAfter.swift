@@ -1,13 +1,13 @@
-package import HTTPClient
+package import HTTPMessages
 
 /// What a server says about when to come back: `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date.
 package enum RetryAfter {
     /// The wait that a response asks for, or nil where it says nothing that can be understood; never negative.
     ///
     /// The longest of several waits counts. `wallClock`, seconds since 1970, turns a date into a wait.
-    package static func duration(in headers: [HTTPField], wallClock: Double) -> Duration? {
+    package static func duration(in headers: HTTPFields, wallClock: Double) -> Duration? {
         var longest: Duration?
-        for field in headers where field.name.utf8.count == 11 && field.name.lowercased() == "retry-after" {
+        for field in headers where field.isNamed("retry-after") {
             guard let wait = Self.duration(field.value, wallClock: wallClock) else { continue }
             longest = max(longest ?? .zero, wait)
         }

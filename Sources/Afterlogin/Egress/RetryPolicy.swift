@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Waiting
 
 /// Whether a call is made again inside of the call: what may be repeated, and what says that it may help.

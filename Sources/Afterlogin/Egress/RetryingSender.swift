@@ -1,5 +1,6 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+import Observability
+import System
 import Waiting
 
 /// Sends a request that may leave: when its destination lets it, as often as its pace asks for, again where that is safe, and with a new token where an old one is refused.
@@ -203,8 +204,7 @@ final class RetryingSender: Sendable {
         if Task.isCancelled, reply != nil { return .givenUp }
         switch reply {
         case .token(let fresh, _) where fresh != token:
-            sending.request.headers.removeAll { $0.name.lowercased() == "authorization" }
-            sending.request.headers.append(HTTPField("Authorization", "Bearer \(fresh)"))
+            sending.request.headers["Authorization"] = "Bearer \(fresh)"
             return .token
         case .away(let destination): return .away(destination)
         case .token, .failed, nil: return .refused
@@ -270,9 +270,9 @@ final class RetryingSender: Sendable {
     }
 
     private static func bearer(_ request: HTTPRequest) -> String? {
-        guard let value = request.headers.first(where: { $0.name.lowercased() == "authorization" })?.value,
-            value.lowercased().hasPrefix("bearer ")
-        else { return nil }
+        guard let value = request.headers["authorization"], value.prefix(7).lowercased() == "bearer " else {
+            return nil
+        }
         return String(value.dropFirst(7)).trimmingSpaces()
     }
 

@@ -1,6 +1,8 @@
-package import HTTPClient
+import HTTPClient
+package import HTTPMessages
 import JSON
-import Synchronization
+package import Observability
+package import System
 package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
@@ -152,9 +154,9 @@ package final class WorkerEgress: Egress {
 
     /// With the user information of its address, where it has no other authorization.
     private static func request(_ call: EgressCall, _ address: EgressAddress) -> HTTPRequest {
-        guard let authorization = address.authorization,
-            !call.request.headers.contains(where: { $0.name.lowercased() == "authorization" })
-        else { return call.request }
+        guard let authorization = address.authorization, call.request.headers["authorization"] == nil else {
+            return call.request
+        }
         var request = call.request
         request.headers.append(authorization)
         return request
@@ -194,8 +196,7 @@ package final class WorkerEgress: Egress {
         switch await self.token(for: TokenGrant(credentials, profile), tokens, call) {
         case .token(let token, _):
             var call = call
-            call.request.headers.removeAll { $0.name.lowercased() == "authorization" }
-            call.request.headers.append(HTTPField("Authorization", "Bearer \(token)"))
+            call.request.headers["Authorization"] = "Bearer \(token)"
             return await self.send(call)
         case .away(let destination): return .away(destination)
         case .failed(let result): return self.failed(call, Self.unknownToken(Self.reason(result)))
@@ -254,7 +255,7 @@ package final class WorkerEgress: Egress {
                 ("expires_in", .number(JSONNumber(Int(seconds)))),
             ]
             if !grant.key.scope.isEmpty { members.append(("scope", .string(grant.key.scope))) }
-            let headers = [HTTPField("Content-Type", "application/json"), HTTPField("Cache-Control", "no-store")]
+            let headers: HTTPFields = ["Content-Type": "application/json", "Cache-Control": "no-store"]
             let response = HTTPResponse(
                 status: 200,
                 reason: "OK",

@@ -1,4 +1,6 @@
 import Kafka
+package import Observability
+package import System
 import Waiting
 
 /// What one attempt of a login came to.

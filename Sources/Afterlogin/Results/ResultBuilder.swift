@@ -1,6 +1,7 @@
 import Cryptography
 import JSON
 package import Kafka
+import System
 
 /// Builds the records of the result topics: CloudEvents 1.0 in structured JSON, and failures around the original bytes.
 package struct ResultBuilder: Sendable {

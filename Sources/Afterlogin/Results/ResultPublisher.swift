@@ -1,5 +1,5 @@
 package import Kafka
-import Synchronization
+package import Observability
 
 /// What became of a result that was handed over.
 package enum PublishOutcome: Sendable {

@@ -1,4 +1,4 @@
-import Synchronization
+import System
 import Waiting
 
 /// The calls that one run of one or several rules made: what verdicts and reports need of them.

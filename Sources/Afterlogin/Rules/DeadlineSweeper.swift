@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// Calls back when time is up, for many short deadlines: one sleeping task for all, none while there is nothing to watch.
 ///

@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 
 /// What a native rule threw, as people read it: no type names of Swift's around its values.
 enum NativeFailure {

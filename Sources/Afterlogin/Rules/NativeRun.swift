@@ -1,6 +1,7 @@
-import HTTPClient
+import HTTPMessages
 import JSON
-import Synchronization
+import Observability
+import System
 
 /// One evaluation of a run of neighbouring native rules: the login is parsed once and written back once.
 struct NativeRun {
@@ -237,16 +238,5 @@ private final class NativeServices: RuleServices {
             self.calls.finished(rule: 0, CallOutcome())
             throw CancellationError()
         }
-    }
-}
-
-extension Duration {
-    /// With the fraction.
-    var milliseconds: Double { self.inSeconds * 1_000 }
-
-    /// With the fraction.
-    var inSeconds: Double {
-        let (seconds, attoseconds) = self.components
-        return Double(seconds) + Double(attoseconds) / 1e18
     }
 }

@@ -1,4 +1,4 @@
-public import HTTPClient
+@_exported public import HTTPMessages
 @_exported public import JSON
 
 /// A login rule written in Swift; it runs in the same chain as JavaScript rules.

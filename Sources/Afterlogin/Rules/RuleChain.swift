@@ -1,6 +1,6 @@
 import JSON
+import Observability
 package import RuleHost
-import Synchronization
 
 /// The rules of a worker, in order: native ones run here, runs of neighbouring JavaScript rules go to a rule host.
 package final class RuleChain: ChainEvaluator {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import JSON
+package import Observability
 import RuleHost
 import Synchronization
 

@@ -1,3 +1,5 @@
+package import Observability
+
 /// Something wrong with a rule, found before the first login.
 package struct RuleProblem: Error, Sendable, Hashable, CustomStringConvertible {
     /// As it was found: below the rules' folder.

@@ -1,6 +1,7 @@
-import HTTPClient
+import HTTPMessages
+import Observability
 import RuleHost
-import Synchronization
+import System
 import Waiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.
@@ -73,7 +74,7 @@ final class ScriptedCalls: EvaluationClient {
 
     func requestMade(_ request: HostRequest) {
         self.activity.noted()
-        let headers = request.headers.map { HTTPField($0.name, $0.value) }
+        let headers = HTTPFields(request.headers.lazy.map { HTTPField($0.name, $0.value) })
         var outgoing = HTTPRequest(request.method, request.url, headers: headers, body: request.body)
         outgoing.decompresses = false
         let rule = self.names[request.rule] ?? "unknown"

@@ -1,5 +1,6 @@
-import HTTPClient
+import HTTPMessages
 import JSON
+import Observability
 import RuleHost
 import Waiting
 

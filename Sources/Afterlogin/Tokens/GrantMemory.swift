@@ -1,11 +1,11 @@
-import HTTPClient
+import HTTPMessages
 
 /// What rules asked the token endpoint for lately: they ask in the same words at every login, and reading those takes longer than the answer.
 struct GrantMemory: Sendable {
     /// All of a request that a grant depends on.
     private struct Words: Sendable, Hashable {
         var method: String
-        var headers: [HTTPField]
+        var headers: HTTPFields
         var body: [UInt8]
     }
 

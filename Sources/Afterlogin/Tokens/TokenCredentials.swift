@@ -1,5 +1,5 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 import JSON
 
 /// The worker's own client, and how it proves to be that client.
@@ -66,10 +66,10 @@ struct TokenCredentials: Sendable {
     /// A new request for every attempt: an assertion is good for one.
     func request(for grant: TokenGrant.Key, wallClock: Double) throws(CryptographyError) -> HTTPRequest {
         var members = [("grant_type", "client_credentials")]
-        var headers: [HTTPField] = []
+        var headers: HTTPFields = []
         switch self.proof {
         case .secretInBody(let secret): members += [("client_id", self.clientID), ("client_secret", secret)]
-        case .secretInHeader(let secret): headers.append(HTTPField("Authorization", Self.basic(self.clientID, secret)))
+        case .secretInHeader(let secret): headers["Authorization"] = Self.basic(self.clientID, secret)
         case .assertion(let key, let algorithm, let audience):
             members += [
                 ("client_id", self.clientID),
@@ -88,10 +88,10 @@ struct TokenCredentials: Sendable {
         }
         let body: [UInt8]
         if self.usesForm {
-            headers.append(HTTPField("Content-Type", "application/x-www-form-urlencoded"))
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
             body = Self.form(members)
         } else {
-            headers.append(HTTPField("Content-Type", "application/json"))
+            headers["Content-Type"] = "application/json"
             body = JSONValue(members.map { (name: $0.0, value: .string($0.1)) }).serialized()
         }
         return HTTPRequest(

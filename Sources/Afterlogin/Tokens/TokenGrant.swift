@@ -1,5 +1,5 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 import JSON
 
 /// A client-credentials grant (RFC 6749, 4.4): who asks, with what, for what.
@@ -57,7 +57,7 @@ struct TokenGrant: Sendable {
         for place in ["client_secret", "client_assertion"] {
             if let secret = members.removeValue(forKey: place) { shown.append((place, secret)) }
         }
-        for field in request.headers where field.name.lowercased() == "authorization" {
+        for field in request.headers where field.isNamed("authorization") {
             shown.append(("authorization", field.value))
             if clientID.isEmpty { clientID = field.value }
         }
@@ -89,8 +89,7 @@ struct TokenGrant: Sendable {
             text.members.allSatisfy({ $0.value.kind != .object && $0.value.kind != .array })
         else { return request }
         var request = request
-        request.headers.removeAll { $0.name.lowercased() == "content-type" }
-        request.headers.append(HTTPField("Content-Type", "application/x-www-form-urlencoded"))
+        request.headers["Content-Type"] = "application/x-www-form-urlencoded"
         request.body = TokenCredentials.form((Self.jsonMembers(request.body) ?? []).map { ($0.0, $0.1) })
         return request
     }

@@ -1,6 +1,7 @@
-import HTTPClient
+import HTTPMessages
 import JSON
-import Synchronization
+import Observability
+import System
 import Waiting
 
 /// A token, or why there is none.
@@ -227,7 +228,7 @@ final class TokenProvider: Sendable {
             request = self.wantsForms ? grant.inForm(own) : own
             request.url = self.endpoint
             request.decompresses = true
-            request.headers.removeAll { $0.name.lowercased() == "accept-encoding" }
+            request.headers["accept-encoding"] = nil
         } else if let credentials = self.credentials {
             request = try credentials.request(for: grant.key, wallClock: self.clock.wallClock)
         } else {

@@ -1,5 +1,6 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+package import Observability
+package import System
 package import Waiting
 
 /// What all calls and all waiting logins ask: `Destinations` behind one lock, with a timer, and with those who wait.
@@ -335,13 +336,4 @@ package final class DestinationBoard: Sendable {
 extension DestinationState.Change {
     /// Which destination is back; nil for other changes.
     fileprivate var cameBack: Destination? { if case .cameBack(let destination, _) = self { destination } else { nil } }
-}
-
-extension Duration {
-    /// Seconds with one decimal, or minutes.
-    var forPeople: String {
-        let seconds = self.inSeconds
-        if seconds >= 120 { return "\(Int((seconds / 60).rounded())) min" }
-        return seconds >= 10 ? "\(Int(seconds.rounded())) s" : "\((seconds * 10).rounded() / 10) s"
-    }
 }

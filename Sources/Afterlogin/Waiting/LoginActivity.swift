@@ -1,4 +1,5 @@
 import Synchronization
+import System
 
 /// When an evaluation last gave a sign of life: a frame from its rule host or to it, a call of a native rule, or its end.
 ///
@@ -33,13 +34,5 @@ package final class LoginActivity: Sendable {
     func becameIdle(after silence: Duration) -> Bool {
         guard Self.nanoseconds - self.latest.load(ordering: .relaxed) >= silence.wholeNanoseconds else { return false }
         return !self.wasFoundIdle.exchange(true, ordering: .acquiringAndReleasing)
-    }
-}
-
-extension Duration {
-    /// Without what is below a nanosecond.
-    fileprivate var wholeNanoseconds: Int64 {
-        let (seconds, attoseconds) = self.components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 }

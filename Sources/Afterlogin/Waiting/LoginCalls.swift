@@ -1,5 +1,7 @@
-import Synchronization
+import System
 package import Waiting
+
+import struct Synchronization.Atomic
 
 /// What one login's calls came to, over all of its attempts.
 ///

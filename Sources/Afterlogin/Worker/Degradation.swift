@@ -1,3 +1,5 @@
+import System
+
 /// Something that keeps logins from being done as they should, although a restart would not mend it; `/readyz`, `/status` and a metric name it.
 package struct Degradation: Sendable, Hashable {
     /// Its kind, as the metric has it.

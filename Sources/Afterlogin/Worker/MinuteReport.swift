@@ -1,3 +1,5 @@
+import System
+
 /// What was done in each minute in which anything was, or should have been, in one line.
 ///
 /// Pure: the time is given.

@@ -1,4 +1,6 @@
 import Kafka
+package import Observability
+import System
 
 /// The whole path of a login as one service: source, dispatcher, pipeline, publisher.
 package final class Worker: Sendable {

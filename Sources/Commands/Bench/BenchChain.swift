@@ -1,6 +1,6 @@
 import Afterlogin
 import FoundationEssentials
-import HTTPClient
+import HTTPMessages
 import JSON
 
 /// A chain as people have it, with each kind of rule.

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import HTTPClient
+import HTTPMessages
 import HTTPServer
 import JSON
 import Kafka

@@ -1,6 +1,6 @@
 import Afterlogin
 import FoundationEssentials
-import HTTPClient
+import HTTPMessages
 
 /// What kind of rule a row is measured with; each makes one call and puts its answer on the ID token.
 enum BenchRule: String, CaseIterable {

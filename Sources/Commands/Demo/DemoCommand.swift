@@ -2,6 +2,7 @@ import Afterlogin
 import FoundationEssentials
 import JSON
 import Kafka
+import Observability
 import Sandbox
 
 /// The whole path on one machine, with nothing to set up: an embedded cluster, a sandbox of slow APIs, a chain of rules.

@@ -1,5 +1,6 @@
 import Afterlogin
-import Synchronization
+import Observability
+import System
 
 /// The line that moves while the demo works.
 struct DemoProgress {

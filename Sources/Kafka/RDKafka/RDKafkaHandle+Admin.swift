@@ -125,7 +125,7 @@ extension RDKafkaHandle {
         var open = Set(topics)
         while !open.isEmpty, BootTime.now < deadline {
             let time = min(.milliseconds(200), BootTime.now.until(deadline))
-            guard let pointer = unsafe rd_kafka_consumer_poll(self.pointer, time.wholeMilliseconds) else { continue }
+            guard let pointer = unsafe rd_kafka_consumer_poll(self.pointer, time.timeoutMilliseconds) else { continue }
             let message = unsafe RDKafkaMessage(pointer)
             let error = KafkaError(message.error)
             if error.isOneOf(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
@@ -140,7 +140,7 @@ extension RDKafkaHandle {
         // A coordinator that refuses to be found is told once, above; it is waited for in vain here.
         guard group == nil else { return (group, refused) }
         let time = BootTime.now.until(deadline)
-        let error = unsafe rd_kafka_committed(self.pointer, list.pointer, time.wholeMilliseconds)
+        let error = unsafe rd_kafka_committed(self.pointer, list.pointer, time.timeoutMilliseconds)
         return (error == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(error), refused)
     }
 
@@ -153,7 +153,7 @@ extension RDKafkaHandle {
         let options = unsafe rd_kafka_AdminOptions_new(self.pointer, operation)
         defer { unsafe rd_kafka_AdminOptions_destroy(options) }
         let time = BootTime.now.until(deadline)
-        unsafe _ = rd_kafka_AdminOptions_set_request_timeout(options, time.wholeMilliseconds, nil, 0)
+        unsafe _ = rd_kafka_AdminOptions_set_request_timeout(options, time.timeoutMilliseconds, nil, 0)
         let queue = RDKafkaQueue(of: self)
         unsafe request(options, queue.pointer)
         // The request has its own time-out; the extra second is for its answer to arrive.

@@ -1,6 +1,6 @@
 import CRDKafka
 import Synchronization
-import Threads
+import System
 
 /// A client (`rd_kafka_t`); its calls may come from any thread.
 ///
@@ -97,7 +97,7 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
     /// Blocks.
     func coordinatorAnswers(about partition: TopicPartition, timeout: Duration) -> Bool {
         let list = RDKafkaPartitionList([partition])
-        return unsafe rd_kafka_committed(self.pointer, list.pointer, timeout.wholeMilliseconds)
+        return unsafe rd_kafka_committed(self.pointer, list.pointer, timeout.timeoutMilliseconds)
             == RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
@@ -112,7 +112,7 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
         let reference = unsafe topic.flatMap { unsafe rd_kafka_topic_new(self.pointer, $0, nil) }
         defer { if let reference = unsafe reference { unsafe rd_kafka_topic_destroy(reference) } }
         var metadata: UnsafePointer<rd_kafka_metadata>?
-        let error = unsafe rd_kafka_metadata(self.pointer, 0, reference, &metadata, timeout.wholeMilliseconds)
+        let error = unsafe rd_kafka_metadata(self.pointer, 0, reference, &metadata, timeout.timeoutMilliseconds)
         guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata = unsafe metadata else { throw KafkaError(error) }
         defer { unsafe rd_kafka_metadata_destroy(metadata) }
         return try unsafe body(metadata.pointee)
@@ -135,7 +135,7 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
     private func offset(of partition: TopicPartition, at time: Int64, timeout: Duration) -> Int64? {
         let list = RDKafkaPartitionList(capacity: 1)
         list.add(partition, offset: time)
-        let error = unsafe rd_kafka_offsets_for_times(self.pointer, list.pointer, timeout.wholeMilliseconds)
+        let error = unsafe rd_kafka_offsets_for_times(self.pointer, list.pointer, timeout.timeoutMilliseconds)
         guard error == RD_KAFKA_RESP_ERR_NO_ERROR, let found = list.elements().first,
             found.error == RD_KAFKA_RESP_ERR_NO_ERROR, found.offset >= 0
         else { return nil }
@@ -148,7 +148,7 @@ struct RDKafkaHandle: ~Copyable, @unchecked Sendable {
     func seekToBeginning(_ partition: TopicPartition, timeout: Duration) -> KafkaError? {
         let list = RDKafkaPartitionList(capacity: 1)
         list.add(partition, offset: Int64(RD_KAFKA_OFFSET_BEGINNING))
-        if let error = unsafe rd_kafka_seek_partitions(self.pointer, list.pointer, timeout.wholeMilliseconds) {
+        if let error = unsafe rd_kafka_seek_partitions(self.pointer, list.pointer, timeout.timeoutMilliseconds) {
             return unsafe KafkaError(consuming: error)
         }
         return list.elements().first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }.map { KafkaError($0.error) }

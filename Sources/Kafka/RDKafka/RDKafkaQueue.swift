@@ -29,7 +29,7 @@ struct RDKafkaQueue: ~Copyable, @unchecked Sendable {
 
     /// The next event, or nil when the time has passed.
     func poll(timeout: Duration = .zero) -> RDKafkaEvent? {
-        guard let event = unsafe rd_kafka_queue_poll(self.pointer, timeout.wholeMilliseconds) else { return nil }
+        guard let event = unsafe rd_kafka_queue_poll(self.pointer, timeout.timeoutMilliseconds) else { return nil }
         return unsafe RDKafkaEvent(event)
     }
 }

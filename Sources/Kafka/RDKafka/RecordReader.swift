@@ -116,7 +116,7 @@ struct RecordReader: ~Copyable {
 
     private mutating func next(_ time: Duration) -> (TopicPartition, Found)? {
         guard let queue = unsafe self.queue?.pointer,
-            let pointer = unsafe rd_kafka_consume_queue(queue, time.wholeMilliseconds)
+            let pointer = unsafe rd_kafka_consume_queue(queue, time.timeoutMilliseconds)
         else { return nil }
         defer { unsafe rd_kafka_message_destroy(pointer) }
         let message = unsafe RDKafkaMessage(pointer)

@@ -1,4 +1,5 @@
 package import JSON
+import System
 
 /// One evaluation of a run of neighbouring rules.
 package struct Evaluation: Sendable {

@@ -1,4 +1,5 @@
 package import JSON
+import System
 
 /// What every host is sent first: the rules, and what they may know and take.
 ///
@@ -64,11 +65,5 @@ package struct LoadMessage: Sendable {
         writer.endArray()
         writer.endObject()
         return writer.bytes
-    }
-}
-
-extension Duration {
-    var wholeMilliseconds: Int64 {
-        self.components.seconds * 1_000 + self.components.attoseconds / 1_000_000_000_000_000
     }
 }

@@ -1,5 +1,5 @@
 import Kafka
-import Synchronization
+import System
 import Testing
 
 @testable import Afterlogin

@@ -1,6 +1,7 @@
 import JSON
 import Kafka
-import Synchronization
+import Observability
+import System
 import TestSupport
 import Testing
 import Waiting

@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Testing
 
 @testable import Afterlogin

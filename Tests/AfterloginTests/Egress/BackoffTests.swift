@@ -1,4 +1,4 @@
-import HTTPClient
+import HTTPMessages
 import Testing
 
 @testable import Afterlogin
@@ -62,7 +62,7 @@ struct RetryAfterTests {
     }
 
     @Test func theLongestOfSeveralHeadersCounts() {
-        let headers = [HTTPField("retry-after", "1"), HTTPField("Retry-After", "3"), HTTPField("X", "9")]
+        let headers: HTTPFields = [HTTPField("retry-after", "1"), HTTPField("Retry-After", "3"), HTTPField("X", "9")]
         #expect(RetryAfter.duration(in: headers, wallClock: 0) == .seconds(3))
         #expect(RetryAfter.duration(in: [HTTPField("x", "1")], wallClock: 0) == nil)
     }

@@ -1,6 +1,8 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 import JSON
+import Observability
+import TestSupport
 import Testing
 
 @testable import Afterlogin
@@ -33,7 +35,7 @@ struct EgressAttackTests {
         )
     }
 
-    private func call(_ method: String, _ url: String, _ body: String = "", _ headers: [HTTPField] = []) -> EgressCall {
+    private func call(_ method: String, _ url: String, _ body: String = "", _ headers: HTTPFields = []) -> EgressCall {
         let request = HTTPRequest(method, url, headers: headers, body: Array(body.utf8))
         return EgressCall(rule: "r", request: request, deadline: .now + .seconds(20))
     }
@@ -126,7 +128,7 @@ struct EgressAttackTests {
 
     @Test func anEndpointThatWantsAFormGetsARulesRequestAsOne() async throws {
         let sender = ScriptedSender { request, _ in
-            let type = request.headers.filter { $0.name.lowercased() == "content-type" }.map(\.value)
+            let type = request.headers.values("content-type")
             let body = String(decoding: request.body, as: UTF8.self)
             return type == ["application/x-www-form-urlencoded"]
                 && body

@@ -1,5 +1,7 @@
-import HTTPClient
+import HTTPMessages
 import JSON
+import Observability
+import TestSupport
 import Testing
 import Waiting
 
@@ -33,7 +35,7 @@ struct WorkerEgressTests {
         _ method: String,
         _ url: String,
         body: String = "",
-        headers: [HTTPField] = []
+        headers: HTTPFields = []
     ) -> EgressCall {
         let request = HTTPRequest(method, url, headers: headers, body: Array(body.utf8))
         return EgressCall(rule: "r", request: request, deadline: .now + .seconds(20))

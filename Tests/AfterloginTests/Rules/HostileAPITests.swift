@@ -1,7 +1,9 @@
 import Afterlogin
 import Foundation
 import JSON
+import Observability
 import RuleHost
+import TestSupport
 import Testing
 
 /// Real servers that mean harm, real hosts, the real egress, and every library that rules call APIs with.

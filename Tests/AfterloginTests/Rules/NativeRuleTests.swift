@@ -1,7 +1,8 @@
 import Afterlogin
-import HTTPClient
+import HTTPMessages
 import JSON
-import Synchronization
+import Observability
+import System
 import Testing
 import Waiting
 

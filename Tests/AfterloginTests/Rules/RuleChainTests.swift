@@ -1,8 +1,10 @@
 import Glibc
-import HTTPClient
+import HTTPMessages
 import JSON
+import Observability
 import RuleHost
-import Synchronization
+import System
+import TestSupport
 import Testing
 import Waiting
 
@@ -119,7 +121,7 @@ struct RuleChainTests {
         #expect(
             egress.calls.allSatisfy { call in
                 call.request.headers.contains {
-                    $0.name.lowercased() == "authorization" && $0.value == "Bearer worker-token"
+                    $0.isNamed("authorization") && $0.value == "Bearer worker-token"
                 }
             }
         )
@@ -425,7 +427,7 @@ struct RuleChainTests {
             """
         )
         let egress = ScriptedEgress { call in
-            call.request.headers.contains { $0.name.lowercased() == "x-one" && $0.value == "two" }
+            call.request.headers.contains { $0.isNamed("x-one") && $0.value == "two" }
                 ? .response(
                     HTTPResponse(status: 503),
                     CallOutcome(

@@ -1,5 +1,7 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+import Observability
+import System
+import TestSupport
 import Testing
 import Waiting
 

@@ -1,7 +1,9 @@
-import HTTPClient
+import HTTPMessages
 import JSON
 import Kafka
-import Synchronization
+import Observability
+import System
+import TestSupport
 import Testing
 import Waiting
 

@@ -1,6 +1,6 @@
 import Afterlogin
 import Kafka
-import Synchronization
+import System
 
 /// A consumer group member in memory: the test plays the group.
 final class MemorySource: RecordSource {

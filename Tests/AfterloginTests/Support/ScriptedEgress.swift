@@ -1,6 +1,8 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+import System
 import Waiting
+
+import struct Synchronization.Atomic
 
 @testable import Afterlogin
 

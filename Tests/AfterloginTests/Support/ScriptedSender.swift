@@ -1,5 +1,7 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+import System
+
+import struct Synchronization.Atomic
 
 /// Answers what the test says, and remembers what it was asked.
 final class ScriptedSender: HTTPSender {
@@ -21,7 +23,7 @@ final class ScriptedSender: HTTPSender {
 }
 
 extension Result<HTTPResponse, HTTPFailure> {
-    static func status(_ status: Int, _ body: String = "", _ headers: [HTTPField] = []) -> Self {
+    static func status(_ status: Int, _ body: String = "", _ headers: HTTPFields = []) -> Self {
         .success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8)))
     }
 }

@@ -1,11 +1,11 @@
-import HTTPClient
+import HTTPMessages
 import Testing
 
 @testable import Afterlogin
 
 @Suite("Token requests that come in the same words")
 struct GrantMemoryTests {
-    private func request(_ body: String, _ headers: [HTTPField] = []) -> HTTPRequest {
+    private func request(_ body: String, _ headers: HTTPFields = []) -> HTTPRequest {
         HTTPRequest("POST", "https://tenant.example/oauth/token", headers: headers, body: Array(body.utf8))
     }
 

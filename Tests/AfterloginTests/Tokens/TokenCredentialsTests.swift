@@ -1,5 +1,5 @@
 import Cryptography
-import HTTPClient
+import HTTPMessages
 import JSON
 import Testing
 

@@ -1,5 +1,6 @@
-import HTTPClient
-import Synchronization
+import HTTPMessages
+import System
+import TestSupport
 import Testing
 import Waiting
 

@@ -1,6 +1,6 @@
-import HTTPClient
+import HTTPMessages
 import Kafka
-import Synchronization
+import Observability
 import Testing
 import Waiting
 

@@ -1,6 +1,5 @@
 import Glibc
-import Synchronization
-import Threads
+import System
 
 /// A program that a test starts; its standard output is read here, and the end of its standard input tells it to go.
 final class ChildProgram: Sendable {

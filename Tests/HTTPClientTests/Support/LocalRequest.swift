@@ -1,15 +1,15 @@
-import HTTPClient
+import HTTPMessages
 
 extension HTTPRequest {
     /// A request to this machine.
-    static func local(_ url: String, headers: [HTTPField] = []) -> HTTPRequest {
+    static func local(_ url: String, headers: HTTPFields = []) -> HTTPRequest {
         self.local("GET", url, headers: headers)
     }
 
     static func local(
         _ method: String,
         _ url: String,
-        headers: [HTTPField] = [],
+        headers: HTTPFields = [],
         body: [UInt8] = []
     ) -> HTTPRequest {
         var request = HTTPRequest(method, url, headers: headers, body: body)
@@ -41,7 +41,5 @@ extension HTTPSender {
 extension HTTPResponse {
     var text: String { String(decoding: self.body, as: UTF8.self) }
 
-    func values(of name: String) -> [String] {
-        self.headers.filter { $0.name.lowercased() == name }.map(\.value)
-    }
+    func values(of name: String) -> [String] { self.headers.values(name) }
 }

@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// A value that tests wait on.
 final class Observed<Value: Sendable>: Sendable {

@@ -1,6 +1,5 @@
 import Glibc
-import Synchronization
-import Threads
+import System
 
 /// A TCP server on this machine that says exactly what its script says, one thread for each connection.
 ///

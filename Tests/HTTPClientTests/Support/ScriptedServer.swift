@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import System
 
 /// A TCP server that says, byte for byte, what a test wants said; a thread for each connection.
 final class ScriptedServer: Sendable {

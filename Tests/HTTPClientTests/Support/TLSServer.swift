@@ -1,5 +1,5 @@
 import Glibc
-import Threads
+import System
 
 /// Node's TLS and HTTP/2 server (`Fixtures/tls-server.mjs`), and the lines that it prints about what it sees.
 final class TLSServer: Sendable {

@@ -1,5 +1,5 @@
 import RuleHost
-import Synchronization
+import System
 
 /// Remembers what the pool says of its hosts.
 final class DeathWitness: RuleHostPoolDelegate {

@@ -1,6 +1,5 @@
 import JSON
 import RuleHost
-import Synchronization
 
 /// Real rule hosts with one rule in them.
 final class RunningHosts: Sendable {

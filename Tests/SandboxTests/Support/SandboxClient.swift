@@ -1,8 +1,9 @@
 import FoundationEssentials
 import HTTPClient
+import HTTPMessages
 import JSON
 import Sandbox
-import Synchronization
+import System
 
 /// A sandbox that listens, and a client that trusts its certificate.
 final class SandboxClient: Sendable {
@@ -27,7 +28,7 @@ final class SandboxClient: Sendable {
     func send(
         _ method: String,
         _ path: String,
-        headers: [HTTPField] = [],
+        headers: HTTPFields = [],
         body: [UInt8] = [],
         timeout: Duration = .seconds(20)
     ) async throws(HTTPFailure) -> HTTPResponse {
@@ -41,13 +42,13 @@ final class SandboxClient: Sendable {
     }
 
     func send(_ method: String, _ path: String, json: JSONValue, bearer: String? = nil) async throws -> HTTPResponse {
-        var headers = [HTTPField("content-type", "application/json")]
-        if let bearer { headers.append(HTTPField("authorization", "Bearer \(bearer)")) }
+        var headers: HTTPFields = ["content-type": "application/json"]
+        if let bearer { headers["authorization"] = "Bearer \(bearer)" }
         return try await self.send(method, path, headers: headers, body: json.serialized())
     }
 
     func get(_ path: String, bearer: String? = nil) async throws -> HTTPResponse {
-        try await self.send("GET", path, headers: bearer.map { [HTTPField("authorization", "Bearer \($0)")] } ?? [])
+        try await self.send("GET", path, headers: bearer.map { ["authorization": "Bearer \($0)"] } ?? [])
     }
 
     static func tokenRequest(
@@ -75,7 +76,6 @@ final class SandboxClient: Sendable {
 
 extension HTTPResponse {
     var json: JSONValue { (try? JSONValue(parsing: self.body)) ?? .null }
-    func header(_ name: String) -> String? { self.headers.first { $0.name.lowercased() == name }?.value }
 }
 
 /// A clock that a test turns.

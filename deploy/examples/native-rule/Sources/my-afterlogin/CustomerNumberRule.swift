@@ -1,5 +1,4 @@
 import Afterlogin
-import HTTPClient
 
 /// Looks the user up in the customer database and keeps the customer number in `app_metadata`.
 struct CustomerNumberRule: Rule {

@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// Stands in for the `Mutex` of Synchronization: pthread's, around a value.
 ///
@@ -6,34 +6,37 @@ import Glibc
 /// than cores every busy lock becomes a queue of sleepers. Measured with a chain of two rules on two cores: 7 to 11 % less processor time a login. And
 /// it waits inside of a library without instrumentation, so the thread sanitizer reports what it guards; this one it knows.
 ///
-/// The same file is in every target with locks, by a symbolic link: so each compiles it for its own types.
-@safe struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+/// Inlinable, so that each target compiles it for its own types.
+@safe package struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// One piece of memory for both: there are locks for each login.
-    @safe private struct Storage: ~Copyable {
+    @usableFromInline
+    @safe struct Storage: ~Copyable {
         // The first field: a pointer to the storage is one to the lock.
-        var lock = unsafe pthread_mutex_t()
-        var value: Value
+        @usableFromInline var lock = unsafe pthread_mutex_t()
+        @usableFromInline var value: Value
+
+        @inlinable init(value: consuming Value) { self.value = value }
     }
 
-    private let storage: UnsafeMutablePointer<Storage>
+    @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
-    private var lock: UnsafeMutablePointer<pthread_mutex_t> {
+    @inlinable var lock: UnsafeMutablePointer<pthread_mutex_t> {
         unsafe UnsafeMutableRawPointer(self.storage).assumingMemoryBound(to: pthread_mutex_t.self)
     }
 
-    init(_ value: consuming sending Value) {
+    @inlinable package init(_ value: consuming sending Value) {
         unsafe self.storage = .allocate(capacity: 1)
         unsafe self.storage.initialize(to: Storage(value: value))
         unsafe pthread_mutex_init(self.lock, nil)
     }
 
-    deinit {
+    @inlinable deinit {
         unsafe pthread_mutex_destroy(self.lock)
         unsafe self.storage.deinitialize(count: 1)
         unsafe self.storage.deallocate()
     }
 
-    borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    @inlinable package borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         unsafe pthread_mutex_lock(self.lock)

@@ -1,4 +1,4 @@
-import Synchronization
+package import System
 
 /// Whether the worker's threads still turn: a look asks each for a sign, which it must have given by a later look.
 ///

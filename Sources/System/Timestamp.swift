@@ -18,7 +18,7 @@ package enum Timestamp {
     /// So long ago, to the second.
     package static func text(ago duration: Duration) -> String {
         var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
         let milliseconds = Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
         return "\(self.text(milliseconds: milliseconds - Int64(duration.inSeconds * 1_000)).prefix(19))Z"
     }

@@ -1,5 +1,6 @@
-import Afterlogin
-import Synchronization
+import Observability
+import System
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

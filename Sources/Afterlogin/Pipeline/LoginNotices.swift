@@ -1,4 +1,5 @@
-import Synchronization
+package import Observability
+import System
 
 /// Failed and repeated logins, as the log tells of them.
 package final class LoginNotices: Sendable {

@@ -1,8 +1,7 @@
-import Afterlogin
-import Synchronization
+import System
 
 /// A clock that moves only when a test says so.
-final class ManualClock: WorkerClock {
+package final class ManualClock: WorkerClock {
     private struct State {
         var now = ContinuousClock.now
         var wallClock = 1_800_000_000.0
@@ -21,17 +20,19 @@ final class ManualClock: WorkerClock {
 
     private let state = Mutex(State())
 
-    var now: ContinuousClock.Instant { self.state.withLock { $0.now } }
-    var wallClock: Double { self.state.withLock { $0.wallClock } }
-    var minimumResolution: Duration { .nanoseconds(1) }
+    package init() {}
+
+    package var now: ContinuousClock.Instant { self.state.withLock { $0.now } }
+    package var wallClock: Double { self.state.withLock { $0.wallClock } }
+    package var minimumResolution: Duration { .nanoseconds(1) }
     /// How many tasks sleep on this clock now.
-    var sleepers: Int { self.state.withLock { $0.sleepers.count } }
+    package var sleepers: Int { self.state.withLock { $0.sleepers.count } }
     /// When the first of them wakes.
-    var nextDeadline: ContinuousClock.Instant? {
+    package var nextDeadline: ContinuousClock.Instant? {
         self.state.withLock { $0.sleepers.values.map(\.deadline).min() }
     }
 
-    func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
+    package func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
         let id = self.state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -56,7 +57,7 @@ final class ManualClock: WorkerClock {
     }
 
     /// Moves the time, and wakes those whose time has come, the earliest first.
-    func advance(by duration: Duration) {
+    package func advance(by duration: Duration) {
         let due = self.state.withLock { state in
             state.now = state.now.advanced(by: duration)
             state.wallClock += duration / .seconds(1)
@@ -68,7 +69,7 @@ final class ManualClock: WorkerClock {
     }
 
     /// Returns when at least that many tasks sleep on this clock.
-    func waitForSleepers(_ count: Int) async {
+    package func waitForSleepers(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = self.state.withLock { state in
                 if state.sleepers.count >= count { return true }

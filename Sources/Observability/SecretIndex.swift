@@ -1,8 +1,8 @@
 /// Known secrets by their first bytes, so that a text is searched for all of them in one pass.
 ///
 /// A plus counts as a blank, as forms write it.
-struct SecretIndex: Sendable {
-    static let prefixBytes = 4
+package struct SecretIndex: Sendable {
+    package static let prefixBytes = 4
     /// With the number of times each was put in.
     private var secrets: [UInt32: [[UInt8]: Int]] = [:]
     /// A bit for each hash of a prefix: most places of most texts are passed by with one look.

@@ -1,4 +1,4 @@
-import Afterlogin
+import Observability
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// Takes secrets out of text that leaves the worker.
 ///

@@ -1,6 +1,6 @@
 import Glibc
 import JSON
-import Synchronization
+import System
 
 /// Lines on standard error, redacted: one JSON object a line, or text for people on a terminal.
 package final class Log: Sendable {

@@ -1,4 +1,4 @@
-import Synchronization
+import System
 
 /// One metric, named once, with its meaning.
 ///

@@ -1,4 +1,4 @@
-import Afterlogin
+import System
 import Testing
 
 @Suite("Instants as text")

@@ -1,1 +1,0 @@
-../Kafka/Mutex.swift

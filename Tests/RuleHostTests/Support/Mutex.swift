@@ -1,1 +1,0 @@
-../../../Sources/Kafka/Mutex.swift
