@@ -38,12 +38,18 @@ let package = Package(
         // What decides about logins that wait; pure.
         .target(name: "Waiting"),
 
+        // The way out for rules: what may leave, with which token, and who waits for what is away.
+        .target(
+            name: "Egress",
+            dependencies: ["JSON", "Cryptography", "System", "HTTPClient", "HTTPMessages", "Observability", "Waiting"]
+        ),
+
         // The product.
         .target(
             name: "Afterlogin",
             dependencies: [
-                "JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "RuleHost", "HTTPMessages",
-                "Observability", "Waiting",
+                "JSON", "YAML", "Cryptography", "System", "Kafka", "RuleHost", "HTTPMessages", "Observability",
+                "Waiting", "Egress",
             ]
         ),
         .target(name: "Admin", dependencies: ["System", "HTTPServer", "Observability", "Afterlogin"]),
@@ -55,7 +61,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
-                "Observability", "Afterlogin", "Admin", "Sandbox",
+                "Observability", "Egress", "Afterlogin", "Admin", "Sandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
@@ -79,10 +85,16 @@ let package = Package(
         .testTarget(name: "HTTPServerTests", dependencies: ["System", "HTTPServer", "HTTPMessages"]),
         .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
         .testTarget(
+            name: "EgressTests",
+            dependencies: [
+                "JSON", "Cryptography", "System", "HTTPMessages", "Observability", "Waiting", "Egress", "TestSupport",
+            ]
+        ),
+        .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "Kafka", "Confine", "RuleHost", "HTTPMessages", "Observability",
-                "Waiting", "Afterlogin", "TestSupport",
+                "JSON", "System", "Kafka", "Confine", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress",
+                "Afterlogin", "TestSupport",
             ]
         ),
         .testTarget(

@@ -1,5 +1,6 @@
 import Admin
 import Afterlogin
+import Egress
 import Glibc
 import JSON
 import Kafka

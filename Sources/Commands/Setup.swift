@@ -1,4 +1,5 @@
 import Afterlogin
+import Egress
 import Glibc
 import Observability
 
@@ -73,7 +74,7 @@ struct Setup {
     func egress(waitsForOutages: Bool) throws(CommandFailure) -> WorkerEgress {
         do throws(EgressProblem) {
             return try WorkerEgress(
-                configuration: self.configuration,
+                configuration: self.configuration.egressSettings,
                 log: self.log,
                 metrics: self.metrics,
                 waitsForOutages: waitsForOutages

@@ -1,3 +1,4 @@
+import Egress
 import HTTPMessages
 import Kafka
 
@@ -80,7 +81,7 @@ struct ConfigurationCheck {
         }
     }
 
-    private mutating func checkBackoff(_ section: String, _ backoff: Configuration.Backoff) {
+    private mutating func checkBackoff(_ section: String, _ backoff: Backoff) {
         guard backoff.base > backoff.cap else { return }
         self.problem(
             "\(section).backoff.base",
@@ -145,7 +146,7 @@ struct ConfigurationCheck {
         }
     }
 
-    private mutating func checkClient(_ tenant: Configuration.Tenant) {
+    private mutating func checkClient(_ tenant: TenantSettings) {
         guard tenant.clientID != nil else {
             if !self.configuration.tokens.isEmpty {
                 self.problem(

@@ -1,3 +1,4 @@
+import Egress
 import FoundationEssentials
 import Observability
 import YAML

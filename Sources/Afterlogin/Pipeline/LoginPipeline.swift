@@ -1,3 +1,4 @@
+package import Egress
 import Kafka
 package import Observability
 package import System

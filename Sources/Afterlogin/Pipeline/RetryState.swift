@@ -1,3 +1,4 @@
+import Egress
 package import Waiting
 
 /// What a login has been through, and what it waits for.

@@ -1,3 +1,4 @@
+package import Egress
 package import JSON
 package import Waiting
 

@@ -1,3 +1,5 @@
+import Egress
+
 /// A host that the source of a rule names in a literal address.
 package struct LiteralHost: Sendable, Hashable {
     /// `https://api.example.com`, with its port where it has one of its own.

@@ -1,3 +1,4 @@
+import Egress
 import HTTPMessages
 import JSON
 import Observability

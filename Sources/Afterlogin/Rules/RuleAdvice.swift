@@ -1,3 +1,5 @@
+import Egress
+
 /// What the sources of JavaScript rules give away before they run.
 enum RuleAdvice {
     /// Configuration that is missing, hosts that rules may not reach, and cheap guards behind rules that make calls.

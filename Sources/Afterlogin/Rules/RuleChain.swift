@@ -1,3 +1,4 @@
+import Egress
 import JSON
 import Observability
 package import RuleHost

@@ -1,3 +1,4 @@
+package import Egress
 import FoundationEssentials
 import JSON
 package import Observability

@@ -1,4 +1,5 @@
 import Afterlogin
+import Egress
 import FoundationEssentials
 import JSON
 import Kafka
@@ -70,7 +71,7 @@ enum DemoCommand: Command {
         let notes = DemoNotes()
         let log = Log(level: .debug, redactor: Redactor(secrets: [secret]), format: .text) { notes.received($0) }
         let metrics = Metrics()
-        let egress = try WorkerEgress(configuration: configuration, log: log, metrics: metrics)
+        let egress = try WorkerEgress(configuration: configuration.egressSettings, log: log, metrics: metrics)
         let loader = RuleChainLoader(
             configuration: configuration,
             nativeRules: [LoginStreakRule()] + rules,

@@ -2,6 +2,7 @@ import Observability
 import Testing
 
 @testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct ConfigurationLoaderTests {

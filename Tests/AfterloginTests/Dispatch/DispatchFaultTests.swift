@@ -1,5 +1,6 @@
 import Kafka
 import System
+import TestSupport
 import Testing
 
 @testable import Afterlogin

@@ -8,6 +8,7 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
 
 @Suite("What an attempt of a login comes to", .timeLimit(.minutes(1)))
 struct LoginPipelineTests {
@@ -79,7 +80,7 @@ struct LoginPipelineTests {
             chain: chain,
             chainNames: ["r"],
             board: DestinationBoard(
-                WaitingSettings(configuration, waitsForOutages: waits),
+                configuration.egressSettings.waiting(forOutages: waits),
                 log: .silent,
                 clock: clock
             ),

@@ -6,6 +6,8 @@ import RuleHost
 import TestSupport
 import Testing
 
+@testable import Egress
+
 /// Real servers that mean harm, real hosts, the real egress, and every library that rules call APIs with.
 @Suite("APIs that mean harm", .serialized, .timeLimit(.minutes(2)))
 struct HostileAPITests {
@@ -65,7 +67,7 @@ struct HostileAPITests {
         // The second is a name whose address nobody named.
         configuration.egress.allow = ["127.0.0.1:\(server.port)", "*.localhost:\(server.port)"]
         let metrics = Metrics()
-        let egress = try WorkerEgress(configuration: configuration, log: .silent, metrics: metrics)
+        let egress = try WorkerEgress(configuration: configuration.egressSettings, log: .silent, metrics: metrics)
         let loader = RuleChainLoader(
             configuration: configuration,
             nativeRules: [],

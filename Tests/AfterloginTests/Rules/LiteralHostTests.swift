@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Afterlogin
+@testable import Egress
 
 @Suite("Hosts that the sources of rules name", .timeLimit(.minutes(1)))
 struct LiteralHostTests {

@@ -6,6 +6,8 @@ import System
 import Testing
 import Waiting
 
+@testable import Egress
+
 /// A rule made of a closure.
 private struct ClosureRule: Rule {
     let name: String

@@ -9,6 +9,7 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))

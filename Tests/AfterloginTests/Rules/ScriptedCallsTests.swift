@@ -6,6 +6,7 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
 @testable import RuleHost
 
 @Suite("What the rules of one login may ask for at a time", .timeLimit(.minutes(1)))

@@ -5,6 +5,7 @@ import Waiting
 import struct Synchronization.Atomic
 
 @testable import Afterlogin
+@testable import Egress
 
 /// An egress path that answers what it was told to, and remembers what it was asked.
 final class ScriptedEgress: Egress {

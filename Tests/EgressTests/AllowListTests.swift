@@ -1,7 +1,7 @@
 import HTTPMessages
 import Testing
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct AllowListTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct TokenEntryTests {

@@ -1,7 +1,7 @@
 import System
 
 /// So many calls at a time; others wait in line.
-final class CallLimiter: Sendable {
+package final class CallLimiter: Sendable {
     private struct State {
         var inFlight = 0
         var line: [(id: UInt, continuation: CheckedContinuation<Bool, Never>)] = []
@@ -11,10 +11,10 @@ final class CallLimiter: Sendable {
     private let limit: Int
     private let state = Mutex(State())
 
-    init(_ limit: Int) { self.limit = max(1, limit) }
+    package init(_ limit: Int) { self.limit = max(1, limit) }
 
     /// Waits for a place, first come first served; false when the task was cancelled meanwhile.
-    func enter() async -> Bool {
+    package func enter() async -> Bool {
         let id: UInt? = self.state.withLock { state in
             if state.inFlight < self.limit {
                 state.inFlight += 1
@@ -47,7 +47,7 @@ final class CallLimiter: Sendable {
     }
 
     /// Gives the place to the next in line.
-    func leave() {
+    package func leave() {
         let next = self.state.withLock { state -> CheckedContinuation<Bool, Never>? in
             guard state.line.isEmpty else { return state.line.removeFirst().continuation }
             state.inFlight -= 1

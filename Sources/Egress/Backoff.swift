@@ -13,10 +13,6 @@ package struct Backoff: Sendable, Hashable {
         self.cap = cap
     }
 
-    package init(_ configuration: Configuration.Backoff) {
-        self.init(base: configuration.base, cap: configuration.cap)
-    }
-
     /// The longest wait after that many failures in a row (1 after the first).
     package func ceiling(failures: Int) -> Duration {
         guard self.base > .zero, self.cap > .zero else { return .zero }

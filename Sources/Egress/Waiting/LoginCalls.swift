@@ -29,7 +29,7 @@ package final class LoginCalls: Sendable {
         self.state.withLock { $0.attempts.isFirstFailure(at: destination) }
     }
 
-    func callFailed(
+    package func callFailed(
         at destination: Destination,
         _ failure: CallEnding.Failure,
         isForgiven: Bool,
@@ -43,15 +43,15 @@ package final class LoginCalls: Sendable {
     }
 
     /// What a call of this run waited for in vain; nil for most.
-    var unsent: Destination? { self.state.withLock(\.unsent) }
+    package var unsent: Destination? { self.state.withLock(\.unsent) }
 
     /// Whether its rule failed although patience was over.
     var wasTold: Bool { self.state.withLock(\.attempts.wasTold) }
 
-    var attempts: LoginAttempts { self.state.withLock(\.attempts) }
+    package var attempts: LoginAttempts { self.state.withLock(\.attempts) }
 
     /// A run begins.
-    func runBegan() {
+    package func runBegan() {
         self.state.withLock { state in
             state.attempts.runBegan()
             state.unsent = nil
@@ -59,7 +59,7 @@ package final class LoginCalls: Sendable {
     }
 
     /// Changes the attempts by what is judged.
-    func judged<Judgement>(_ judge: (inout LoginAttempts) -> Judgement) -> Judgement {
+    package func judged<Judgement>(_ judge: (inout LoginAttempts) -> Judgement) -> Judgement {
         self.state.withLock { judge(&$0.attempts) }
     }
 }
@@ -72,13 +72,13 @@ package final class CallScope: Sendable {
     package init(_ login: LoginCalls) { self.login = login }
 
     /// The worker gave the run up, for reasons of its own: what its calls come to says nothing.
-    func discard() { self.discarded.store(true, ordering: .relaxed) }
+    package func discard() { self.discarded.store(true, ordering: .relaxed) }
 
     /// A call of it was given up before that destination had it: what its rule makes of that does not count as a verdict.
-    func gaveUpUnsent(_ destination: Destination) {
+    package func gaveUpUnsent(_ destination: Destination) {
         guard !self.isDiscarded else { return }
         self.login.callGivenUpUnsent(destination)
     }
 
-    var isDiscarded: Bool { self.discarded.load(ordering: .relaxed) }
+    package var isDiscarded: Bool { self.discarded.load(ordering: .relaxed) }
 }

@@ -202,7 +202,7 @@ package final class DestinationBoard: Sendable {
     }
 
     /// The one of those names that is away or paused; nil where none is.
-    func awaited(among names: [String]) -> Destination? {
+    package func awaited(among names: [String]) -> Destination? {
         guard !names.isEmpty else { return nil }
         let now = self.clock.now
         return self.state.withLock { $0.destinations.troubled(now: now) }.map(\.state.destination)
@@ -220,7 +220,7 @@ package final class DestinationBoard: Sendable {
     // MARK: Logins
 
     /// The login waits for a destination, without an evaluation, until `begin` is called, once.
-    func wait(_ login: LoginCalls, for destination: Destination, begin: @escaping @Sendable () -> Void) {
+    package func wait(_ login: LoginCalls, for destination: Destination, begin: @escaping @Sendable () -> Void) {
         let now = self.clock.now
         self.state.withLock { state in
             state.logins[login.number] = begin
@@ -235,7 +235,7 @@ package final class DestinationBoard: Sendable {
     }
 
     /// Its verdict is kept back until it stands, and then `begin` is called, or until `left`.
-    func keep(_ login: LoginCalls, begin: @escaping @Sendable () -> Void) {
+    package func keep(_ login: LoginCalls, begin: @escaping @Sendable () -> Void) {
         let now = self.clock.now
         let stands = self.state.withLock { state in
             state.kept.insert(login, begin: begin, state.destinations, now: now)
@@ -244,7 +244,7 @@ package final class DestinationBoard: Sendable {
     }
 
     /// It waits no longer: its back-off is over, or it was dropped.
-    func left(_ login: LoginCalls) {
+    package func left(_ login: LoginCalls) {
         self.state.withLock { state in
             state.kept.remove(login)
             guard state.logins.removeValue(forKey: login.number) != nil else { return }
@@ -253,7 +253,7 @@ package final class DestinationBoard: Sendable {
     }
 
     /// Its evaluation has ended, however.
-    func evaluationEnded(_ login: LoginCalls) {
+    package func evaluationEnded(_ login: LoginCalls) {
         let now = self.clock.now
         let isCalm = self.state.withLock { state in
             state.destinations.loginEnded(login.number, now: now, fraction: Backoff.random())
@@ -263,7 +263,7 @@ package final class DestinationBoard: Sendable {
     }
 
     /// Reads what speaks for and against a login.
-    func judge<Judgement>(_ read: (Destinations, ContinuousClock.Instant) -> Judgement) -> Judgement {
+    package func judge<Judgement>(_ read: (Destinations, ContinuousClock.Instant) -> Judgement) -> Judgement {
         let now = self.clock.now
         return self.state.withLock { read($0.destinations, now) }
     }

@@ -21,17 +21,17 @@ package final class LoginActivity: Sendable {
     private static var nanoseconds: Int64 { (ContinuousClock.now - Self.origin).wholeNanoseconds }
 
     /// A sign of life.
-    func noted() {
+    package func noted() {
         guard self.onReturn != nil else { return }
         self.latest.store(Self.nanoseconds, ordering: .relaxed)
         if self.wasFoundIdle.exchange(false, ordering: .acquiringAndReleasing) { self.onReturn?() }
     }
 
     /// Whether it was found idle and has not worked since.
-    var isIdle: Bool { self.wasFoundIdle.load(ordering: .acquiring) }
+    package var isIdle: Bool { self.wasFoundIdle.load(ordering: .acquiring) }
 
     /// Whether it has been silent for that long; said once until it works again.
-    func becameIdle(after silence: Duration) -> Bool {
+    package func becameIdle(after silence: Duration) -> Bool {
         guard Self.nanoseconds - self.latest.load(ordering: .relaxed) >= silence.wholeNanoseconds else { return false }
         return !self.wasFoundIdle.exchange(true, ordering: .acquiringAndReleasing)
     }

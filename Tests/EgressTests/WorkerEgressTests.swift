@@ -5,12 +5,12 @@ import TestSupport
 import Testing
 import Waiting
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct WorkerEgressTests {
-    private static func configuration() -> Configuration {
-        var configuration = Configuration()
+    private static func configuration() -> EgressSettings {
+        var configuration = EgressSettings()
         configuration.tenant.domain = "tenant.example"
         configuration.tenant.clientID = "me"
         configuration.tenant.clientSecret = "the-secret"

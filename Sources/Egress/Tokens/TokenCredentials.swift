@@ -18,7 +18,7 @@ struct TokenCredentials: Sendable {
     /// From `tenant` of the configuration; nil where it names no client.
     ///
     /// - Throws: `EgressProblem` where a part is missing or the key is none.
-    init?(_ tenant: Configuration.Tenant) throws(EgressProblem) {
+    init?(_ tenant: TenantSettings) throws(EgressProblem) {
         guard let tokenURL = tenant.resolvedTokenURL, let clientID = tenant.clientID else { return nil }
         self.clientID = clientID
         self.tokenURL = tokenURL
@@ -151,15 +151,4 @@ enum ClientAssertion {
 /// Why egress can't be set up.
 package struct EgressProblem: Error, Sendable, CustomStringConvertible {
     package var description: String
-}
-
-extension Configuration.Tenant {
-    /// Where tokens come from: as configured, or where Auth0 has it for the domain.
-    package var resolvedTokenURL: String? { self.tokenURL ?? self.domain.map { "https://\($0)/oauth/token" } }
-    /// What rules may reach without an entry of `egress.allow`: the token endpoint, and the tenant itself.
-    var ownAddresses: [String] { [self.resolvedTokenURL, self.domain.map { "https://\($0)" }].compactMap { $0 } }
-    /// The audience of the Management API token.
-    package var resolvedManagementAudience: String? {
-        self.managementAudience ?? self.domain.map { "https://\($0)/api/v2/" }
-    }
 }

@@ -7,7 +7,7 @@ package import Waiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
 package final class WorkerEgress: Egress {
-    private let configuration: Configuration
+    private let configuration: EgressSettings
     private let client: HTTPClient?
     private let allowList: AllowList
     private let tokenEndpoint: EgressAddress?
@@ -26,7 +26,7 @@ package final class WorkerEgress: Egress {
     ///
     /// `waitsForOutages`: logins wait where nobody waits for them (a Kafka run); else rules get the failures.
     package convenience init(
-        configuration: Configuration,
+        configuration: EgressSettings,
         log: Log,
         metrics: Metrics,
         waitsForOutages: Bool = true
@@ -52,7 +52,7 @@ package final class WorkerEgress: Egress {
 
     /// With a sender of a test's.
     package convenience init(
-        configuration: Configuration,
+        configuration: EgressSettings,
         sender: any HTTPSender,
         log: Log,
         metrics: Metrics,
@@ -63,7 +63,7 @@ package final class WorkerEgress: Egress {
     }
 
     private init(
-        _ configuration: Configuration,
+        _ configuration: EgressSettings,
         _ sender: any HTTPSender,
         _ client: HTTPClient?,
         _ log: Log,
@@ -92,7 +92,7 @@ package final class WorkerEgress: Egress {
         self.tokenEndpoint = endpoint
         let mayBePrivate = endpoint.map(allowList.verdict) == .allowed(special: true)
         let board = DestinationBoard(
-            WaitingSettings(configuration, waitsForOutages: waitsForOutages),
+            configuration.waiting(forOutages: waitsForOutages),
             log: log,
             clock: clock
         )
@@ -207,7 +207,7 @@ package final class WorkerEgress: Egress {
         guard let audience = self.configuration.tenant.resolvedManagementAudience else {
             return .refused("tenant.domain is not set")
         }
-        switch await self.ownToken(Configuration.TokenProfile(audience: audience)) {
+        switch await self.ownToken(TokenProfile(audience: audience)) {
         case nil: return .refused("tenant.client_id is not set")
         case .token(let token, _): return .token(token)
         case .away(let destination): return .away(destination)
@@ -222,7 +222,7 @@ package final class WorkerEgress: Egress {
         return reply
     }
 
-    private func ownToken(_ profile: Configuration.TokenProfile) async -> TokenReply? {
+    private func ownToken(_ profile: TokenProfile) async -> TokenReply? {
         guard let tokens = self.tokens, let credentials = self.credentials else { return nil }
         return await tokens.token(for: TokenGrant(credentials, profile))
     }
@@ -233,7 +233,7 @@ package final class WorkerEgress: Egress {
             let audience = self.configuration.tokens.first?.profile.audience
                 ?? self.configuration.tenant.resolvedManagementAudience
         else { return "tenant.domain is not set" }
-        switch await self.ownToken(Configuration.TokenProfile(audience: audience)) {
+        switch await self.ownToken(TokenProfile(audience: audience)) {
         case nil: return "tenant.client_id is not set"
         case .token: return nil
         case .away(let destination): return self.board.lastFailure(at: destination).map(Self.reason) ?? "it is away"
@@ -347,24 +347,4 @@ package struct OutageStatus: Sendable, Hashable {
     package var waiting: Int
     /// No host, but a token that can't be had.
     package var isToken = false
-}
-
-extension WaitingSettings {
-    /// The model of waiting with the numbers of the configuration.
-    ///
-    /// Where nobody waits for a repair nothing is ever away: rules are told every failure as it comes.
-    init(_ configuration: Configuration, waitsForOutages: Bool) {
-        self.init()
-        self.perHost = configuration.egress.perHost
-        self.patience = configuration.egress.patience
-        self.namePatience = min(self.namePatience, self.patience)
-        self.optionalHosts = Set(configuration.egress.optional.map { $0.lowercased() })
-        self.evaluations = configuration.evaluations
-        self.attempts = configuration.rules.attempts
-        self.backoffBase = configuration.rules.backoff.base
-        self.backoffCap = configuration.rules.backoff.cap
-        self.maxAge = configuration.rules.maxAge
-        guard !waitsForOutages else { return }
-        (self.connectionRow, self.answerRow, self.windowRow) = (.max, .max, .max)
-    }
 }

@@ -3,13 +3,13 @@ import HTTPMessages
 import JSON
 import Testing
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite("How the worker proves who it is")
 struct TokenCredentialsTests {
     /// A client with characters that encodings change.
-    private func tenant(_ change: (inout Configuration.Tenant) -> Void = { _ in }) -> Configuration.Tenant {
-        var tenant = Configuration.Tenant()
+    private func tenant(_ change: (inout TenantSettings) -> Void = { _ in }) -> TenantSettings {
+        var tenant = TenantSettings()
         tenant.domain = "tenant.example"
         tenant.clientID = "me:&+ é"
         tenant.clientSecret = "s=/%\"\n"
@@ -18,8 +18,8 @@ struct TokenCredentialsTests {
     }
 
     private func request(
-        _ tenant: Configuration.Tenant,
-        _ profile: Configuration.TokenProfile = .init(audience: "https://api.example/?a=b", scope: "read write")
+        _ tenant: TenantSettings,
+        _ profile: TokenProfile = .init(audience: "https://api.example/?a=b", scope: "read write")
     ) throws -> HTTPRequest {
         let credentials = try #require(try TokenCredentials(tenant))
         return try credentials.request(for: TokenGrant(credentials, profile).key, wallClock: 1_000)
@@ -117,7 +117,7 @@ struct TokenCredentialsTests {
     }
 
     @Test func whatIsMissingIsToldByItsKey() throws {
-        let none = try TokenCredentials(Configuration.Tenant())
+        let none = try TokenCredentials(TenantSettings())
         if none != nil { Issue.record("credentials out of nothing") }
         for (change, key) in [
             ({ $0.clientSecret = nil }, "tenant.client_secret"),
@@ -128,7 +128,7 @@ struct TokenCredentialsTests {
                     $0.privateKey = "nonsense"
                 }, "tenant.private_key"
             ),
-        ] as [((inout Configuration.Tenant) -> Void, String)] {
+        ] as [((inout TenantSettings) -> Void, String)] {
             let tenant = self.tenant(change)
             let problem = #expect(throws: EgressProblem.self) { try TokenCredentials(tenant) }
             #expect(problem?.description.contains(key) == true)

@@ -17,7 +17,7 @@ final class RetryingSender: Sendable {
     private let durations = Mutex<[String: CallDurations]>([:])
 
     init(
-        _ configuration: Configuration.Egress,
+        _ configuration: CallSettings,
         _ sender: any HTTPSender,
         _ tokens: TokenProvider?,
         board: DestinationBoard,
@@ -28,7 +28,7 @@ final class RetryingSender: Sendable {
         self.sender = sender
         self.tokens = tokens
         self.board = board
-        self.policy = RetryPolicy(attempts: configuration.attempts, backoff: Backoff(configuration.backoff))
+        self.policy = RetryPolicy(attempts: configuration.attempts, backoff: configuration.backoff)
         self.timeout = configuration.timeout
         self.log = log
         self.metrics = metrics
@@ -53,7 +53,7 @@ final class RetryingSender: Sendable {
     }
 
     /// Sends until the reply is final, its destination is away, or the rule's time is over.
-    func send(_ request: HTTPRequest, for call: EgressCall, to address: EgressAddress) async -> EgressReply {
+    package func send(_ request: HTTPRequest, for call: EgressCall, to address: EgressAddress) async -> EgressReply {
         let route = Route.call(rule: call.rule, host: address.host, port: address.port)
         var sending = Sending(request: request, call: call, address: address, route: route, start: self.clock.now)
         while true {

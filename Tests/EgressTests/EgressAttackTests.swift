@@ -5,21 +5,21 @@ import Observability
 import TestSupport
 import Testing
 
-@testable import Afterlogin
+@testable import Egress
 
 /// What a rule, or a package of it, may try with requests to get what is not its own.
 @Suite(.timeLimit(.minutes(1)))
 struct EgressAttackTests {
     private static let tokenURL = "https://tenant.example/oauth/token"
-    private static let worker = Configuration.TokenProfile(audience: "profiles")
+    private static let worker = TokenProfile(audience: "profiles")
 
     private func egress(
         _ sender: ScriptedSender,
         log: Log = .silent,
         metrics: Metrics = Metrics(),
-        _ change: (inout Configuration) throws -> Void = { _ in }
+        _ change: (inout EgressSettings) throws -> Void = { _ in }
     ) throws -> WorkerEgress {
-        var configuration = Configuration()
+        var configuration = EgressSettings()
         configuration.tenant.domain = "tenant.example"
         configuration.tenant.clientID = "me"
         configuration.tenant.clientSecret = "the-secret"

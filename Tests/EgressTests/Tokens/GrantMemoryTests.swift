@@ -1,7 +1,7 @@
 import HTTPMessages
 import Testing
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite("Token requests that come in the same words")
 struct GrantMemoryTests {

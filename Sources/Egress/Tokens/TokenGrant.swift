@@ -72,7 +72,7 @@ struct TokenGrant: Sendable {
         self.request = request
     }
 
-    init(_ credentials: TokenCredentials, _ profile: Configuration.TokenProfile) {
+    init(_ credentials: TokenCredentials, _ profile: TokenProfile) {
         self.key = Key(
             clientID: credentials.clientID,
             credential: credentials.credential,

@@ -6,7 +6,7 @@ package import HTTPMessages
 /// `private:host:port`: who answers for a name decides where it leads, and may lead it inside at any time. A numeric address says so itself,
 /// and `localhost` is none of the network's names.
 package struct AllowList: Sendable {
-    enum Verdict: Sendable, Hashable {
+    package enum Verdict: Sendable, Hashable {
         case refused
         case allowed(special: Bool)
     }
@@ -32,7 +32,7 @@ package struct AllowList: Sendable {
     /// What the configuration names elsewhere, as the token endpoint, is allowed without being listed.
     ///
     /// Where it is to lead to a private address it needs an entry as any other name.
-    mutating func allow(_ address: EgressAddress) {
+    package mutating func allow(_ address: EgressAddress) {
         self.insert(
             Entry(
                 host: address.host,
@@ -58,7 +58,7 @@ package struct AllowList: Sendable {
     }
 
     /// The entry with its mark, where it has none and its name is of the kind that networks give to their inside; else nil.
-    static func privateSpelling(of entry: String) -> String? {
+    package static func privateSpelling(of entry: String) -> String? {
         guard self.place(of: entry) == entry, let read = try? self.entry(entry), !read.allowsSpecial else { return nil }
         let inside = [
             ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".localhost", ".corp", ".svc", ".consul",
@@ -89,7 +89,7 @@ package struct AllowList: Sendable {
         host.contains(":") || host == "localhost" || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
     }
 
-    func verdict(_ address: EgressAddress) -> Verdict {
+    package func verdict(_ address: EgressAddress) -> Verdict {
         let candidates =
             (self.exact[address.host] ?? [])
             + self.wildcards.filter { address.host.hasSuffix(".\($0.host)") }

@@ -1,22 +1,22 @@
 import Cryptography
-import HTTPMessages
+package import HTTPMessages
 
 /// Where a request goes: the parts of its address, read once, strictly, and written anew for libcurl.
 ///
 /// What is checked is what is sent: an address that two parsers could read differently (a backslash, an encoded host) is refused.
-struct EgressAddress: Sendable, Hashable {
-    let isSecure: Bool
+package struct EgressAddress: Sendable, Hashable {
+    package let isSecure: Bool
     /// In lower case, without a trailing dot; an IPv6 address without its brackets.
-    let host: String
-    let port: Int
+    package let host: String
+    package let port: Int
     /// Path and query, from the first `/` or `?` on.
-    let target: String
+    package let target: String
     /// `user:password` as it stood, percent-encoding undone.
-    let credentials: String?
+    package let credentials: String?
     /// `host:port`, with brackets around an IPv6 address.
-    let hostAndPort: String
+    package let hostAndPort: String
 
-    init(_ text: String) throws(HTTPFailure) {
+    package init(_ text: String) throws(HTTPFailure) {
         let bytes = Array(text.utf8)
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon <= 5, bytes[colon...].starts(with: "://".utf8)
         else { throw Self.failure("the address must begin with http:// or https://") }
@@ -48,16 +48,16 @@ struct EgressAddress: Sendable, Hashable {
     }
 
     /// Without credentials, which travel in a header.
-    var url: String { "\(self.isSecure ? "https" : "http")://\(self.hostAndPort)\(self.target)" }
+    package var url: String { "\(self.isSecure ? "https" : "http")://\(self.hostAndPort)\(self.target)" }
 
     /// `Authorization` for the credentials of the address.
-    var authorization: HTTPField? {
+    package var authorization: HTTPField? {
         guard let credentials = self.credentials else { return nil }
         return HTTPField("Authorization", "Basic \(Base64.encode(Array(credentials.utf8)))")
     }
 
     /// Reads `host`, `host:port` or `[address]:port`.
-    static func split(_ authority: ArraySlice<UInt8>) throws(HTTPFailure) -> (host: String, port: Int?) {
+    package static func split(_ authority: ArraySlice<UInt8>) throws(HTTPFailure) -> (host: String, port: Int?) {
         var host = authority
         var port: Int?
         let isBracketed = authority.first == UInt8(ascii: "[")

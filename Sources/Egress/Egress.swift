@@ -32,7 +32,7 @@ package enum EgressReply: Sendable {
 
 extension EgressReply {
     /// Of one that was answered.
-    var route: Route? {
+    package var route: Route? {
         switch self {
         case .response(_, let outcome), .failed(_, let outcome): outcome.route
         case .away: nil

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Waiting
 
-@testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct DestinationBoardTests {
