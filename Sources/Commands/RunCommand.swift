@@ -5,6 +5,7 @@ import Glibc
 import JSON
 import Kafka
 import Observability
+import Rules
 
 /// The worker.
 enum RunCommand: Command {

@@ -4,6 +4,7 @@ import JSON
 import Kafka
 import Observability
 import RuleHost
+import Rules
 
 /// What `/status`, `/readyz` and `/metrics` are made of.
 struct StatusReport: Sendable {

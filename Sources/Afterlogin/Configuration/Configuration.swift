@@ -1,6 +1,6 @@
 package import Egress
 package import Observability
-package import RuleHost
+package import Rules
 import Waiting
 
 /// The whole configuration, checked.
@@ -23,19 +23,6 @@ public struct Configuration: Sendable {
         package var failures = "user-update-failures"
         package var source = "/afterlogin"
     }
-    package struct Rules: Sendable {
-        package var directory: String? = nil
-        package var timeout: Duration = .seconds(20)
-        /// That count: while a call failed and somebody else's got through meanwhile.
-        package var attempts = 8
-        /// After a rule's last activity, for work after its callback that shows no sign of an end.
-        package var quiet: Duration = .seconds(5)
-        /// Since the first attempt, waiting included.
-        package var maxAge: Duration = .seconds(86_400)
-        /// Between attempts of a rule.
-        package var backoff = Backoff(base: .seconds(2), cap: .seconds(15))
-        package var host = RuleHostConfiguration()
-    }
     package struct Admitted: Sendable {
         package var logins = 10_000
         package var bytes = 64 << 20
@@ -48,7 +35,7 @@ public struct Configuration: Sendable {
 
     package var kafka = Kafka()
     package var results = Results()
-    package var rules = Rules()
+    package var rules = ChainSettings()
     package var tenant = TenantSettings()
     /// In the order of the file.
     package var tokens: [(name: String, profile: TokenProfile)] = []
@@ -81,6 +68,16 @@ extension Configuration {
         settings.waiting.backoffBase = self.rules.backoff.base
         settings.waiting.backoffCap = self.rules.backoff.cap
         settings.waiting.maxAge = self.rules.maxAge
+        return settings
+    }
+
+    /// What a chain of rules is told of it; `file` is the one that was read, if any.
+    package func ruleSettings(file: String?) -> RuleSettings {
+        var settings = RuleSettings(file: file ?? ConfigurationLoader.defaultFile)
+        settings.rules = self.rules
+        settings.configuration = self.configuration
+        settings.egress = self.egress
+        settings.tenant = self.tenant
         return settings
     }
 }

@@ -1,6 +1,7 @@
 import Egress
 import HTTPMessages
 import Kafka
+import Rules
 
 /// What must hold between the keys of a configuration, and in values that another part reads: all that is wrong at once.
 struct ConfigurationCheck {

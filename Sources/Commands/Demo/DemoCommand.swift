@@ -4,6 +4,7 @@ import FoundationEssentials
 import JSON
 import Kafka
 import Observability
+import Rules
 import Sandbox
 
 /// The whole path on one machine, with nothing to set up: an embedded cluster, a sandbox of slow APIs, a chain of rules.
@@ -73,7 +74,7 @@ enum DemoCommand: Command {
         let metrics = Metrics()
         let egress = try WorkerEgress(configuration: configuration.egressSettings, log: log, metrics: metrics)
         let loader = RuleChainLoader(
-            configuration: configuration,
+            configuration: configuration.ruleSettings(file: nil),
             nativeRules: [LoginStreakRule()] + rules,
             egress: egress,
             log: log,

@@ -9,6 +9,7 @@ import Waiting
 
 @testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 @Suite("What an attempt of a login comes to", .timeLimit(.minutes(1)))
 struct LoginPipelineTests {

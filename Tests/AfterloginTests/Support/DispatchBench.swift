@@ -9,6 +9,7 @@ import Waiting
 
 @testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 /// A chain that does what the test says for a login, by its id.
 final class ScriptedChain: ChainEvaluator {

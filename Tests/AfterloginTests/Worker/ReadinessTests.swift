@@ -6,6 +6,7 @@ import Waiting
 
 @testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 @Suite("What /readyz says while logins are not done as they should be", .timeLimit(.minutes(1)))
 struct ReadinessTests {

@@ -13,12 +13,12 @@ package struct LiteralHost: Sendable, Hashable {
     package var isAllowed: Bool
 
     /// The hosts of the enabled rules in the configuration's folder, each once, in order.
-    package static func all(_ configuration: Configuration) -> [LiteralHost] {
+    package static func all(_ configuration: RuleSettings) -> [LiteralHost] {
         guard let directory = configuration.rules.directory else { return [] }
         return self.all(RuleDirectory(path: directory).entries, configuration)
     }
 
-    static func all(_ entries: [RuleDirectory.Entry], _ configuration: Configuration) -> [LiteralHost] {
+    static func all(_ entries: [RuleDirectory.Entry], _ configuration: RuleSettings) -> [LiteralHost] {
         guard let allowList = AllowList.all(configuration) else { return [] }
         var found: [LiteralHost] = []
         for script in entries.flatMap(\.scripts) {
@@ -44,7 +44,7 @@ package struct LiteralHost: Sendable, Hashable {
 
 extension AllowList {
     /// What rules may reach: `egress.allow`, and the tenant's own addresses; nil where an entry is invalid.
-    static func all(_ configuration: Configuration) -> AllowList? {
+    static func all(_ configuration: RuleSettings) -> AllowList? {
         guard var list = try? AllowList(configuration.egress.allow) else { return nil }
         for url in configuration.tenant.ownAddresses {
             if let address = try? EgressAddress(url) { list.allow(address) }

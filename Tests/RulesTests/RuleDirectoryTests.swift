@@ -1,4 +1,5 @@
-import Afterlogin
+import Rules
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

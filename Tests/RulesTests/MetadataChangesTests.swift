@@ -1,5 +1,5 @@
-import Afterlogin
 import JSON
+import Rules
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -84,6 +84,14 @@ package struct RuleFailure: Sendable {
     package var isRetryable: Bool
     /// `FILE:LINE:COLUMN` of the rule, where it is known.
     package var place: String?
+
+    package init(rule: String, reason: Reason, message: String, isRetryable: Bool, place: String? = nil) {
+        self.rule = rule
+        self.reason = reason
+        self.message = message
+        self.isRetryable = isRetryable
+        self.place = place
+    }
 }
 
 /// What the pipeline asks of a chain.

@@ -3,15 +3,12 @@ import Egress
 /// What the sources of JavaScript rules give away before they run.
 enum RuleAdvice {
     /// Configuration that is missing, hosts that rules may not reach, and cheap guards behind rules that make calls.
-    ///
-    /// `file` is where people would write what is missing.
     static func notes(
         _ entries: [RuleDirectory.Entry],
-        _ configuration: Configuration,
-        _ file: String
+        _ configuration: RuleSettings
     ) -> [RuleProblem] {
-        var notes = entries.flatMap(\.scripts).flatMap { self.missingKeys($0, configuration, file) }
-        notes += self.refusedHosts(entries, configuration, file)
+        var notes = entries.flatMap(\.scripts).flatMap { self.missingKeys($0, configuration) }
+        notes += self.refusedHosts(entries, configuration)
         let callers = entries.map { $0.scripts.contains { self.callsOut($0.tokens) } }
         guard let expensive = callers.firstIndex(of: true) else { return notes }
         for (entry, callsOut) in zip(entries, callers).dropFirst(expensive + 1)
@@ -36,14 +33,13 @@ enum RuleAdvice {
 
     private static func missingKeys(
         _ script: RuleDirectory.Script,
-        _ configuration: Configuration,
-        _ configurationFile: String
+        _ configuration: RuleSettings
     ) -> [RuleProblem] {
         let configured = Set(configuration.configuration.map(\.name))
         return self.configurationReads(script.tokens).filter { !configured.contains($0.name) }.map { read in
             let reason =
                 "reads configuration.\(read.name), which the configuration does not set: write it below configuration: "
-                + "in \(configurationFile), or set AFTERLOGIN_CONFIGURATION_\(read.name)"
+                + "in \(configuration.file), or set AFTERLOGIN_CONFIGURATION_\(read.name)"
             return RuleProblem(file: script.file, line: read.line, column: read.column, reason: reason)
         }
     }
@@ -75,8 +71,7 @@ enum RuleAdvice {
     /// What rules name, and `egress.allow` does not.
     private static func refusedHosts(
         _ entries: [RuleDirectory.Entry],
-        _ configuration: Configuration,
-        _ file: String
+        _ configuration: RuleSettings
     ) -> [RuleProblem] {
         let literal = LiteralHost.all(entries, configuration).filter { !$0.isAllowed }.map { host in
             RuleProblem(
@@ -84,7 +79,7 @@ enum RuleAdvice {
                 line: host.line,
                 column: 1,
                 reason:
-                    "names \(host.origin), which rules may not reach: write \(host.entry) into egress.allow in \(file)"
+                    "names \(host.origin), which rules may not reach: write \(host.entry) into egress.allow in \(configuration.file)"
             )
         }
         guard let allowList = AllowList.all(configuration) else { return literal }
@@ -95,7 +90,7 @@ enum RuleAdvice {
             let reason =
                 "configuration.\(name) names \(address.entry), which rules may not reach: "
                 + "where they call it, write \(address.entry) into egress.allow"
-            return RuleProblem(file: file, reason: reason)
+            return RuleProblem(file: configuration.file, reason: reason)
         }
         return literal + configured
     }

@@ -8,8 +8,8 @@ import TestSupport
 import Testing
 import Waiting
 
-@testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))
@@ -24,7 +24,7 @@ struct RuleChainTests {
         client: String? = nil,
         _ body: (RuleChain) async throws -> Void
     ) async throws {
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.directory = folder.path
         configuration.rules.timeout = timeout
         configuration.rules.host.count = 1
@@ -164,7 +164,7 @@ struct RuleChainTests {
     @Test func aHostThatMayReadEveryFileIsSaidOnceAndLoudly() async throws {
         let folder = try RuleFolder()
         try folder.add("r", order: 1, "function (user, context, callback) { callback(null, user, context); }")
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.directory = folder.path
         configuration.rules.host.count = 2
         configuration.rules.host.confinement = .off
@@ -269,7 +269,7 @@ struct RuleChainTests {
         let read = "user.token = String(require('outer').token()); callback(null, user, context);"
         try folder.add("r", order: 1, "function (user, context, callback) { \(read) }")
         try folder.add("other", order: 2, "function (user, context, callback) { callback(null, user, context); }")
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.directory = folder.path
         configuration.rules.host.count = 1
         let loader = RuleChainLoader(

@@ -1,16 +1,16 @@
 import FoundationEssentials
 
 /// A rules' folder in Deploy CLI layout that goes with its owner.
-final class RuleFolder {
-    let path: String
+package final class RuleFolder {
+    package let path: String
 
-    init() throws {
+    package init() throws {
         self.path = FileManager.default.temporaryDirectory.appending(path: "afterlogin-rules-\(UUID())").path
         try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
     }
 
     @discardableResult
-    func add(
+    package func add(
         _ name: String,
         order: Int,
         enabled: Bool = true,
@@ -27,7 +27,7 @@ final class RuleFolder {
         return self
     }
 
-    func write(_ name: String, _ text: String) throws {
+    package func write(_ name: String, _ text: String) throws {
         let file = URL(filePath: "\(self.path)/\(name)")
         try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
         try Data(text.utf8).write(to: file)

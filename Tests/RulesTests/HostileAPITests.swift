@@ -1,8 +1,8 @@
-import Afterlogin
 import Foundation
 import JSON
 import Observability
 import RuleHost
+import Rules
 import TestSupport
 import Testing
 
@@ -58,7 +58,7 @@ struct HostileAPITests {
     ) {
         let folder = try RuleFolder()
         try folder.add("call", order: 1, Self.rule)
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.directory = folder.path
         configuration.rules.host.count = 1
         configuration.egress.timeout = .seconds(1)
@@ -66,8 +66,10 @@ struct HostileAPITests {
         configuration.egress.maxResponseBytes = 1 << 20
         // The second is a name whose address nobody named.
         configuration.egress.allow = ["127.0.0.1:\(server.port)", "*.localhost:\(server.port)"]
+        var calls = EgressSettings()
+        calls.egress = configuration.egress
         let metrics = Metrics()
-        let egress = try WorkerEgress(configuration: configuration.egressSettings, log: .silent, metrics: metrics)
+        let egress = try WorkerEgress(configuration: calls, log: .silent, metrics: metrics)
         let loader = RuleChainLoader(
             configuration: configuration,
             nativeRules: [],

@@ -1,7 +1,7 @@
-import Afterlogin
 import HTTPMessages
 import JSON
 import Observability
+import Rules
 import System
 import Testing
 import Waiting
@@ -40,7 +40,7 @@ struct NativeRuleTests {
     )
         async throws -> RuleChain
     {
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.timeout = timeout
         let loader = RuleChainLoader(
             configuration: configuration,

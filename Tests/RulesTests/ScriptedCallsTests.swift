@@ -5,9 +5,9 @@ import TestSupport
 import Testing
 import Waiting
 
-@testable import Afterlogin
 @testable import Egress
 @testable import RuleHost
+@testable import Rules
 
 @Suite("What the rules of one login may ask for at a time", .timeLimit(.minutes(1)))
 struct ScriptedCallsTests {

@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 
-@testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 @Suite("Hosts that the sources of rules name", .timeLimit(.minutes(1)))
 struct LiteralHostTests {
@@ -52,7 +53,7 @@ struct LiteralHostTests {
             + "  fetch('https://b.example:8443/');\n  callback(null, user, context);\n}"
         try folder.write("r.js", source)
         try folder.write("r.json", #"{"order": 1, "enabled": true, "stage": "login_success"}"#)
-        var configuration = Configuration()
+        var configuration = RuleSettings(file: "afterlogin.yaml")
         configuration.rules.directory = folder.path
         configuration.egress.allow = ["a.example", "b.example"]
         let hosts = LiteralHost.all(configuration)

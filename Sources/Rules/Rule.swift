@@ -1,5 +1,5 @@
-@_exported public import HTTPMessages
-@_exported public import JSON
+public import HTTPMessages
+public import JSON
 
 /// A login rule written in Swift; it runs in the same chain as JavaScript rules.
 public protocol Rule: Sendable {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Afterlogin
+@testable import Rules
 
 @Suite("Where an error of a rule came from")
 struct StackPlaceTests {

@@ -2,8 +2,8 @@ import Foundation
 import System
 
 /// A TCP server that says, byte for byte, what a test wants said; a thread for each connection.
-final class ScriptedServer: Sendable {
-    enum Step: Sendable {
+package final class ScriptedServer: Sendable {
+    package enum Step: Sendable {
         case send([UInt8])
         /// Again and again, until the peer has enough.
         case sendForever([UInt8], every: UInt32)
@@ -12,29 +12,29 @@ final class ScriptedServer: Sendable {
         case close
         case reset
 
-        static func text(_ text: String) -> Step { .send(Array(text.utf8)) }
+        package static func text(_ text: String) -> Step { .send(Array(text.utf8)) }
     }
 
-    typealias Script = @Sendable (_ connection: Int, _ request: String) -> [Step]
+    package typealias Script = @Sendable (_ connection: Int, _ request: String) -> [Step]
 
     private struct State {
         var connections = 0
         var requests: [String] = []
     }
 
-    let port: Int
+    package let port: Int
     /// A connection's number, when its peer has closed it.
-    let closed: AsyncStream<Int>
+    package let closed: AsyncStream<Int>
     private let closing: AsyncStream<Int>.Continuation
     private let listener: Int32
     private let script: Script
     private let state = Mutex(State())
 
-    var connections: Int { self.state.withLock { $0.connections } }
-    var requests: [String] { self.state.withLock { $0.requests } }
-    var url: String { "http://127.0.0.1:\(self.port)" }
+    package var connections: Int { self.state.withLock { $0.connections } }
+    package var requests: [String] { self.state.withLock { $0.requests } }
+    package var url: String { "http://127.0.0.1:\(self.port)" }
 
-    init(_ script: @escaping Script) {
+    package init(_ script: @escaping Script) {
         (self.closed, self.closing) = AsyncStream.makeStream()
         (self.listener, self.port) = Self.listen(backlog: 512)
         self.script = script
@@ -53,9 +53,9 @@ final class ScriptedServer: Sendable {
     }
 
     /// Ends the listening; connections end with their peers.
-    func stop() { shutdown(self.listener, Int32(SHUT_RDWR)) }
+    package func stop() { shutdown(self.listener, Int32(SHUT_RDWR)) }
 
-    static func listen(backlog: Int32) -> (descriptor: Int32, port: Int) {
+    package static func listen(backlog: Int32) -> (descriptor: Int32, port: Int) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Afterlogin
+@testable import Rules
 
 @Suite("What sources give away", .timeLimit(.minutes(1)))
 struct RuleAdviceTests {

@@ -7,24 +7,20 @@ import Synchronization
 
 /// Builds the chain of a configuration: reads the rules' folder, starts the rule hosts, puts native rules in their places.
 package struct RuleChainLoader: Sendable {
-    package var configuration: Configuration
+    package var configuration: RuleSettings
     package var nativeRules: [any Rule]
     package var egress: any Egress
     package var log: Log
     package var metrics: Metrics
-    /// For people: what to write a missing key into.
-    private let configurationFile: String
 
     package init(
-        configuration: Configuration,
-        configurationFile: String? = nil,
+        configuration: RuleSettings,
         nativeRules: [any Rule],
         egress: any Egress,
         log: Log,
         metrics: Metrics
     ) {
         self.configuration = configuration
-        self.configurationFile = configurationFile ?? ConfigurationLoader.defaultFile
         self.nativeRules = nativeRules
         self.egress = egress
         self.log = log
@@ -44,7 +40,7 @@ package struct RuleChainLoader: Sendable {
         var uses = scripts.map { AccessTokenUse.find(in: $0.scripts, idMayChange: idMayChange) }
         var problems = (directory?.problems ?? []) + self.clashes(entries) + self.tokenProblems(uses)
         var notes = (directory?.notes ?? [])
-        notes += RuleAdvice.notes(scripts, self.configuration, self.configurationFile) + self.tokenNotes(scripts)
+        notes += RuleAdvice.notes(scripts, self.configuration) + self.tokenNotes(scripts)
         if scripts.isEmpty, self.nativeRules.isEmpty, problems.isEmpty { problems.append(self.noRule(directory)) }
         var hosts: RuleHostPool?
         var isDeath = false
@@ -79,7 +75,7 @@ package struct RuleChainLoader: Sendable {
     private func noRule(_ directory: RuleDirectory?) -> RuleProblem {
         guard let path = self.configuration.rules.directory else {
             let reason =
-                "there is no rule: set rules.directory to the folder of your rules, in \(self.configurationFile) "
+                "there is no rule: set rules.directory to the folder of your rules, in \(self.configuration.file) "
                 + "or with --set rules.directory=FOLDER"
             return RuleProblem(file: "rules", reason: reason)
         }
@@ -106,7 +102,7 @@ package struct RuleChainLoader: Sendable {
     private func tokenProblems(_ uses: [AccessTokenUse?]) -> [RuleProblem] {
         self.remarks(uses, of: .token) { lack in
             "reads auth0.accessToken, or hands auth0 to code that may: the worker needs a client of its own for "
-                + "that; set \(lack) in \(self.configurationFile) to an application that may use the Management API"
+                + "that; set \(lack) in \(self.configuration.file) to an application that may use the Management API"
         }
     }
 
@@ -115,7 +111,7 @@ package struct RuleChainLoader: Sendable {
         let uses = scripts.map { AccessTokenUse.find(in: $0.scripts) }
         return self.remarks(uses, of: .otherUser) { lack in
             "may write metadata of another user than the one who logs in, which fails without a client of the "
-                + "worker's own: set \(lack) in \(self.configurationFile), or write user.user_id"
+                + "worker's own: set \(lack) in \(self.configuration.file), or write user.user_id"
         }
     }
 
@@ -138,7 +134,7 @@ package struct RuleChainLoader: Sendable {
             guard let lack = self.lackForToken, use.need == .token, !Self.isOwn(file, scripts) else { continue }
             let reason =
                 "reads auth0.accessToken, which is undefined without a client of the worker's own: where it is "
-                + "needed, set \(lack) in \(self.configurationFile) to an application that may use the Management API"
+                + "needed, set \(lack) in \(self.configuration.file) to an application that may use the Management API"
             notes.append(RuleProblem(file: file.file, line: use.line, column: use.column, reason: reason))
         }
         return notes

@@ -4,8 +4,8 @@ import Waiting
 
 import struct Synchronization.Atomic
 
-@testable import Afterlogin
 @testable import Egress
+@testable import Rules
 
 /// An egress path that answers what it was told to, and remembers what it was asked.
 final class ScriptedEgress: Egress {

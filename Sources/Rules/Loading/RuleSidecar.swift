@@ -1,4 +1,5 @@
 import JSON
+import Observability
 
 /// The `NAME.json` beside a rule.
 struct RuleSidecar {
