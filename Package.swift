@@ -38,15 +38,27 @@ let package = Package(
         // What decides about logins that wait; pure.
         .target(name: "Waiting"),
 
+        // The way out for rules: what may leave, with which token, and who waits for what is away.
+        .target(
+            name: "Egress",
+            dependencies: ["JSON", "Cryptography", "System", "HTTPClient", "HTTPMessages", "Observability", "Waiting"]
+        ),
+
+        // What runs for a login, in order, and the folder that it comes from.
+        .target(
+            name: "Rules",
+            dependencies: ["JSON", "System", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress"]
+        ),
+
         // The product.
         .target(
             name: "Afterlogin",
             dependencies: [
-                "JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "RuleHost", "HTTPMessages",
-                "Observability", "Waiting",
+                "JSON", "YAML", "Cryptography", "System", "Kafka", "RuleHost", "HTTPMessages", "Observability",
+                "Waiting", "Egress", "Rules",
             ]
         ),
-        .target(name: "Admin", dependencies: ["System", "HTTPServer", "Observability", "Afterlogin"]),
+        .target(name: "Admin", dependencies: ["System", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin"]),
         .target(
             name: "Sandbox",
             dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages", "Afterlogin"]
@@ -55,7 +67,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
-                "Observability", "Afterlogin", "Admin", "Sandbox",
+                "Observability", "Egress", "Rules", "Afterlogin", "Admin", "Sandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
@@ -79,10 +91,23 @@ let package = Package(
         .testTarget(name: "HTTPServerTests", dependencies: ["System", "HTTPServer", "HTTPMessages"]),
         .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
         .testTarget(
+            name: "RulesTests",
+            dependencies: [
+                "JSON", "System", "Confine", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules",
+                "TestSupport",
+            ]
+        ),
+        .testTarget(
+            name: "EgressTests",
+            dependencies: [
+                "JSON", "Cryptography", "System", "HTTPMessages", "Observability", "Waiting", "Egress", "TestSupport",
+            ]
+        ),
+        .testTarget(
             name: "AfterloginTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "Kafka", "Confine", "RuleHost", "HTTPMessages", "Observability",
-                "Waiting", "Afterlogin", "TestSupport",
+                "JSON", "System", "Kafka", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules", "Afterlogin",
+                "TestSupport",
             ]
         ),
         .testTarget(
@@ -92,7 +117,8 @@ let package = Package(
         .testTarget(
             name: "SandboxTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Afterlogin", "Sandbox",
+                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Rules", "Afterlogin",
+                "Sandbox",
             ]
         ),
         .testTarget(

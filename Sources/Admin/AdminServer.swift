@@ -1,4 +1,5 @@
 package import Afterlogin
+import HTTPMessages
 import HTTPServer
 package import Observability
 

@@ -1,7 +1,8 @@
-public import Afterlogin
+import Afterlogin
 import CLinux
 import Glibc
 import Observability
+public import Rules
 import System
 
 /// The command line, with your own native rules.

@@ -1,4 +1,5 @@
 import Afterlogin
+import Observability
 
 /// The words behind a command: `--name value`, `--name=value`, flags.
 struct Arguments: Sendable {

@@ -1,6 +1,8 @@
 import Afterlogin
+import Egress
 import JSON
 import Observability
+import Rules
 
 /// Loads the configuration and the rules, and says all that is wrong.
 enum CheckCommand: Command {
@@ -57,8 +59,7 @@ enum CheckCommand: Command {
             }
         }
         let loader = RuleChainLoader(
-            configuration: setup.configuration,
-            configurationFile: setup.file,
+            configuration: setup.configuration.ruleSettings(file: setup.file),
             nativeRules: rules,
             egress: RefusingEgress(),
             log: Log(level: .error, redactor: setup.log.redactor),

@@ -1,9 +1,11 @@
 import Afterlogin
+import Egress
 import HTTPMessages
 import JSON
 import Kafka
 import Observability
 import RuleHost
+import Rules
 
 /// Looks at everything that `run` needs, and says what to do: one line each.
 enum DoctorCommand: Command {
@@ -163,8 +165,7 @@ enum DoctorCommand: Command {
 
     private static func rules(_ setup: Setup, _ rules: [any Rule], _ log: Log) async -> Line {
         let loader = RuleChainLoader(
-            configuration: setup.configuration,
-            configurationFile: setup.file,
+            configuration: setup.configuration.ruleSettings(file: setup.file),
             nativeRules: rules,
             egress: RefusingEgress(),
             log: log,

@@ -1,5 +1,7 @@
 import Afterlogin
+import Egress
 import HTTPMessages
+import Rules
 import System
 
 /// The hosts that rules may reach, or name: each is asked once, all at the same time.
@@ -18,7 +20,7 @@ struct DoctorHosts {
     let setup: Setup
 
     func lines() async throws(CommandFailure) -> [DoctorCommand.Line] {
-        let literal = LiteralHost.all(self.setup.configuration)
+        let literal = LiteralHost.all(self.setup.configuration.ruleSettings(file: self.setup.file))
         let allowed = self.setup.configuration.egress.allow.map(AllowList.place(of:))
         var questions = allowed.map { entry in
             let named = literal.filter { $0.isAllowed && $0.entry == entry }.map(\.origin)

@@ -1,9 +1,11 @@
 import Admin
 import Afterlogin
+import Egress
 import Glibc
 import JSON
 import Kafka
 import Observability
+import Rules
 
 /// The worker.
 enum RunCommand: Command {

@@ -3,7 +3,9 @@ import HTTPServer
 import JSON
 import Kafka
 import Observability
+import Rules
 import Sandbox
+import System
 
 /// A stand-in for the identity provider, its APIs and its logins, for staging.
 enum SandboxCommand: Command {

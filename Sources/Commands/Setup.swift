@@ -1,6 +1,8 @@
 import Afterlogin
+import Egress
 import Glibc
 import Observability
+import Rules
 
 /// What every command that works with the configuration begins with.
 struct Setup {
@@ -73,7 +75,7 @@ struct Setup {
     func egress(waitsForOutages: Bool) throws(CommandFailure) -> WorkerEgress {
         do throws(EgressProblem) {
             return try WorkerEgress(
-                configuration: self.configuration,
+                configuration: self.configuration.egressSettings,
                 log: self.log,
                 metrics: self.metrics,
                 waitsForOutages: waitsForOutages
@@ -86,8 +88,7 @@ struct Setup {
     /// The chain, with its notes in the log.
     func chain(_ rules: [any Rule], _ egress: any Egress) async throws(CommandFailure) -> RuleChain {
         let loader = RuleChainLoader(
-            configuration: self.configuration,
-            configurationFile: self.file,
+            configuration: self.configuration.ruleSettings(file: self.file),
             nativeRules: rules,
             egress: egress,
             log: self.log,

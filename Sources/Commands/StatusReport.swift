@@ -1,8 +1,10 @@
 import Afterlogin
+import Egress
 import JSON
 import Kafka
 import Observability
 import RuleHost
+import Rules
 
 /// What `/status`, `/readyz` and `/metrics` are made of.
 struct StatusReport: Sendable {

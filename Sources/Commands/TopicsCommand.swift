@@ -2,6 +2,7 @@ import Afterlogin
 import JSON
 import Kafka
 import Observability
+import Rules
 
 /// Creates and verifies the topics that `run` needs.
 enum TopicsCommand: Command {

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HTTPClient
 import HTTPMessages
+import TestSupport
 import Testing
 
 extension HTTPClient {

@@ -1,6 +1,7 @@
 import Afterlogin
 import JSON
 import Kafka
+import Rules
 import Sandbox
 import Testing
 

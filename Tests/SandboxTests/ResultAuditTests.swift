@@ -1,5 +1,6 @@
 import Afterlogin
 import Kafka
+import Rules
 import Sandbox
 import Testing
 

@@ -1,5 +1,7 @@
+import Egress
 import HTTPMessages
 import Kafka
+import Rules
 
 /// What must hold between the keys of a configuration, and in values that another part reads: all that is wrong at once.
 struct ConfigurationCheck {
@@ -80,7 +82,7 @@ struct ConfigurationCheck {
         }
     }
 
-    private mutating func checkBackoff(_ section: String, _ backoff: Configuration.Backoff) {
+    private mutating func checkBackoff(_ section: String, _ backoff: Backoff) {
         guard backoff.base > backoff.cap else { return }
         self.problem(
             "\(section).backoff.base",
@@ -145,7 +147,7 @@ struct ConfigurationCheck {
         }
     }
 
-    private mutating func checkClient(_ tenant: Configuration.Tenant) {
+    private mutating func checkClient(_ tenant: TenantSettings) {
         guard tenant.clientID != nil else {
             if !self.configuration.tokens.isEmpty {
                 self.problem(

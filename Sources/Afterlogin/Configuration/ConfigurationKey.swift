@@ -1,5 +1,7 @@
+import Egress
 import Observability
 import RuleHost
+import Rules
 
 /// One key of the configuration: its path, what it takes, and what it is for.
 ///

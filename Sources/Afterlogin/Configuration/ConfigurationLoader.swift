@@ -1,5 +1,7 @@
+import Egress
 import FoundationEssentials
 import Observability
+import System
 import YAML
 
 /// Puts the configuration together: flag over environment over file over default; all problems at once.

@@ -1,3 +1,5 @@
+import System
+
 /// What `${NAME}` and `${file:PATH}` in a value stand for, and which of the values are secrets.
 struct ConfigurationVariables {
     private let environment: [String: String]

@@ -1,3 +1,4 @@
+import Egress
 package import Kafka
 package import Observability
 package import System

@@ -1,3 +1,4 @@
+import Egress
 import Kafka
 import System
 import Waiting

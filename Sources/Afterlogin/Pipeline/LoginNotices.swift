@@ -1,4 +1,5 @@
 package import Observability
+import Rules
 import System
 
 /// Failed and repeated logins, as the log tells of them.

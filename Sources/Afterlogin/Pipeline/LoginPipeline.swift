@@ -1,5 +1,7 @@
+package import Egress
 import Kafka
 package import Observability
+package import Rules
 package import System
 import Waiting
 

@@ -1,3 +1,5 @@
+import Egress
+package import Rules
 package import Waiting
 
 /// What a login has been through, and what it waits for.

@@ -1,6 +1,7 @@
 import Cryptography
 import JSON
 package import Kafka
+package import Rules
 import System
 
 /// Builds the records of the result topics: CloudEvents 1.0 in structured JSON, and failures around the original bytes.

@@ -1,3 +1,4 @@
+import Egress
 import System
 
 /// Something that keeps logins from being done as they should, although a restart would not mend it; `/readyz`, `/status` and a metric name it.

@@ -1,5 +1,7 @@
+package import Egress
 import Kafka
 package import Observability
+package import Rules
 import System
 
 /// The whole path of a login as one service: source, dispatcher, pipeline, publisher.

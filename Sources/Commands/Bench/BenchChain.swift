@@ -2,6 +2,7 @@ import Afterlogin
 import FoundationEssentials
 import HTTPMessages
 import JSON
+import Rules
 
 /// A chain as people have it, with each kind of rule.
 ///

@@ -1,8 +1,10 @@
 import Afterlogin
+import Egress
 import FoundationEssentials
 import JSON
 import Kafka
 import Observability
+import Rules
 import Sandbox
 
 /// The whole path on one machine, with nothing to set up: an embedded cluster, a sandbox of slow APIs, a chain of rules.
@@ -70,9 +72,9 @@ enum DemoCommand: Command {
         let notes = DemoNotes()
         let log = Log(level: .debug, redactor: Redactor(secrets: [secret]), format: .text) { notes.received($0) }
         let metrics = Metrics()
-        let egress = try WorkerEgress(configuration: configuration, log: log, metrics: metrics)
+        let egress = try WorkerEgress(configuration: configuration.egressSettings, log: log, metrics: metrics)
         let loader = RuleChainLoader(
-            configuration: configuration,
+            configuration: configuration.ruleSettings(file: nil),
             nativeRules: [LoginStreakRule()] + rules,
             egress: egress,
             log: log,

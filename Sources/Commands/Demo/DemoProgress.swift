@@ -1,4 +1,5 @@
 import Afterlogin
+import Egress
 import Observability
 import System
 

@@ -1,4 +1,6 @@
 import Afterlogin
+import JSON
+import Rules
 
 /// The demo's native rule: counts logins for the marketing department, which once cost an API call at every login.
 struct LoginStreakRule: Rule {

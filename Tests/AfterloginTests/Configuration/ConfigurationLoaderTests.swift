@@ -1,7 +1,10 @@
 import Observability
+import TestSupport
 import Testing
 
 @testable import Afterlogin
+@testable import Egress
+@testable import Rules
 
 @Suite(.timeLimit(.minutes(1)))
 struct ConfigurationLoaderTests {

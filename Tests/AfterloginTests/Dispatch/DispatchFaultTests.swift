@@ -1,8 +1,10 @@
 import Kafka
 import System
+import TestSupport
 import Testing
 
 @testable import Afterlogin
+@testable import Rules
 
 /// Faults that were there once, each as it was seen from outside.
 @Suite("Faults of dispatch that must not come back", .timeLimit(.minutes(1)))

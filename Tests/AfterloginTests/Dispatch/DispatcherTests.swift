@@ -7,6 +7,7 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
 
 @Suite(.timeLimit(.minutes(1)))
 struct DispatcherTests {
@@ -47,7 +48,7 @@ struct DispatcherTests {
     @Test
     func aUserThatWaitsForARetryHoldsNobodyElse() async throws {
         let bench = DispatchBench(
-            .set(\.rules.backoff, Configuration.Backoff(base: .seconds(3_600), cap: .seconds(3_600)))
+            .set(\.rules.backoff, Backoff(base: .seconds(3_600), cap: .seconds(3_600)))
         ) {
             id,
             _ in
@@ -385,7 +386,7 @@ struct DispatcherTests {
             configuration: configuration,
             chain: ScriptedChain { _, _ in .completed },
             chainNames: ["scripted"],
-            board: DestinationBoard(WaitingSettings(configuration, waitsForOutages: true), log: log),
+            board: DestinationBoard(configuration.egressSettings.waiting(forOutages: true), log: log),
             log: log,
             metrics: Metrics(),
             source: source,

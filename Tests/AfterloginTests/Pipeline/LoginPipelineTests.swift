@@ -8,6 +8,8 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
+@testable import Rules
 
 @Suite("What an attempt of a login comes to", .timeLimit(.minutes(1)))
 struct LoginPipelineTests {
@@ -79,7 +81,7 @@ struct LoginPipelineTests {
             chain: chain,
             chainNames: ["r"],
             board: DestinationBoard(
-                WaitingSettings(configuration, waitsForOutages: waits),
+                configuration.egressSettings.waiting(forOutages: waits),
                 log: .silent,
                 clock: clock
             ),

@@ -3,6 +3,7 @@ import Kafka
 import Testing
 
 @testable import Afterlogin
+@testable import Rules
 
 @Suite(.timeLimit(.minutes(1)))
 struct ResultBuilderTests {

@@ -8,6 +8,8 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
+@testable import Rules
 
 /// A chain that does what the test says for a login, by its id.
 final class ScriptedChain: ChainEvaluator {
@@ -75,7 +77,7 @@ struct DispatchBench {
         configuration.rules.backoff = .init(base: .milliseconds(1), cap: .milliseconds(5))
         change.apply(&configuration)
         self.chain = ScriptedChain(writes: writes, script)
-        self.board = DestinationBoard(WaitingSettings(configuration, waitsForOutages: true), log: .silent)
+        self.board = DestinationBoard(configuration.egressSettings.waiting(forOutages: true), log: .silent)
         self.worker = Worker(
             configuration: configuration,
             chain: self.chain,
@@ -139,34 +141,6 @@ struct DispatchBench {
         let value = try JSONText(validating: #require(result.value))
         let id = value["data"]?["login"]?["id"]?.string ?? value["id"]?.string
         return try #require(id.flatMap { Int64($0) })
-    }
-}
-
-/// A door that a rule waits at until the test opens it.
-final class Gate: Sendable {
-    private let state = Mutex<(isOpen: Bool, guests: [CheckedContinuation<Void, Never>])>((false, []))
-    private let changed = Signal()
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = self.state.withLock { state in
-                if !state.isOpen { state.guests.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-            self.changed.send()
-        }
-    }
-
-    func waitForGuest() async { await self.changed.wait { self.state.withLock { !$0.guests.isEmpty } } }
-
-    func open() {
-        let guests = self.state.withLock { state in
-            state.isOpen = true
-            defer { state.guests = [] }
-            return state.guests
-        }
-        for guest in guests { guest.resume() }
     }
 }
 

@@ -1,6 +1,7 @@
 import Afterlogin
 import Kafka
 import System
+import TestSupport
 
 /// A consumer group member in memory: the test plays the group.
 final class MemorySource: RecordSource {
@@ -110,28 +111,4 @@ final class MemoryPublisher: ResultPublisher {
     func sent() { self.isSent.withLock { $0 = true } }
     func close(deadline: Duration) async {}
     var problem: String? { nil }
-}
-
-/// Wakes those who wait for a fact whenever something has changed.
-final class Signal: Sendable {
-    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
-
-    func send() {
-        let waiters = self.waiters.withLock { waiters in
-            defer { waiters = [] }
-            return waiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    /// Returns when the fact holds; looked at again at every change.
-    func wait(until holds: @Sendable () -> Bool) async {
-        while !holds() {
-            await withCheckedContinuation { continuation in
-                self.waiters.withLock { $0.append(continuation) }
-                // The change may have come between the look and the wait.
-                if holds() { self.send() }
-            }
-        }
-    }
 }

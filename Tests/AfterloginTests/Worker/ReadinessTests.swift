@@ -5,6 +5,8 @@ import Testing
 import Waiting
 
 @testable import Afterlogin
+@testable import Egress
+@testable import Rules
 
 @Suite("What /readyz says while logins are not done as they should be", .timeLimit(.minutes(1)))
 struct ReadinessTests {

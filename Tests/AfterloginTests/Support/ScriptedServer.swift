@@ -1,1 +1,0 @@
-../../HTTPClientTests/Support/ScriptedServer.swift
