@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "afterlogin", targets: ["CLI"]),
         .executable(name: "afterlogin-confine", targets: ["Confine"]),
+        .library(name: "AfterloginTesting", targets: ["AfterloginTesting"]),
         .library(name: "Afterlogin", targets: ["Afterlogin", "Commands"]),
     ],
     targets: [
@@ -58,6 +59,7 @@ let package = Package(
                 "Waiting", "Egress", "Rules",
             ]
         ),
+        .target(name: "AfterloginTesting", dependencies: ["Afterlogin", "HTTPMessages", "JSON", "Rules", "System"]),
         .target(name: "Admin", dependencies: ["System", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin"]),
         .target(
             name: "Sandbox",
@@ -110,6 +112,7 @@ let package = Package(
                 "TestSupport",
             ]
         ),
+        .testTarget(name: "AfterloginTestingTests", dependencies: ["Afterlogin", "AfterloginTesting"]),
         .testTarget(
             name: "AdminTests",
             dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin", "Admin"]
