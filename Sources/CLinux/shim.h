@@ -19,7 +19,9 @@
 static inline void shim_share_memory_among_threads(void)
 {
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
 }
 
 /* No process of the same user may look at this one's memory, environment and descriptors (/proc/PID/mem, environ, fd; ptrace): where

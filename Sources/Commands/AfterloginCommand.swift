@@ -31,6 +31,7 @@ public enum AfterloginCommand {
             Output.error("afterlogin: cannot write to standard output: \(failure)")
             if code == .done { code = .failed }
         }
+        StandardError.flush()
         exit(code.rawValue)
     }
 

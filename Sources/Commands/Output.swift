@@ -27,15 +27,8 @@ enum Output {
     static func error(_ text: String) { StandardError.write(Array("\(text)\n".utf8)) }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.span.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                self.firstError.store(errno, ordering: .relaxed)
-                return
-            }
-            rest = rest.dropFirst(count)
+        if let failure = Descriptors.writeAll(bytes, to: descriptor) {
+            self.firstError.store(failure, ordering: .relaxed)
         }
     }
 }

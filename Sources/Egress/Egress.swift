@@ -72,6 +72,10 @@ package protocol Egress: Sendable {
     func send(_ call: EgressCall) async -> EgressReply
     /// The same with a bearer token of `tokens` in the configuration.
     func send(_ call: EgressCall, token name: String) async -> EgressReply
+    /// The reply where it is known already: a token that is cached; nil where the call has to be sent.
+    ///
+    /// Waits for nobody.
+    func reply(to call: EgressCall) -> EgressReply?
     /// What answers that call; nil where it does not leave.
     func place(of call: EgressCall) -> Destination?
     /// The Management API token for `auth0.accessToken`, or why there is none.
@@ -81,6 +85,8 @@ package protocol Egress: Sendable {
 }
 
 extension Egress {
+    /// Of one that knows no reply before it has sent.
+    package func reply(to call: EgressCall) -> EgressReply? { nil }
     /// Of one that sends nothing.
     package func place(of call: EgressCall) -> Destination? { nil }
     /// Of one that judges each call by itself.

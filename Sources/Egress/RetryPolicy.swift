@@ -39,7 +39,8 @@ struct RetryPolicy: Sendable {
         case (.application, _), (nil, _): false
         case (.answer, .success), (.connection, .success): Self.isSafe(method)
         case (.answer, .failure(let failure)), (.connection, .failure(let failure)):
-            failure.kind != .certificate && (Self.isSafe(method) || !failure.sentBytes)
+            failure.kind != .certificate && failure.kind != .addressRefused
+                && (Self.isSafe(method) || !failure.sentBytes)
         }
     }
 }

@@ -302,7 +302,9 @@ extension CallFailure {
             case .tls: .tls
             case .responseTooLarge, .headersTooLarge: .responseTooLarge
             case .badResponse: .badResponse
-            case .invalidRequest, .addressRefused, .cancelled: .invalidRequest
+            // A name led inside: who answers for it may have lost it for a while, or the configuration is yet to allow it.
+            case .addressRefused: .connectFailed
+            case .invalidRequest, .cancelled: .invalidRequest
             case .other: failure.sentBytes ? .other : .connectFailed
             }
     }

@@ -11,6 +11,8 @@ package final class WorkerEgress: Egress {
     private let client: HTTPClient?
     private let allowList: AllowList
     private let tokenEndpoint: EgressAddress?
+    /// The same as the configuration says it, and most rules.
+    private let tokenURL: String?
     private let credentials: TokenCredentials?
     private let tokens: TokenProvider?
     private let sender: RetryingSender
@@ -90,6 +92,7 @@ package final class WorkerEgress: Egress {
         }
         self.allowList = allowList
         self.tokenEndpoint = endpoint
+        self.tokenURL = configuration.tenant.resolvedTokenURL
         let mayBePrivate = endpoint.map(allowList.verdict) == .allowed(special: true)
         let board = DestinationBoard(
             configuration.waiting(forOutages: waitsForOutages),
@@ -150,6 +153,14 @@ package final class WorkerEgress: Egress {
         let reply = await self.sender.send(request, for: call, to: address)
         if case .failed(let failure, _) = reply, failure.kind == .addressRefused { self.refusedAddress(call, address) }
         return reply
+    }
+
+    package func reply(to call: EgressCall) -> EgressReply? {
+        // As rules write it, word for word: whatever else leads there is found by `send`.
+        guard let tokens = self.tokens, let endpoint = self.tokenEndpoint, call.request.url == self.tokenURL,
+            let grant = self.grant(of: call.request, endpoint), let (token, expires) = tokens.cached(grant)
+        else { return nil }
+        return self.tokenReply(token, expires, grant, tokens)
     }
 
     /// With the user information of its address, where it has no other authorization.
@@ -248,25 +259,31 @@ package final class WorkerEgress: Egress {
     /// A rule's own token request, answered from the cache that all rules share.
     private func answer(_ call: EgressCall, _ grant: TokenGrant, _ tokens: TokenProvider) async -> EgressReply {
         switch await self.token(for: grant, tokens, call) {
-        case .token(let token, let expires):
-            let seconds = max(0, (expires - self.clock.now).components.seconds)
-            var members: [(name: String, value: JSONValue)] = [
-                ("access_token", .string(token)), ("token_type", "Bearer"),
-                ("expires_in", .number(JSONNumber(Int(seconds)))),
-            ]
-            if !grant.key.scope.isEmpty { members.append(("scope", .string(grant.key.scope))) }
-            let headers: HTTPFields = ["Content-Type": "application/json", "Cache-Control": "no-store"]
-            let response = HTTPResponse(
-                status: 200,
-                reason: "OK",
-                headers: headers,
-                body: JSONValue(members).serialized()
-            )
-            return .response(response, CallOutcome(route: tokens.route(grant)))
+        case .token(let token, let expires): return self.tokenReply(token, expires, grant, tokens)
         case .away(let destination): return .away(destination)
         case .failed(.success(let response)): return .response(response, CallOutcome())
         case .failed(.failure(let failure)): return self.failed(call, failure)
         }
+    }
+
+    /// As a token endpoint answers (RFC 6749, 5.1).
+    private func tokenReply(
+        _ token: String,
+        _ expires: ContinuousClock.Instant,
+        _ grant: TokenGrant,
+        _ tokens: TokenProvider
+    ) -> EgressReply {
+        let seconds = max(0, (expires - self.clock.now).components.seconds)
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("access_token", token)
+        writer.member("token_type", "Bearer")
+        writer.member("expires_in", Int(seconds))
+        if !grant.key.scope.isEmpty { writer.member("scope", grant.key.scope) }
+        writer.endObject()
+        let headers: HTTPFields = ["Content-Type": "application/json", "Cache-Control": "no-store"]
+        let response = HTTPResponse(status: 200, reason: "OK", headers: headers, body: writer.bytes)
+        return .response(response, CallOutcome(route: tokens.route(grant)))
     }
 
     /// A call that never left.

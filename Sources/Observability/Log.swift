@@ -1,6 +1,6 @@
 import Glibc
 import JSON
-import System
+package import System
 
 /// Lines on standard error, redacted: one JSON object a line, or text for people on a terminal.
 package final class Log: Sendable {
@@ -22,27 +22,51 @@ package final class Log: Sendable {
     package let redactor: Redactor
     package let level: Level
     private let format: Format
-    private let write: @Sendable ([UInt8]) -> Void
+    private let write: @Sendable ([UInt8], Level) -> Void
+    /// How many lines whoever reads them was too slow for.
+    private let takeDropped: @Sendable () -> Int
     /// Lines that would come too fast are counted instead: a rule that logs in a loop must not fill the disk.
     private let budget = Mutex(Budget())
 
-    /// Writes to standard error; without a format text when that is a terminal, JSON otherwise.
+    /// Writes to standard error, and never waits for whoever reads it.
+    ///
+    /// Without a format text when that is a terminal, JSON otherwise.
     package convenience init(level: Level = .info, format: Format? = nil, redactor: Redactor = Redactor()) {
-        self.init(level: level, redactor: redactor, format: format ?? (isatty(2) == 1 ? .text : .json)) { line in
-            StandardError.write(line)
-        }
+        let format = format ?? (isatty(2) == 1 ? .text : .json)
+        self.init(level: level, redactor: redactor, format: format, writer: StandardError.log)
     }
 
-    package init(
+    package convenience init(level: Level, redactor: Redactor, format: Format, writer: LineWriter) {
+        self.init(
+            level,
+            redactor,
+            format,
+            write: { line, level in writer.append(line, isImportant: level >= .warning) },
+            takeDropped: { writer.takeDropped() }
+        )
+    }
+
+    package convenience init(
         level: Level,
         redactor: Redactor,
         format: Format,
         write: @escaping @Sendable ([UInt8]) -> Void
     ) {
+        self.init(level, redactor, format, write: { line, _ in write(line) }, takeDropped: { 0 })
+    }
+
+    private init(
+        _ level: Level,
+        _ redactor: Redactor,
+        _ format: Format,
+        write: @escaping @Sendable ([UInt8], Level) -> Void,
+        takeDropped: @escaping @Sendable () -> Int
+    ) {
         self.level = level
         self.redactor = redactor
         self.format = format
         self.write = write
+        self.takeDropped = takeDropped
     }
 
     package func log(_ level: Level, _ message: @autoclosure () -> String, _ fields: [(String, String)] = []) {
@@ -52,6 +76,10 @@ package final class Log: Sendable {
         case .refuse: return
         case .allow(let dropped):
             if dropped > 0 { self.emit(.warning, "\(dropped) log lines were dropped: they came too fast", []) }
+            let unread = self.takeDropped()
+            if unread > 0 {
+                self.emit(.warning, "\(unread) log lines were dropped: whoever reads standard error was too slow", [])
+            }
             self.emit(level, message(), fields)
         }
     }
@@ -71,11 +99,11 @@ package final class Log: Sendable {
             for (name, value) in fields { writer.member(name, self.redactor.redact(value)) }
             writer.endObject()
             writer.endLine()
-            self.write(TerminalText.escaped(json: writer.bytes))
+            self.write(TerminalText.escaped(json: writer.bytes), level)
         case .text:
             let fields = fields.map { " \($0.0)=\(self.redactor.redact($0.1))" }.joined()
             let line = "\(time.dropFirst(11).prefix(12)) \(level.name): \(message)\(fields)"
-            self.write(Array("\(TerminalText.plain(line))\n".utf8))
+            self.write(Array("\(TerminalText.plain(line))\n".utf8), level)
         }
     }
 
@@ -107,15 +135,19 @@ package final class Log: Sendable {
     }
 }
 
-/// Descriptor 2, written whole lines at a time.
+/// Descriptor 2.
 package enum StandardError {
+    /// What the log says.
+    package static let log = LineWriter(2, name: "afterlogin.log")
+
+    /// What a command says itself: behind the log's lines, and written when this returns.
+    ///
+    /// Where nobody reads these it is dropped: a command ends all the same.
     package static func write(_ bytes: [UInt8]) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.span.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
+        if self.flush() { _ = Descriptors.writeAll(bytes, to: 2) }
     }
+
+    /// Waits a second at most for the log's lines to be written; false where they are not.
+    @discardableResult
+    package static func flush() -> Bool { self.log.flush(within: .seconds(1)) }
 }

@@ -7,7 +7,7 @@ import Waiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.
 ///
-/// Called on the thread of the rule hosts; every call runs in a task of its own.
+/// Called on the thread of the rule hosts; every call runs in a task of its own, but for those whose reply is known.
 final class ScriptedCalls: EvaluationClient {
     private struct OpenCall {
         let call: EgressCall
@@ -80,7 +80,15 @@ final class ScriptedCalls: EvaluationClient {
         outgoing.decompresses = false
         let rule = self.names[request.rule] ?? "unknown"
         let now = self.clock.now
+        let (calls, scope, isFinished) = self.state.withLock { ($0.calls, $0.scope, $0.isFinished) }
+        guard !isFinished else { return }
         let deadline = now + min(request.remaining, self.chain.timeout)
+        let call = EgressCall(rule: rule, request: outgoing, deadline: deadline, scope: scope)
+        if let reply = self.chain.egress.reply(to: call) {
+            calls.started(rule: request.rule)
+            self.state.withLock { Self.note(reply, to: request, made: now, &$0) }
+            return self.tell(reply, to: request, calls, scope, isWanted: true)
+        }
         let isTooMuch = self.state.withLock { state in
             let bytes = state.bytes + request.body.count
             guard !state.isFinished else { return false }
@@ -88,8 +96,6 @@ final class ScriptedCalls: EvaluationClient {
             else {
                 return true
             }
-            let (calls, scope) = (state.calls, state.scope)
-            let call = EgressCall(rule: rule, request: outgoing, deadline: deadline, scope: scope)
             calls.started(rule: request.rule)
             let task = Task { await self.run(call, request, calls) }
             state.tasks[request.number] = OpenCall(call: call, made: now, task: task)
@@ -109,12 +115,32 @@ final class ScriptedCalls: EvaluationClient {
         self.activity.noted()
         let isWanted = self.state.withLock { state in
             guard state.calls === calls, let open = Self.take(request.number, &state) else { return false }
-            if let place = reply.route?.answers {
-                let answered = AnsweredCall(number: request.number, rule: request.rule, made: open.made, place: place)
-                state.answered.append(answered)
-            }
+            Self.note(reply, to: request, made: open.made, &state)
             return true
         }
+        self.tell(reply, to: request, calls, call.scope, isWanted: isWanted)
+    }
+
+    /// Its answer is on its way.
+    private static func note(
+        _ reply: EgressReply,
+        to request: HostRequest,
+        made: ContinuousClock.Instant,
+        _ state: inout State
+    ) {
+        guard let place = reply.route?.answers else { return }
+        let answered = AnsweredCall(number: request.number, rule: request.rule, made: made, place: place)
+        state.answered.append(answered)
+    }
+
+    /// Tells what a call came to, where its rule still waits for that; then the call has ended.
+    private func tell(
+        _ reply: EgressReply,
+        to request: HostRequest,
+        _ calls: CallLog,
+        _ scope: CallScope?,
+        isWanted: Bool
+    ) {
         switch reply {
         case .response(let response, let outcome):
             self.tell(outcome, isHeard: isWanted)
@@ -126,7 +152,7 @@ final class ScriptedCalls: EvaluationClient {
             calls.finished(rule: request.rule, outcome)
         case .away(let destination):
             self.hosts.called(self.token, destination.description)
-            if isWanted { self.end(.away(destination)) } else { call.scope?.gaveUpUnsent(destination) }
+            if isWanted { self.end(.away(destination)) } else { scope?.gaveUpUnsent(destination) }
             calls.finished(rule: request.rule, CallOutcome())
         }
     }

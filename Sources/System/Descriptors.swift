@@ -27,4 +27,24 @@ package enum Descriptors {
         unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
         return limits
     }
+
+    /// Writes all bytes, in as many calls as it takes.
+    ///
+    /// - Returns: `errno` where that failed; the rest is not written then.
+    package static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.span.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                // Somebody who has the other end, or shares this one, made it so.
+                var waits = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                unsafe poll(&waits, 1, -1)
+            } else if errno != EINTR {
+                return errno
+            }
+        }
+        return nil
+    }
 }

@@ -1,4 +1,4 @@
-package import Glibc
+public import Glibc
 
 /// Stands in for the `Mutex` of Synchronization: pthread's, around a value.
 ///
@@ -6,8 +6,8 @@ package import Glibc
 /// than cores every busy lock becomes a queue of sleepers. Measured with a chain of two rules on two cores: 7 to 11 % less processor time a login. And
 /// it waits inside of a library without instrumentation, so the thread sanitizer reports what it guards; this one it knows.
 ///
-/// Inlinable, so that each target compiles it for its own types.
-@safe package struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+/// Inlinable, so that each target compiles it for its own types; and public, since Swift 6.3 inlines nothing of another target that is `package`.
+@safe public struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// One piece of memory for both: there are locks for each login.
     @usableFromInline
     @safe struct Storage: ~Copyable {
@@ -24,7 +24,8 @@ package import Glibc
         unsafe UnsafeMutableRawPointer(self.storage).assumingMemoryBound(to: pthread_mutex_t.self)
     }
 
-    @inlinable package init(_ value: consuming sending Value) {
+    /// A lock around a value.
+    @inlinable public init(_ value: consuming sending Value) {
         unsafe self.storage = .allocate(capacity: 1)
         unsafe self.storage.initialize(to: Storage(value: value))
         unsafe pthread_mutex_init(self.lock, nil)
@@ -36,7 +37,8 @@ package import Glibc
         unsafe self.storage.deallocate()
     }
 
-    @inlinable package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    /// Gives the value to `body`, and to nobody else meanwhile.
+    @inlinable public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         unsafe pthread_mutex_lock(self.lock)

@@ -5,7 +5,7 @@ package enum CallFailure: Sendable, Hashable, CaseIterable {
     case connectionRefused
     /// No connection within its time: a black hole.
     case connectTimeout
-    /// Connecting failed otherwise: no route, no descriptor.
+    /// Connecting failed otherwise: no route, no descriptor, an address that is not allowed behind an allowed name.
     case connectFailed
     /// The handshake failed.
     case tls
@@ -20,7 +20,7 @@ package enum CallFailure: Sendable, Hashable, CaseIterable {
     case badResponse
     /// An answer came that is larger than what is taken.
     case responseTooLarge
-    /// Nothing left the worker: an address or a method that cannot be sent, an address that is refused.
+    /// Nothing left the worker: an address or a method that cannot be sent.
     case invalidRequest
     case other
 }

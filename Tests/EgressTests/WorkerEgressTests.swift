@@ -1,6 +1,7 @@
 import HTTPMessages
 import JSON
 import Observability
+import System
 import TestSupport
 import Testing
 import Waiting
@@ -20,14 +21,19 @@ struct WorkerEgressTests {
         return configuration
     }
 
-    private static func egress(_ sender: ScriptedSender, waits: Bool = true, log: Log = .silent) throws -> WorkerEgress
-    {
+    private static func egress(
+        _ sender: ScriptedSender,
+        waits: Bool = true,
+        log: Log = .silent,
+        clock: any WorkerClock = ContinuousClock()
+    ) throws -> WorkerEgress {
         try WorkerEgress(
             configuration: self.configuration(),
             sender: sender,
             log: log,
             metrics: Metrics(),
-            waitsForOutages: waits
+            waitsForOutages: waits,
+            clock: clock
         )
     }
 
@@ -44,6 +50,8 @@ struct WorkerEgressTests {
     private static let tokenURL = "https://tenant.example/oauth/token"
     private static let grant =
         #"{"grant_type":"client_credentials","client_id":"me","client_secret":"the-secret","audience":"profiles"}"#
+
+    private static func isUnknown(_ reply: EgressReply?) -> Bool { if case nil = reply { true } else { false } }
 
     private static func status(_ reply: EgressReply) -> Int? {
         if case .response(let response, _) = reply { response.status } else { nil }
@@ -132,6 +140,32 @@ struct WorkerEgressTests {
     }
 
     @Test
+    func aTokenThatIsCachedIsKnownAtOnce() async throws {
+        let sender = ScriptedSender { request, number in
+            request.url.hasSuffix("/oauth/token")
+                ? .status(200, #"{"access_token":"opaque-token-\#(number)","expires_in":3600}"#) : .status(204)
+        }
+        let clock = ManualClock()
+        let egress = try Self.egress(sender, clock: clock)
+        let call = Self.call("POST", Self.tokenURL, body: Self.grant)
+        #expect(Self.isUnknown(egress.reply(to: call)), "nobody has fetched it yet")
+        _ = await egress.send(call)
+        guard case .response(let response, let outcome) = egress.reply(to: call) else {
+            Issue.record("no reply")
+            return
+        }
+        let body = #"{"access_token":"opaque-token-1","token_type":"Bearer","expires_in":3600}"#
+        #expect(String(decoding: response.body, as: UTF8.self) == body)
+        let wrong = Self.call("POST", Self.tokenURL, body: Self.grant.replacing("the-secret", with: "no"))
+        #expect(response.headers["content-type"] == "application/json" && outcome.route != nil)
+        #expect(Self.isUnknown(egress.reply(to: wrong)))
+        #expect(Self.isUnknown(egress.reply(to: Self.call("GET", "https://api.example/"))))
+        clock.advance(by: .seconds(3_400))
+        #expect(Self.isUnknown(egress.reply(to: call)), "it is to be fetched anew")
+        #expect(sender.requests.count == 1)
+    }
+
+    @Test
     func aTokenThatIsNotToBeHadIsWaitedForAndAskedForAgain() async throws {
         let answers = Counter()
         let sender = ScriptedSender { _, _ in
@@ -168,9 +202,10 @@ struct WorkerEgressTests {
         #expect(sender.requests.count == 2)
     }
 
-    @Test
-    func anAPIThatCannotBeReachedIsAwayAndItsCallsAreToldToNobody() async throws {
-        let refused = HTTPFailure(kind: .connectionRefused, message: "refused", code: "ECONNREFUSED", sentBytes: false)
+    /// The second: its name leads inside, by mistake or for a while.
+    @Test(arguments: [HTTPFailure.Kind.connectionRefused, .addressRefused])
+    func anAPIThatCannotBeReachedIsAwayAndItsCallsAreToldToNobody(kind: HTTPFailure.Kind) async throws {
+        let refused = HTTPFailure(kind: kind, message: "refused", code: "ECONNREFUSED", sentBytes: false)
         let sender = ScriptedSender { _, _ in .failure(refused) }
         let egress = try Self.egress(sender)
         var told = 0

@@ -50,6 +50,25 @@ struct HostileRuleOnWorkerTests {
         #expect(loud.count == 1 && loud.first?.contains(#""level":"error""#) == true, "\(process.standardErrorText)")
     }
 
+    /// As where a log collector hangs: its pipe takes 64 KB, and then whoever writes to it waits.
+    @Test
+    func aLogThatNobodyReadsHoldsUpNothing() throws {
+        let folder = try TemporaryFolder()
+        let rule = "function (user, context, done) { console.log('x'.repeat(2000)); done(null, user, context); }"
+        try folder.write(rule, to: "rules/r.js")
+        try folder.write(#"{"order": 1, "enabled": true, "stage": "login_success"}"#, to: "rules/r.json")
+        let log = Pipe()
+        let process = try ChildProcess(
+            Executables.afterlogin,
+            ["run", "--input", "-", "--set", "rules.directory=\(folder.path)/rules"],
+            input: (0..<200).map { #"{"user":{"user_id":"\#($0)"}}"# + "\n" }.joined(),
+            errors: log.fileHandleForWriting
+        )
+        #expect(process.wait() == 0)
+        #expect(try ResultLines(process.standardOutputText).updates.count == 200)
+        #expect(try log.fileHandleForReading.read(upToCount: 1) != nil, "the log was there")
+    }
+
     @Test func anAddressForProbesThatIsNotListenedOnIsSaid() throws {
         let folder = try TemporaryFolder()
         try folder.write("function (user, context, callback) { callback(null, user, context); }", to: "rules/r.js")

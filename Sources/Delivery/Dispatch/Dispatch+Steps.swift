@@ -65,9 +65,10 @@ extension Dispatch {
         guard !self.drain.isStopping, self.hasRoom else { return }
         let isFull = self.partitions.uncovered >= self.limits.uncommitted
         if isFull, !self.partitions.isCoveredAsFarAsCanBe { return }
+        let again = isFull ? self.limits.concurrency : self.limits.concurrencyAgain
         self.lanes.released()
         while self.hasRoom {
-            let login = self.lanes.next { login in
+            let login = self.lanes.next(again: again) { login in
                 isFull ? self.partitions.holdsTheCommit(login) : self.partitions.hasRoom(for: login)
             }
             guard let login else { return }

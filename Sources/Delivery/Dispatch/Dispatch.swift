@@ -10,6 +10,9 @@ struct Dispatch {
     struct Limits: Equatable {
         /// Logins whose rules work.
         var concurrency: Int
+        /// How many of these have run before, and waited: they come in crowds, when a time-out or an outage ends for all at once, and each may keep its
+        /// slot for a second; those that begin need not wait behind them.
+        var concurrencyAgain: Int { max(1, self.concurrency / 2) }
         var logins: Int
         var bytes: Int
         /// Logins whose rules have begun, those included that wait without a slot.

@@ -39,6 +39,8 @@ struct Lane {
     private var head = 0
     /// Bytes that are kept for the first login beside its record.
     var extraBytes = 0
+    /// The first login has run before, and waited.
+    var isAgain = false
     /// The first login runs on, and whatever it comes to counts for nothing.
     var isDropped = false
 
@@ -58,13 +60,18 @@ struct Lane {
             self.logins.removeFirst(self.head)
             self.head = 0
         }
-        (self.standing, self.extraBytes, self.isDropped) = (.ready, 0, false)
+        self.begin()
     }
 
     mutating func keep(_ logins: [AdmittedLogin]) { (self.logins, self.head) = (logins, 0) }
 
     mutating func restart(with logins: [AdmittedLogin]) {
         self.keep(logins)
-        (self.standing, self.extraBytes, self.isDropped) = (.ready, 0, false)
+        self.begin()
+    }
+
+    /// Its next login is as nothing had been before it.
+    private mutating func begin() {
+        (self.standing, self.extraBytes, self.isAgain, self.isDropped) = (.ready, 0, false, false)
     }
 }

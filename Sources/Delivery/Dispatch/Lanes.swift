@@ -4,20 +4,6 @@ import Kafka
 struct Lanes {
     typealias Instant = ContinuousClock.Instant
 
-    /// A lane in the order of its first login's arrival.
-    private struct Place: Comparable {
-        var arrival: Int
-        var lane: Int
-        static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
-    }
-
-    /// The best place of a partition; out of date once that has gone.
-    private struct Head: Comparable {
-        var arrival: Int
-        var epoch: Int
-        static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
-    }
-
     struct Due: Comparable {
         var instant: Instant
         var login: AdmittedLogin
@@ -28,20 +14,21 @@ struct Lanes {
     private var slots: [Lane] = []
     private var free: [Int] = []
     private var indices: [LaneKey: Int] = [:]
-    private var ready: [Int: MinimumHeap<Place>] = [:]
-    private var heads = MinimumHeap<Head>()
-    /// Epochs of which the best was not let begin.
-    private var held: Set<Int> = []
+    private var beginning = ReadyLanes()
+    /// Those whose first login has run before, and waited.
+    private var resuming = ReadyLanes()
     /// Who waits until when; those that were resumed before are dropped when they are the most.
     private(set) var due = MinimumHeap<Due>()
     /// Logins that have a slot.
     private(set) var working = 0
+    /// How many of these have run before, and waited.
+    private(set) var workingAgain = 0
     /// Logins that run without one.
     private(set) var idle = 0
     private(set) var waiting = 0
 
     /// Whether logins may begin for which there is no slot.
-    var someAreReady: Bool { !self.heads.isEmpty }
+    var someAreReady: Bool { !self.beginning.isEmpty || !self.resuming.isEmpty }
     var all: some Sequence<Lane> { self.slots.lazy.filter { $0.first != nil } }
     /// When the next of those that wait is due.
     var nextDue: Instant? { self.due.first?.instant }
@@ -85,39 +72,45 @@ struct Lanes {
 
     /// The login that arrived first among those that may begin; it has a slot from now on.
     ///
-    /// A partition whose best may not begin is passed over until `released`.
-    mutating func next(mayBegin: (AdmittedLogin) -> Bool) -> AdmittedLogin? {
-        while let head = self.heads.first {
-            self.heads.removeFirst()
-            guard let place = self.ready[head.epoch]?.first, place.arrival == head.arrival,
-                let login = self.slots[place.lane].first
-            else { continue }
-            guard mayBegin(login) else {
-                self.held.insert(head.epoch)
+    /// A partition whose best may not begin is passed over until `released`. At most `again` of those that have run before work at a time.
+    mutating func next(again limit: Int, mayBegin: (AdmittedLogin) -> Bool) -> AdmittedLogin? {
+        while true {
+            let resumes = self.workingAgain < limit && self.resuming.isAhead(of: &self.beginning)
+            guard let place = resumes ? self.resuming.first : self.beginning.first else { return nil }
+            guard let login = self.slots[place.lane].first, mayBegin(login) else {
+                if resumes { self.resuming.hold() } else { self.beginning.hold() }
                 continue
             }
-            self.ready[head.epoch]?.removeFirst()
-            self.headChanged(head.epoch)
+            if resumes { self.resuming.removeFirst() } else { self.beginning.removeFirst() }
             self.slots[place.lane].standing = .running(hasSlot: true)
-            self.working += 1
+            self.worksMore(place.lane)
             return login
         }
-        return nil
     }
 
     /// Partitions that were passed over are looked at again.
     mutating func released() {
-        guard !self.held.isEmpty else { return }
-        for epoch in exchange(&self.held, with: []) { self.headChanged(epoch) }
+        self.beginning.release()
+        self.resuming.release()
     }
 
     private mutating func becameReady(_ index: Int, _ login: AdmittedLogin) {
-        self.ready[login.epoch, default: MinimumHeap()].insert(Place(arrival: login.arrival, lane: index))
-        if self.ready[login.epoch]?.first?.lane == index { self.headChanged(login.epoch) }
+        let place = ReadyLanes.Place(arrival: login.arrival, lane: index)
+        if self.slots[index].isAgain {
+            self.resuming.insert(place, epoch: login.epoch)
+        } else {
+            self.beginning.insert(place, epoch: login.epoch)
+        }
     }
 
-    private mutating func headChanged(_ epoch: Int) {
-        if let place = self.ready[epoch]?.first { self.heads.insert(Head(arrival: place.arrival, epoch: epoch)) }
+    private mutating func worksMore(_ index: Int) {
+        self.working += 1
+        if self.slots[index].isAgain { self.workingAgain += 1 }
+    }
+
+    private mutating func worksLess(_ index: Int) {
+        self.working -= 1
+        if self.slots[index].isAgain { self.workingAgain -= 1 }
     }
 
     // MARK: The first login of a lane
@@ -129,7 +122,7 @@ struct Lanes {
         guard let index = self.indices[login.lane] else { return true }
         let hadSlot = self.slots[index].standing != .running(hasSlot: false)
         if !hadSlot {
-            self.working += 1
+            self.worksMore(index)
             self.idle -= 1
         }
         self.slots[index].standing = .finished
@@ -142,7 +135,7 @@ struct Lanes {
             return false
         }
         self.slots[index].standing = .running(hasSlot: false)
-        self.working -= 1
+        self.worksLess(index)
         self.idle += 1
         return true
     }
@@ -154,7 +147,7 @@ struct Lanes {
             return false
         }
         self.slots[index].standing = .running(hasSlot: true)
-        self.working += 1
+        self.worksMore(index)
         self.idle -= 1
         return true
     }
@@ -164,11 +157,12 @@ struct Lanes {
     /// Returns by how much what is kept beside its record grew.
     mutating func heldBack(_ login: AdmittedLogin, for reason: String, until: Instant?, bytes: Int) -> Int {
         guard let index = self.index(of: login) else { return 0 }
-        self.leftItsStanding(self.slots[index].standing)
+        self.leftItsStanding(index)
         self.waiting += 1
         let growth = bytes - self.slots[index].extraBytes
         self.slots[index].standing = .waiting(for: reason, until: until)
         self.slots[index].replaceFirst(login)
+        self.slots[index].isAgain = true
         self.slots[index].extraBytes = bytes
         if let until { self.waits(login, until: until) }
         return growth
@@ -208,7 +202,7 @@ struct Lanes {
     /// It is over here, and the next of its user may begin; returns what was kept beside its record.
     mutating func ended(_ login: AdmittedLogin) -> Int {
         guard let index = self.index(of: login) else { return 0 }
-        self.leftItsStanding(self.slots[index].standing)
+        self.leftItsStanding(index)
         let extraBytes = self.slots[index].extraBytes
         self.slots[index].removeFirst()
         if let next = self.slots[index].first { self.becameReady(index, next) } else { self.remove(index) }
@@ -231,7 +225,8 @@ struct Lanes {
 
     mutating func dropped(_ epochs: Set<Int>) -> Dropped {
         var dropped = Dropped()
-        for epoch in epochs { self.ready[epoch] = nil }
+        self.beginning.remove(epochs)
+        self.resuming.remove(epochs)
         for index in self.slots.indices {
             let lane = self.slots[index]
             guard let first = lane.first else { continue }
@@ -272,10 +267,10 @@ struct Lanes {
 
     // MARK: Inside
 
-    private mutating func leftItsStanding(_ standing: Lane.Standing) {
-        switch standing {
+    private mutating func leftItsStanding(_ index: Int) {
+        switch self.slots[index].standing {
         case .ready: break
-        case .running(hasSlot: true), .finished: self.working -= 1
+        case .running(hasSlot: true), .finished: self.worksLess(index)
         case .running(hasSlot: false): self.idle -= 1
         case .waiting: self.waiting -= 1
         }

@@ -80,20 +80,12 @@ package final class NDJSONPublisher: ResultPublisher {
 
     private func write(_ bytes: [UInt8]) -> KafkaError? {
         if let failure = self.state.withLock(\.failure) { return failure }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.span.withUnsafeBytes { Glibc.write(self.descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let name = self.descriptor == 1 ? "standard output" : self.path
-                let message = "cannot write \(name): \(String(cString: strerror(errno)))"
-                let failure = KafkaError(code: "_WRITE", number: -1, message: message, isFatal: true)
-                self.state.withLock { $0.failure = failure }
-                return failure
-            }
-            rest = rest.dropFirst(count)
-        }
-        return nil
+        guard let code = Descriptors.writeAll(bytes, to: self.descriptor) else { return nil }
+        let name = self.descriptor == 1 ? "standard output" : self.path
+        let message = "cannot write \(name): \(String(cString: strerror(code)))"
+        let failure = KafkaError(code: "_WRITE", number: -1, message: message, isFatal: true)
+        self.state.withLock { $0.failure = failure }
+        return failure
     }
 
     package func purge() {}

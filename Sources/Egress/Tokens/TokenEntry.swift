@@ -90,6 +90,11 @@ struct TokenEntry: Sendable {
         self.token.flatMap { now < self.usableUntil ? ($0, self.expires) : nil }
     }
 
+    /// The token, where it may be used and nobody need fetch another.
+    func fresh(_ now: ContinuousClock.Instant) -> (token: String, expires: ContinuousClock.Instant)? {
+        now < self.refreshes ? self.stillGood(now) : nil
+    }
+
     func remaining(_ now: ContinuousClock.Instant) -> Duration? {
         self.token == nil ? nil : max(.zero, self.expires - now)
     }

@@ -107,6 +107,12 @@ final class TokenProvider: Sendable {
         }
     }
 
+    /// The token, where there is one that needs no refreshing yet.
+    func cached(_ grant: TokenGrant) -> (token: String, expires: ContinuousClock.Instant)? {
+        let now = self.clock.now
+        return self.state.withLock { $0.entries[grant.key]?.fresh(now) }
+    }
+
     /// An API said 401 to a token of ours: a new one, fetched once however many calls say so; nil when the token is not ours.
     func renewed(_ token: String) async -> TokenReply? {
         let now = self.clock.now

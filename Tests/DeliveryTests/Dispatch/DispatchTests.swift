@@ -57,6 +57,32 @@ struct DispatchTests {
         #expect(script.dispatch.intake.admittedBytes == bytes - 500, "what was kept has gone")
     }
 
+    /// A time-out ends for all at once; each of them may keep its slot for a second.
+    @Test
+    func aCrowdThatRunsAgainLeavesHalfOfTheSlotsToWhoeverBegins() {
+        var script = DispatchScript(concurrency: 4)
+        _ = script.assign(self.zero)
+        let crowd = script.read(self.zero, [(0, "a"), (1, "b"), (2, "c"), (3, "d")]).logins
+        for login in crowd {
+            _ = script.dispatch.heldBack(login, for: "API", until: script.now + .seconds(2), bytes: 0, script.now)
+        }
+        script.now += .seconds(2)
+        #expect(script.dispatch.clockTicked(script.now).starts == Array(crowd[..<2]))
+        let others = script.read(self.zero, [(4, "e"), (5, "f"), (6, "g")])
+        #expect(
+            others.decoded.starts == Array(others.logins[..<2]),
+            "two slots are left, and the crowd gets none of them"
+        )
+        _ = script.dispatch.finished(others.logins[0], script.now)
+        #expect(script.dispatch.published([others.logins[0]], script.now).starts == [others.logins[2]])
+        // Who gave its slot back is no longer among those that work.
+        #expect(script.dispatch.slotGivenBack(crowd[0], script.now).starts == [crowd[2]])
+        #expect(script.dispatch.slotGivenBack(crowd[1], script.now).starts == [crowd[3]])
+        let rest = crowd + others.logins[1...]
+        for login in rest { _ = script.complete(login) }
+        #expect(script.dispatch.lanes.working == 0 && script.dispatch.lanes.workingAgain == 0)
+    }
+
     /// An outage makes a login wait again and again, each time until it is too old: a day.
     @Test
     func whoWaitedAndWentOnIsNotRememberedUntilItWouldHaveBeenTooOld() {

@@ -45,7 +45,7 @@ struct IntakeWatchTests {
         for number in 0..<10 { lanes.queued(login(number, "a")) }
         lanes.queued(login(10, "b"))
         #expect(lanes.heldUp == 0)
-        let first = try #require(lanes.next { _ in true })
+        let first = try #require(lanes.next(again: 1) { _ in true })
         _ = lanes.heldBack(first, for: "api.example", until: nil, bytes: 0)
         #expect(lanes.heldUp == 10)
     }

@@ -17,6 +17,7 @@ final class ChildProcess {
         _ arguments: [String],
         environment: [String: String] = [:],
         input: String? = nil,
+        errors: FileHandle? = nil,
         in directory: String? = nil
     ) throws {
         self.folder = try TemporaryFolder()
@@ -27,7 +28,7 @@ final class ChildProcess {
         self.process.environment = inherited.merging(environment) { $1 }
         if let directory { self.process.currentDirectoryURL = URL(fileURLWithPath: directory) }
         self.process.standardOutput = try self.folder.handle(for: "stdout")
-        self.process.standardError = try self.folder.handle(for: "stderr")
+        self.process.standardError = try errors ?? self.folder.handle(for: "stderr")
         if let input {
             try self.folder.write(input, to: "stdin")
             self.process.standardInput = FileHandle(forReadingAtPath: self.folder.path + "/stdin")
