@@ -51,25 +51,34 @@ let package = Package(
             dependencies: ["JSON", "System", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress"]
         ),
 
+        // The path of a login: from its record to its result, in the order of its user, and what is committed.
+        .target(
+            name: "Delivery",
+            dependencies: ["JSON", "Cryptography", "System", "Kafka", "Observability", "Waiting", "Egress", "Rules"]
+        ),
+
         // The product.
         .target(
             name: "Afterlogin",
             dependencies: [
-                "JSON", "YAML", "Cryptography", "System", "Kafka", "RuleHost", "HTTPMessages", "Observability",
-                "Waiting", "Egress", "Rules",
+                "JSON", "YAML", "System", "Kafka", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress",
+                "Rules", "Delivery",
             ]
         ),
         .target(name: "AfterloginTesting", dependencies: ["Afterlogin", "HTTPMessages", "JSON", "Rules", "System"]),
-        .target(name: "Admin", dependencies: ["System", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin"]),
+        .target(
+            name: "Admin",
+            dependencies: ["System", "HTTPServer", "HTTPMessages", "Observability", "Delivery"]
+        ),
         .target(
             name: "Sandbox",
-            dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages", "Afterlogin"]
+            dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages"]
         ),
         .target(
             name: "Commands",
             dependencies: [
                 "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
-                "Observability", "Egress", "Rules", "Afterlogin", "Admin", "Sandbox",
+                "Observability", "Egress", "Rules", "Delivery", "Afterlogin", "Admin", "Sandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
@@ -106,22 +115,25 @@ let package = Package(
             ]
         ),
         .testTarget(
-            name: "AfterloginTests",
+            name: "DeliveryTests",
             dependencies: [
-                "JSON", "System", "Kafka", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules", "Afterlogin",
+                "JSON", "System", "Kafka", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules", "Delivery",
                 "TestSupport",
             ]
         ),
         .testTarget(name: "AfterloginTestingTests", dependencies: ["Afterlogin", "AfterloginTesting"]),
         .testTarget(
+            name: "AfterloginTests",
+            dependencies: ["Observability", "Egress", "Rules", "Delivery", "Afterlogin", "TestSupport"]
+        ),
+        .testTarget(
             name: "AdminTests",
-            dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Afterlogin", "Admin"]
+            dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Delivery", "Admin"]
         ),
         .testTarget(
             name: "SandboxTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Rules", "Afterlogin",
-                "Sandbox",
+                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Rules", "Delivery", "Sandbox",
             ]
         ),
         .testTarget(

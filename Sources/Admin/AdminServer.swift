@@ -1,4 +1,4 @@
-package import Afterlogin
+package import Delivery
 import HTTPMessages
 import HTTPServer
 package import Observability

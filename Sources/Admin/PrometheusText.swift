@@ -1,4 +1,3 @@
-import Afterlogin
 import Observability
 
 /// Prometheus's text format 0.0.4.

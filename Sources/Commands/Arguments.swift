@@ -1,4 +1,3 @@
-import Afterlogin
 import Observability
 
 /// The words behind a command: `--name value`, `--name=value`, flags.

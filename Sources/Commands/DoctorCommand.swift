@@ -1,4 +1,5 @@
 import Afterlogin
+import Delivery
 import Egress
 import HTTPMessages
 import JSON

@@ -1,5 +1,6 @@
 import Admin
 import Afterlogin
+import Delivery
 import Egress
 import Glibc
 import JSON
@@ -40,7 +41,7 @@ enum RunCommand: Command {
         let chain = try await setup.chain(rules, egress)
         let ends = try Self.ends(setup, input, arguments.value("output") ?? "-")
         let worker = Worker(
-            configuration: setup.configuration,
+            configuration: setup.configuration.deliverySettings,
             chain: chain,
             chainNames: chain.ruleNames,
             board: egress.board,
@@ -108,8 +109,8 @@ enum RunCommand: Command {
                 return (source, try NDJSONPublisher(path: output))
             }
             return (
-                try KafkaRecordSource(setup.configuration, log: setup.log),
-                try KafkaResultPublisher(setup.configuration, log: setup.log, metrics: setup.metrics)
+                try KafkaRecordSource(setup.configuration.deliverySettings, log: setup.log),
+                try KafkaResultPublisher(setup.configuration.deliverySettings, log: setup.log, metrics: setup.metrics)
             )
         } catch {
             throw CommandFailure(message: setup.log.redactor.redact("\(error)"), code: .usage)

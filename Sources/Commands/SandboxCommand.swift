@@ -1,4 +1,3 @@
-import Afterlogin
 import HTTPServer
 import JSON
 import Kafka

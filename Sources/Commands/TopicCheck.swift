@@ -1,4 +1,5 @@
 import Afterlogin
+import Delivery
 import Kafka
 import Observability
 import System

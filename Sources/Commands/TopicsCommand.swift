@@ -1,4 +1,5 @@
 import Afterlogin
+import Delivery
 import JSON
 import Kafka
 import Observability

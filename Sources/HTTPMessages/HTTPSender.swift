@@ -1,5 +1,5 @@
 /// What sends a request once.
-public protocol HTTPSender: Sendable {
+package protocol HTTPSender: Sendable {
     /// Sends, and waits for the whole response.
     func send(_ request: HTTPRequest) async throws(HTTPFailure) -> HTTPResponse
 }

@@ -1,4 +1,4 @@
-import Afterlogin
+import Delivery
 import Foundation
 import HTTPClient
 import HTTPMessages

@@ -1,4 +1,4 @@
-import Afterlogin
+import Delivery
 import JSON
 import Kafka
 import Rules

@@ -1,4 +1,4 @@
-import Afterlogin
+import Delivery
 import Kafka
 import Rules
 import Sandbox

@@ -1,3 +1,4 @@
+import Delivery
 import Egress
 import HTTPMessages
 import Kafka

@@ -1,4 +1,3 @@
-import Afterlogin
 import Glibc
 import JSON
 import Rules

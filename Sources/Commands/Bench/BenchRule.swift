@@ -1,4 +1,3 @@
-import Afterlogin
 import FoundationEssentials
 import HTTPMessages
 import JSON

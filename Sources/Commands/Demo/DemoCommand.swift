@@ -1,4 +1,5 @@
 import Afterlogin
+import Delivery
 import Egress
 import FoundationEssentials
 import JSON
@@ -85,14 +86,14 @@ enum DemoCommand: Command {
         Output.error("rules in order: \(chain.ruleNames.joined(separator: ", "))")
         Output.error(self.purpose)
         let worker = Worker(
-            configuration: configuration,
+            configuration: configuration.deliverySettings,
             chain: chain,
             chainNames: chain.ruleNames,
             board: egress.board,
             log: log,
             metrics: metrics,
-            source: try KafkaRecordSource(configuration, log: log),
-            publisher: try KafkaResultPublisher(configuration, log: log, metrics: metrics)
+            source: try KafkaRecordSource(configuration.deliverySettings, log: log),
+            publisher: try KafkaResultPublisher(configuration.deliverySettings, log: log, metrics: metrics)
         )
         stop.onThrow { worker.stop() }
         let start = ContinuousClock.now

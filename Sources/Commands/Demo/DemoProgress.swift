@@ -1,4 +1,4 @@
-import Afterlogin
+import Delivery
 import Egress
 import Observability
 import System

@@ -1,4 +1,3 @@
-import Afterlogin
 import JSON
 import Rules
 

@@ -1,3 +1,4 @@
+import Delivery
 import Observability
 import TestSupport
 import Testing
