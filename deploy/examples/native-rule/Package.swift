@@ -15,7 +15,10 @@ let package = Package(
                 // Starts the rule hosts, for JavaScript rules beside this one; it is built beside the executable.
                 .product(name: "afterlogin-confine", package: "afterlogin"),
             ],
-            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+            swiftSettings: [
+                .enableUpcomingFeature("MemberImportVisibility"),
+                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            ]
         )
     ]
 )
