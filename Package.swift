@@ -5,151 +5,238 @@ let package = Package(
     name: "afterlogin",
     platforms: [.macOS("26.0")],
     products: [
-        .executable(name: "afterlogin", targets: ["CLI"]),
-        .executable(name: "afterlogin-confine", targets: ["Confine"]),
+        .executable(name: "afterlogin", targets: ["AfterloginCLI"]),
+        .executable(name: "afterlogin-confine", targets: ["AfterloginConfine"]),
+        .library(name: "Afterlogin", targets: ["Afterlogin", "AfterloginCommands"]),
         .library(name: "AfterloginTesting", targets: ["AfterloginTesting"]),
-        .library(name: "Afterlogin", targets: ["Afterlogin", "Commands"]),
     ],
     targets: [
         // The C libraries, all from Debian.
-        .systemLibrary(name: "CRDKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
-        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
-        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "AfterloginCRDKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "AfterloginCCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "AfterloginCOpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "AfterloginCYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(
+            name: "AfterloginCMicroHTTPD",
+            pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"])]
+        ),
+        .systemLibrary(name: "AfterloginCLinux"),
 
         // What wraps C or the operating system.
-        .target(name: "JSON"),
-        .target(name: "YAML", dependencies: ["CYAML"]),
-        .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "System", dependencies: ["CLinux"]),
-        .target(name: "Kafka", dependencies: ["CRDKafka", "System"]),
-        .target(name: "HTTPClient", dependencies: ["CCurl", "HTTPMessages", "System"]),
-        .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "HTTPMessages", "System"]),
-        .executableTarget(name: "Confine", linkerSettings: [.linkedLibrary("seccomp")]),
-        .target(name: "RuleHost", dependencies: ["CLinux", "JSON", "System"], resources: [.copy("JavaScript")]),
+        .target(name: "AfterloginJSON"),
+        .target(name: "AfterloginYAML", dependencies: ["AfterloginCYAML"]),
+        .target(name: "AfterloginCryptography", dependencies: ["AfterloginCOpenSSL"]),
+        .target(name: "AfterloginSystem", dependencies: ["AfterloginCLinux"]),
+        .target(name: "AfterloginKafka", dependencies: ["AfterloginCRDKafka", "AfterloginSystem"]),
+        .target(
+            name: "AfterloginHTTPClient",
+            dependencies: ["AfterloginCCurl", "AfterloginHTTPMessages", "AfterloginSystem"]
+        ),
+        .target(
+            name: "AfterloginHTTPServer",
+            dependencies: ["AfterloginCMicroHTTPD", "AfterloginHTTPMessages", "AfterloginSystem"]
+        ),
+        .executableTarget(name: "AfterloginConfine", linkerSettings: [.linkedLibrary("seccomp")]),
+        .target(
+            name: "AfterloginRuleHost",
+            dependencies: ["AfterloginCLinux", "AfterloginJSON", "AfterloginSystem"],
+            resources: [.copy("JavaScript")]
+        ),
 
         // Requests and responses, whoever sends them.
-        .target(name: "HTTPMessages"),
+        .target(name: "AfterloginHTTPMessages"),
 
         // What is said to operators, without secrets.
-        .target(name: "Observability", dependencies: ["JSON", "System"]),
+        .target(name: "AfterloginObservability", dependencies: ["AfterloginJSON", "AfterloginSystem"]),
 
         // What decides about logins that wait; pure.
-        .target(name: "Waiting"),
+        .target(name: "AfterloginWaiting"),
 
         // The way out for rules: what may leave, with which token, and who waits for what is away.
         .target(
-            name: "Egress",
-            dependencies: ["JSON", "Cryptography", "System", "HTTPClient", "HTTPMessages", "Observability", "Waiting"]
+            name: "AfterloginEgress",
+            dependencies: [
+                "AfterloginJSON", "AfterloginCryptography", "AfterloginSystem", "AfterloginHTTPClient",
+                "AfterloginHTTPMessages", "AfterloginObservability", "AfterloginWaiting",
+            ]
         ),
 
         // What runs for a login, in order, and the folder that it comes from.
         .target(
-            name: "Rules",
-            dependencies: ["JSON", "System", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress"]
+            name: "AfterloginRules",
+            dependencies: [
+                "AfterloginJSON", "AfterloginSystem", "AfterloginRuleHost", "AfterloginHTTPMessages",
+                "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress",
+            ]
         ),
 
         // The path of a login: from its record to its result, in the order of its user, and what is committed.
         .target(
-            name: "Delivery",
-            dependencies: ["JSON", "Cryptography", "System", "Kafka", "Observability", "Waiting", "Egress", "Rules"]
+            name: "AfterloginDelivery",
+            dependencies: [
+                "AfterloginJSON", "AfterloginCryptography", "AfterloginSystem", "AfterloginKafka",
+                "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress", "AfterloginRules",
+            ]
         ),
 
         // The product.
         .target(
             name: "Afterlogin",
             dependencies: [
-                "JSON", "YAML", "System", "Kafka", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress",
-                "Rules", "Delivery",
+                "AfterloginJSON", "AfterloginYAML", "AfterloginSystem", "AfterloginKafka", "AfterloginRuleHost",
+                "AfterloginHTTPMessages", "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress",
+                "AfterloginRules", "AfterloginDelivery",
             ]
         ),
-        .target(name: "AfterloginTesting", dependencies: ["Afterlogin", "HTTPMessages", "JSON", "Rules", "System"]),
         .target(
-            name: "Admin",
-            dependencies: ["System", "HTTPServer", "HTTPMessages", "Observability", "Delivery"]
-        ),
-        .target(
-            name: "Sandbox",
-            dependencies: ["JSON", "Cryptography", "System", "Kafka", "HTTPServer", "HTTPMessages"]
-        ),
-        .target(
-            name: "Commands",
+            name: "AfterloginTesting",
             dependencies: [
-                "CLinux", "JSON", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost", "HTTPMessages",
-                "Observability", "Egress", "Rules", "Delivery", "Afterlogin", "Admin", "Sandbox",
+                "Afterlogin", "AfterloginHTTPMessages", "AfterloginJSON", "AfterloginRules", "AfterloginSystem",
+            ],
+            path: "Sources/AfterloginTesting"
+        ),
+        .target(
+            name: "AfterloginAdmin",
+            dependencies: [
+                "AfterloginSystem", "AfterloginHTTPServer", "AfterloginHTTPMessages", "AfterloginObservability",
+                "AfterloginDelivery",
+            ]
+        ),
+        .target(
+            name: "AfterloginSandbox",
+            dependencies: [
+                "AfterloginJSON", "AfterloginCryptography", "AfterloginSystem", "AfterloginKafka",
+                "AfterloginHTTPServer", "AfterloginHTTPMessages",
+            ]
+        ),
+        .target(
+            name: "AfterloginCommands",
+            dependencies: [
+                "AfterloginCLinux", "AfterloginJSON", "AfterloginSystem", "AfterloginKafka", "AfterloginHTTPClient",
+                "AfterloginHTTPServer", "AfterloginRuleHost", "AfterloginHTTPMessages",
+                "AfterloginObservability", "AfterloginEgress", "AfterloginRules", "AfterloginDelivery", "Afterlogin",
+                "AfterloginAdmin", "AfterloginSandbox",
             ],
             resources: [.copy("Demo/rules")]
         ),
-        .executableTarget(name: "CLI", dependencies: ["Commands"]),
+        .executableTarget(name: "AfterloginCLI", dependencies: ["AfterloginCommands"]),
 
         // The tests.
-        .target(name: "TestSupport", dependencies: ["System", "Observability"], path: "Tests/TestSupport"),
-        .testTarget(name: "HTTPMessagesTests", dependencies: ["HTTPMessages"]),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
-        .testTarget(name: "WaitingTests", dependencies: ["Waiting", "TestSupport"]),
-        .testTarget(name: "SystemTests", dependencies: ["System"]),
-        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", "JSON", "System", "TestSupport"]),
-        .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
-        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
-        .testTarget(name: "KafkaTests", dependencies: ["Kafka", "TestSupport", "System"]),
+        .target(
+            name: "AfterloginTestSupport",
+            dependencies: ["AfterloginSystem", "AfterloginObservability"],
+            path: "Tests/TestSupport"
+        ),
+        .testTarget(name: "HTTPMessagesTests", dependencies: ["AfterloginHTTPMessages"]),
+        .testTarget(name: "JSONTests", dependencies: ["AfterloginJSON", "AfterloginTestSupport"]),
+        .testTarget(name: "WaitingTests", dependencies: ["AfterloginWaiting", "AfterloginTestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["AfterloginSystem"]),
+        .testTarget(
+            name: "ObservabilityTests",
+            dependencies: ["AfterloginObservability", "AfterloginJSON", "AfterloginSystem", "AfterloginTestSupport"]
+        ),
+        .testTarget(name: "YAMLTests", dependencies: ["AfterloginYAML"]),
+        .testTarget(name: "CryptographyTests", dependencies: ["AfterloginCryptography"]),
+        .testTarget(
+            name: "KafkaTests",
+            dependencies: ["AfterloginKafka", "AfterloginTestSupport", "AfterloginSystem"]
+        ),
         .testTarget(
             name: "HTTPClientTests",
-            dependencies: ["System", "HTTPClient", "HTTPServer", "HTTPMessages", "TestSupport"],
+            dependencies: [
+                "AfterloginSystem", "AfterloginHTTPClient", "AfterloginHTTPServer", "AfterloginHTTPMessages",
+                "AfterloginTestSupport",
+            ],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "HTTPServerTests", dependencies: ["System", "HTTPServer", "HTTPMessages"]),
-        .testTarget(name: "RuleHostTests", dependencies: ["RuleHost", "Confine", "JSON", "TestSupport", "System"]),
+        .testTarget(
+            name: "HTTPServerTests",
+            dependencies: ["AfterloginSystem", "AfterloginHTTPServer", "AfterloginHTTPMessages"]
+        ),
+        .testTarget(
+            name: "RuleHostTests",
+            dependencies: [
+                "AfterloginRuleHost", "AfterloginConfine", "AfterloginJSON", "AfterloginTestSupport",
+                "AfterloginSystem",
+            ]
+        ),
         .testTarget(
             name: "RulesTests",
             dependencies: [
-                "JSON", "System", "Confine", "RuleHost", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules",
-                "TestSupport",
+                "AfterloginJSON", "AfterloginSystem", "AfterloginConfine", "AfterloginRuleHost",
+                "AfterloginHTTPMessages", "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress",
+                "AfterloginRules",
+                "AfterloginTestSupport",
             ]
         ),
         .testTarget(
             name: "EgressTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "HTTPMessages", "Observability", "Waiting", "Egress", "TestSupport",
+                "AfterloginJSON", "AfterloginCryptography", "AfterloginSystem", "AfterloginHTTPMessages",
+                "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress", "AfterloginTestSupport",
             ]
         ),
         .testTarget(
             name: "DeliveryTests",
             dependencies: [
-                "JSON", "System", "Kafka", "HTTPMessages", "Observability", "Waiting", "Egress", "Rules", "Delivery",
-                "TestSupport",
+                "AfterloginJSON", "AfterloginSystem", "AfterloginKafka", "AfterloginHTTPMessages",
+                "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress", "AfterloginRules",
+                "AfterloginDelivery",
+                "AfterloginTestSupport",
             ]
         ),
         .testTarget(name: "AfterloginTestingTests", dependencies: ["Afterlogin", "AfterloginTesting"]),
         .testTarget(
             name: "AfterloginTests",
-            dependencies: ["Observability", "Egress", "Rules", "Delivery", "Afterlogin", "TestSupport"]
+            dependencies: [
+                "AfterloginObservability", "AfterloginEgress", "AfterloginRules", "AfterloginDelivery", "Afterlogin",
+                "AfterloginTestSupport",
+            ]
         ),
         .testTarget(
             name: "AdminTests",
-            dependencies: ["HTTPClient", "HTTPServer", "HTTPMessages", "Observability", "Delivery", "Admin"]
+            dependencies: [
+                "AfterloginHTTPClient", "AfterloginHTTPServer", "AfterloginHTTPMessages", "AfterloginObservability",
+                "AfterloginDelivery", "AfterloginAdmin",
+            ]
         ),
         .testTarget(
             name: "SandboxTests",
             dependencies: [
-                "JSON", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPMessages", "Rules", "Delivery", "Sandbox",
+                "AfterloginJSON", "AfterloginCryptography", "AfterloginSystem", "AfterloginKafka",
+                "AfterloginHTTPClient", "AfterloginHTTPMessages", "AfterloginRules", "AfterloginDelivery",
+                "AfterloginSandbox",
             ]
         ),
         .testTarget(
             name: "CommandsTests",
-            dependencies: ["JSON", "System", "RuleHost", "Afterlogin", "Commands"]
+            dependencies: [
+                "AfterloginJSON", "AfterloginSystem", "AfterloginRuleHost", "Afterlogin", "AfterloginCommands",
+            ]
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["CRDKafka", "JSON", "YAML", "System", "Kafka", "Confine", "Sandbox", "CLI"]
+            dependencies: [
+                "AfterloginCRDKafka", "AfterloginJSON", "AfterloginYAML", "AfterloginSystem", "AfterloginKafka",
+                "AfterloginConfine", "AfterloginSandbox", "AfterloginCLI",
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]
 )
 
 /// The targets that wrap C or the operating system, and so may name unsafe types.
-let wrappers: Set = ["JSON", "YAML", "Cryptography", "System", "Kafka", "HTTPClient", "HTTPServer", "RuleHost"]
+let wrappers: Set = [
+    "AfterloginJSON", "AfterloginYAML", "AfterloginCryptography", "AfterloginSystem", "AfterloginKafka",
+    "AfterloginHTTPClient", "AfterloginHTTPServer", "AfterloginRuleHost",
+]
+
+// A target's name must be the only one in the package graph of whoever depends on this package, so all have its name in front. Folders
+// do without.
+for target in package.targets where target.type != .test && target.path == nil && target.name != "Afterlogin" {
+    target.path = "Sources/\(target.name.dropFirst(package.name.count))"
+}
 
 for target in package.targets where ![.system].contains(target.type) {
     var settings: [SwiftSetting] = [

@@ -1,7 +1,7 @@
-package import Delivery
-import HTTPMessages
-import HTTPServer
-package import Observability
+package import AfterloginDelivery
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+package import AfterloginObservability
 
 /// What the admin server shows; asked at every request.
 package struct AdminSource: Sendable {

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// What the kernel says of this process.
 package struct ProcessFigures: Sendable {

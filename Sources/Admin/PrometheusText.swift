@@ -1,4 +1,4 @@
-import Observability
+import AfterloginObservability
 
 /// Prometheus's text format 0.0.4.
 enum PrometheusText {

@@ -1,5 +1,5 @@
 public import Afterlogin
-import System
+import AfterloginSystem
 
 /// Answers the requests of a rule in a test, without a network, and keeps what the rule asked and logged.
 ///

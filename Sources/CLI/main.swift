@@ -1,3 +1,3 @@
-import Commands
+import AfterloginCommands
 
 await AfterloginCommand.main()

@@ -1,9 +1,9 @@
 import Afterlogin
-import CLinux
+import AfterloginCLinux
+import AfterloginObservability
+public import AfterloginRules
+import AfterloginSystem
 import Glibc
-import Observability
-public import Rules
-import System
 
 /// The command line, with your own native rules.
 public enum AfterloginCommand {

@@ -1,4 +1,4 @@
-import Observability
+import AfterloginObservability
 
 /// The words behind a command: `--name value`, `--name=value`, flags.
 struct Arguments: Sendable {

@@ -1,8 +1,8 @@
 import Afterlogin
-import Egress
-import JSON
-import Observability
-import Rules
+import AfterloginEgress
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginRules
 
 /// Loads the configuration and the rules, and says all that is wrong.
 enum CheckCommand: Command {

@@ -1,12 +1,12 @@
 import Afterlogin
-import Delivery
-import Egress
-import HTTPMessages
-import JSON
-import Kafka
-import Observability
-import RuleHost
-import Rules
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginRules
 
 /// Looks at everything that `run` needs, and says what to do: one line each.
 enum DoctorCommand: Command {

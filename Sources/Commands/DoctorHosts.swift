@@ -1,8 +1,8 @@
 import Afterlogin
-import Egress
-import HTTPMessages
-import Rules
-import System
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginRules
+import AfterloginSystem
 
 /// The hosts that rules may reach, or name: each is asked once, all at the same time.
 struct DoctorHosts {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 extension KafkaError {
     /// What librdkafka says, without its own words around it.

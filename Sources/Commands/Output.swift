@@ -1,7 +1,7 @@
+import AfterloginObservability
+import AfterloginSystem
 import Glibc
-import Observability
 import Synchronization
-import System
 
 /// Results on standard output, all else on standard error.
 enum Output {

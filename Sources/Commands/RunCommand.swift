@@ -1,12 +1,12 @@
-import Admin
 import Afterlogin
-import Delivery
-import Egress
+import AfterloginAdmin
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRules
 import Glibc
-import JSON
-import Kafka
-import Observability
-import Rules
 
 /// The worker.
 enum RunCommand: Command {

@@ -1,10 +1,10 @@
-import HTTPServer
-import JSON
-import Kafka
-import Observability
-import Rules
-import Sandbox
-import System
+import AfterloginHTTPServer
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRules
+import AfterloginSandbox
+import AfterloginSystem
 
 /// A stand-in for the identity provider, its APIs and its logins, for staging.
 enum SandboxCommand: Command {

@@ -1,8 +1,8 @@
 import Afterlogin
-import Egress
+import AfterloginEgress
+import AfterloginObservability
+import AfterloginRules
 import Glibc
-import Observability
-import Rules
 
 /// What every command that works with the configuration begins with.
 struct Setup {

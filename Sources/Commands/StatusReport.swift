@@ -1,10 +1,10 @@
-import Delivery
-import Egress
-import JSON
-import Kafka
-import Observability
-import RuleHost
-import Rules
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginRules
 
 /// What `/status`, `/readyz` and `/metrics` are made of.
 struct StatusReport: Sendable {

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Thrown once by a signal; what is to be stopped may come later.
 final class StopSwitch: Sendable {

@@ -1,8 +1,8 @@
 import Afterlogin
-import Delivery
-import Kafka
-import Observability
-import System
+import AfterloginDelivery
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginSystem
 
 /// Whether the topics that `run` needs are there, and what is wrong with them.
 struct TopicCheck {

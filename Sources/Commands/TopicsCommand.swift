@@ -1,9 +1,9 @@
 import Afterlogin
-import Delivery
-import JSON
-import Kafka
-import Observability
-import Rules
+import AfterloginDelivery
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRules
 
 /// Creates and verifies the topics that `run` needs.
 enum TopicsCommand: Command {

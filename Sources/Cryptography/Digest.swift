@@ -1,4 +1,4 @@
-import COpenSSL
+import AfterloginCOpenSSL
 
 /// SHA-2 digests.
 package enum Digest {

@@ -1,4 +1,4 @@
-import COpenSSL
+import AfterloginCOpenSSL
 import Glibc
 
 extension SigningKey {

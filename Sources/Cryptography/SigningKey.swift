@@ -1,4 +1,4 @@
-import COpenSSL
+import AfterloginCOpenSSL
 
 /// Why a key, signature or certificate could not be made.
 package struct CryptographyError: Error, Sendable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-package import HTTPMessages
+package import AfterloginHTTPMessages
 
 /// Which hosts and ports rules may reach: `egress.allow`.
 ///

@@ -1,5 +1,5 @@
-import HTTPMessages
-import Observability
+import AfterloginHTTPMessages
+import AfterloginObservability
 
 /// How long the calls to one host take, by how they end.
 struct CallDurations {

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// So many calls at a time; others wait in line.
 package final class CallLimiter: Sendable {

@@ -1,5 +1,5 @@
-package import HTTPMessages
-package import Waiting
+package import AfterloginHTTPMessages
+package import AfterloginWaiting
 
 /// One request of a rule on its way out.
 package struct EgressCall: Sendable {

@@ -1,5 +1,5 @@
-import Cryptography
-package import HTTPMessages
+import AfterloginCryptography
+package import AfterloginHTTPMessages
 
 /// Where a request goes: the parts of its address, read once, strictly, and written anew for libcurl.
 ///

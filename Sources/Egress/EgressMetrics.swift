@@ -1,4 +1,4 @@
-package import Observability
+package import AfterloginObservability
 
 extension MetricDefinition {
     package static let callDuration = Self(

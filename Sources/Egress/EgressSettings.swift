@@ -1,4 +1,4 @@
-package import Waiting
+package import AfterloginWaiting
 
 /// What the egress path is told of the configuration.
 package struct EgressSettings: Sendable {

@@ -1,4 +1,4 @@
-package import HTTPMessages
+package import AfterloginHTTPMessages
 
 /// What a server says about when to come back: `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date.
 package enum RetryAfter {

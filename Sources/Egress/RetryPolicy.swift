@@ -1,5 +1,5 @@
-import HTTPMessages
-import Waiting
+import AfterloginHTTPMessages
+import AfterloginWaiting
 
 /// Whether a call is made again inside of the call: what may be repeated, and what says that it may help.
 ///

@@ -1,7 +1,7 @@
-import HTTPMessages
-import Observability
-import System
-import Waiting
+import AfterloginHTTPMessages
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginWaiting
 
 /// Sends a request that may leave: when its destination lets it, as often as its pace asks for, again where that is safe, and with a new token where an old one is refused.
 final class RetryingSender: Sendable {

@@ -1,9 +1,9 @@
-import HTTPClient
-package import HTTPMessages
-import JSON
-package import Observability
-package import System
-package import Waiting
+import AfterloginHTTPClient
+package import AfterloginHTTPMessages
+import AfterloginJSON
+package import AfterloginObservability
+package import AfterloginSystem
+package import AfterloginWaiting
 
 /// The way out of the worker: what a rule may ask for, and with which token; what may leave goes through a `RetryingSender`.
 package final class WorkerEgress: Egress {

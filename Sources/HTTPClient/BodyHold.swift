@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 import Synchronization
 
 /// The bytes of a response, counted in the client's budget until they are released; at the latest when nobody holds this.

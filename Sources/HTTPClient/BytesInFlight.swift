@@ -1,5 +1,5 @@
-import CCurl
-import HTTPMessages
+import AfterloginCCurl
+import AfterloginHTTPMessages
 
 /// The budget of bytes, applied to transfers: which of them pause, and how long they may take afterwards.
 ///

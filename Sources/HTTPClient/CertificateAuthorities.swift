@@ -1,6 +1,6 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
 import Glibc
-import HTTPMessages
 
 /// One file with the certificate authorities to trust: the system's, and the extra ones.
 ///

@@ -1,6 +1,6 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
 import Glibc
-import HTTPMessages
 import Synchronization
 
 /// The thread of the client: libcurl's multi handle over epoll.

@@ -1,6 +1,6 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
 import Glibc
-import HTTPMessages
 
 extension CurlTransfer {
     /// Says in our words, and in Node's, what libcurl's code means.

@@ -1,5 +1,5 @@
-import CCurl
-import HTTPMessages
+import AfterloginCCurl
+import AfterloginHTTPMessages
 
 /// Options that stay on an easy handle from one request to the next, so that only a change is set.
 struct AppliedOptions {

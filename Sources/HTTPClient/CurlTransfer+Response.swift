@@ -1,6 +1,6 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
 import Glibc
-import HTTPMessages
 
 extension CurlTransfer {
     /// What became of the request.

@@ -1,4 +1,4 @@
-import CCurl
+import AfterloginCCurl
 import Glibc
 
 /// An easy handle, used again and again, and the request that is on it.

@@ -1,7 +1,7 @@
-import CCurl
-package import HTTPMessages
+import AfterloginCCurl
+package import AfterloginHTTPMessages
+import AfterloginSystem
 import Synchronization
-import System
 
 /// libcurl's multi interface on one thread (`afterlogin.http`).
 ///

@@ -1,6 +1,6 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
 import Glibc
-import HTTPMessages
 
 /// The header lines of one request as a `curl_slist`, in one block of memory that is used again for the next.
 ///

@@ -1,7 +1,7 @@
-import CCurl
+import AfterloginCCurl
+import AfterloginHTTPMessages
+import AfterloginSystem
 import Glibc
-import HTTPMessages
-import System
 
 import struct Synchronization.Atomic
 

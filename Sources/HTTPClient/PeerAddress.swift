@@ -1,4 +1,4 @@
-import CCurl
+import AfterloginCCurl
 import Glibc
 
 /// A numeric address and port.

@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 
 /// The address of a request, as libcurl wants it.
 enum RequestAddress {

@@ -1,4 +1,4 @@
-import CCurl
+import AfterloginCCurl
 import Glibc
 
 /// The sockets of libcurl, and what epoll knows about them.

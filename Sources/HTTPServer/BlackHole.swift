@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A port on which no connection comes about: nobody answers, as where a firewall drops all packets.
 ///

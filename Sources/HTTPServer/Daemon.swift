@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 import struct Synchronization.Atomic
 

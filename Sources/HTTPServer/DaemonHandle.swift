@@ -1,6 +1,6 @@
-import CMicroHTTPD
+import AfterloginCMicroHTTPD
+import AfterloginSystem
 import Glibc
-import System
 
 /// The `MHD_Daemon` pointer, and the C functions that it calls.
 @safe struct DaemonHandle: @unchecked Sendable {

@@ -1,4 +1,4 @@
-package import HTTPMessages
+package import AfterloginHTTPMessages
 
 extension HTTPServer {
     /// A request, whole.

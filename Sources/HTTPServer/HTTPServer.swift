@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// An embedded HTTP/1.1 server over libmicrohttpd: async handlers, TLS, bounded bodies.
 ///

@@ -1,7 +1,7 @@
-import CMicroHTTPD
+import AfterloginCMicroHTTPD
+import AfterloginHTTPMessages
+import AfterloginSystem
 import Glibc
-import HTTPMessages
-import System
 
 /// One `MHD_Connection`, and the request that is on it.
 ///

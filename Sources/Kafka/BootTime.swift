@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A moment on the clock that goes on while the machine sleeps or the process is stopped (`CLOCK_BOOTTIME`).
 struct BootTime: Comparable, Hashable, Sendable {

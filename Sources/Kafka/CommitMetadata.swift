@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// What a commit says beside its offset, in the text that brokers keep with it.
 ///

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Whether this member may still believe that its partitions are its own.
 ///

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 extension ConsumerLoop {
     func received(_ event: borrowing RDKafkaEvent) {

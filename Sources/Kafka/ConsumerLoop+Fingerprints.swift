@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Whether the topics still are the ones that were read, and what happens to a partition whose topic is another one.
 extension ConsumerLoop {

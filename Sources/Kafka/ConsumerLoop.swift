@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// The thread of a consumer: two queues, the commands, and a clock.
 ///

@@ -1,5 +1,5 @@
-import CRDKafka
-import System
+import AfterloginCRDKafka
+import AfterloginSystem
 
 /// librdkafka's in-process cluster (`rd_kafka_mock_cluster_t`): for the demo and fault injection.
 ///

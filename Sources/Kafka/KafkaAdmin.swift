@@ -1,5 +1,5 @@
-import CRDKafka
-import System
+import AfterloginCRDKafka
+import AfterloginSystem
 
 /// Admin calls; each blocks a thread of its own, never the cooperative pool.
 ///

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// What librdkafka or a broker answered, with librdkafka's own name for it.
 package struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-import CRDKafka
-import System
+import AfterloginCRDKafka
+import AfterloginSystem
 
 /// An idempotent producer (`acks=all`, `message.timeout.ms` 0) on a thread of its own (`afterlogin.producer`).
 ///

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Properties of a user, looked at before there is a client.
 package enum KafkaProperties {

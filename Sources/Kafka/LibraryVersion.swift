@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// The librdkafka that is loaded, which may be another than the one we were built with.
 package enum LibraryVersion {

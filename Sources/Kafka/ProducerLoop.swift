@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// The thread of a producer: delivery reports in batches, what is sent again, and a clock.
 struct ProducerLoop {

@@ -1,5 +1,5 @@
-import CRDKafka
-import System
+import AfterloginCRDKafka
+import AfterloginSystem
 
 import struct Synchronization.Atomic
 

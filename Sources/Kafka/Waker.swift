@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 import Glibc
 
 /// Wakes a thread that waits for several queues and for commands: an `eventfd`.

@@ -1,4 +1,4 @@
-package import System
+package import AfterloginSystem
 
 /// Whether the worker's threads still turn: a look asks each for a sign, which it must have given by a later look.
 ///

@@ -1,6 +1,6 @@
+import AfterloginJSON
+package import AfterloginSystem
 import Glibc
-import JSON
-package import System
 
 /// Lines on standard error, redacted: one JSON object a line, or text for people on a terminal.
 package final class Log: Sendable {

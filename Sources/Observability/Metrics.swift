@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// One metric, named once, with its meaning.
 ///

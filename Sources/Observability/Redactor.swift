@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Takes secrets out of text that leaves the worker.
 ///

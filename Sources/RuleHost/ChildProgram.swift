@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A child process like ourselves, with our environment and its output in files; killed when nobody holds it any more.
 ///

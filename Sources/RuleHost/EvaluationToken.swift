@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Names an evaluation to the pool from elsewhere.
 ///

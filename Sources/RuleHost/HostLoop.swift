@@ -1,4 +1,4 @@
-import CLinux
+import AfterloginCLinux
 import Glibc
 
 /// The thread of the pool: sockets and pipes of all hosts, deadlines, deaths and restarts.

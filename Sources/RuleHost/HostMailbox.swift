@@ -1,6 +1,6 @@
-import CLinux
+import AfterloginCLinux
+import AfterloginSystem
 import Glibc
-import System
 
 typealias StartResult = Result<LoadReply, RuleHostRefusal>
 

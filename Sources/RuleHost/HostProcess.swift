@@ -1,6 +1,6 @@
-import CLinux
+import AfterloginCLinux
+import AfterloginSystem
 import Glibc
-import System
 
 /// A child process with its descriptors; owned by the thread of the pool.
 struct HostProcess: ~Copyable {

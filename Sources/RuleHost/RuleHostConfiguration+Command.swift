@@ -85,7 +85,7 @@ extension RuleHostConfiguration {
     private func resolvedScripts() throws(HostProcess.Failure) -> String {
         try Self.existing(
             self.javaScriptDirectory,
-            beside: ["afterlogin_RuleHost.resources/JavaScript"],
+            beside: ["afterlogin_AfterloginRuleHost.resources/JavaScript"],
             "the rule host's JavaScript"
         )
     }

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 package struct RuleHostConfiguration: Sendable {
     package enum Confinement: String, Sendable, CaseIterable { case auto, required, off }

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Supervised, confined Node processes that run JavaScript rules.
 ///

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Starts a host without rules, to see what it is.
 package enum RuleHostProbe {

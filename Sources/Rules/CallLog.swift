@@ -1,6 +1,6 @@
-import Egress
-import System
-import Waiting
+import AfterloginEgress
+import AfterloginSystem
+import AfterloginWaiting
 
 /// The calls that one run of one or several rules made: what verdicts and reports need of them.
 ///

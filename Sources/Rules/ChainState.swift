@@ -1,6 +1,6 @@
-package import Egress
-package import JSON
-package import Waiting
+package import AfterloginEgress
+package import AfterloginJSON
+package import AfterloginWaiting
 
 /// The chain as far as one login has come; a retry starts here.
 package struct ChainState: Sendable {

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Calls back when time is up, for many short deadlines: one sleeping task for all, none while there is nothing to watch.
 ///

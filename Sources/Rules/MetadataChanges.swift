@@ -1,5 +1,5 @@
-package import JSON
-import RuleHost
+package import AfterloginJSON
+import AfterloginRuleHost
 
 /// What rules wrote with `updateUserMetadata` and `updateAppMetadata`: first-level keys, later writes over earlier ones.
 package struct MetadataChanges: Sendable {

@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 
 /// What a native rule threw, as people read it: no type names of Swift's around its values.
 enum NativeFailure {

@@ -1,8 +1,8 @@
-import Egress
-import HTTPMessages
-import JSON
-import Observability
-import System
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginSystem
 
 /// One evaluation of a run of neighbouring native rules: the login is parsed once and written back once.
 struct NativeRun {

@@ -1,5 +1,5 @@
-public import HTTPMessages
-public import JSON
+public import AfterloginHTTPMessages
+public import AfterloginJSON
 
 /// A login rule written in Swift; it runs in the same chain as JavaScript rules.
 public protocol Rule: Sendable {

@@ -1,7 +1,7 @@
-import Egress
-import JSON
-import Observability
-package import RuleHost
+import AfterloginEgress
+import AfterloginJSON
+import AfterloginObservability
+package import AfterloginRuleHost
 
 /// The rules of a worker, in order: native ones run here, runs of neighbouring JavaScript rules go to a rule host.
 package final class RuleChain: ChainEvaluator {

@@ -1,5 +1,5 @@
-package import Egress
-package import RuleHost
+package import AfterloginEgress
+package import AfterloginRuleHost
 
 /// What a chain of rules is told of the configuration.
 package struct RuleSettings: Sendable {

@@ -1,9 +1,9 @@
-import Egress
-import HTTPMessages
-import Observability
-import RuleHost
-import System
-import Waiting
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginSystem
+import AfterloginWaiting
 
 /// What the rules of one evaluation ask of the world: their requests become egress calls.
 ///

@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// Why an evaluation was ended before it was done.
 enum ScriptedEnding {

@@ -1,9 +1,9 @@
-import Egress
-import HTTPMessages
-import JSON
-import Observability
-import RuleHost
-import Waiting
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginWaiting
 
 /// One evaluation of a run of neighbouring JavaScript rules on a rule host.
 struct ScriptedRun {

@@ -1,6 +1,6 @@
-import Cryptography
-import JSON
-import System
+import AfterloginCryptography
+import AfterloginJSON
+import AfterloginSystem
 
 /// Issues access tokens (JWTs, ES256: 20 µs to sign, a tenth of RS256) and checks them.
 ///

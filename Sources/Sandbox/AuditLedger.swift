@@ -1,5 +1,5 @@
-import JSON
-package import Kafka
+import AfterloginJSON
+package import AfterloginKafka
 
 /// What was read of the input and result topics, and what it means; no clock, no broker.
 ///

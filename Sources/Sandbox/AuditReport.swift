@@ -1,4 +1,4 @@
-package import JSON
+package import AfterloginJSON
 
 /// What an audit found.
 package struct AuditReport: Sendable {

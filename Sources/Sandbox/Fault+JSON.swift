@@ -1,4 +1,4 @@
-package import JSON
+package import AfterloginJSON
 
 /// Why a text does not describe a fault.
 package struct FaultProblem: Error, CustomStringConvertible {

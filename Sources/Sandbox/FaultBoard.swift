@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// What the sandbox offers, by the names of the control API.
 package enum Endpoint: String, Sendable, CaseIterable {

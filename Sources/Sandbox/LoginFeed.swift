@@ -1,6 +1,6 @@
+package import AfterloginKafka
+import AfterloginSystem
 import FoundationEssentials
-package import Kafka
-import System
 
 import struct Synchronization.Atomic
 

@@ -1,5 +1,5 @@
-import JSON
-import System
+import AfterloginJSON
+import AfterloginSystem
 
 /// A login as it goes to Kafka.
 package struct GeneratedLogin: Sendable, Hashable {

@@ -1,5 +1,5 @@
-package import Kafka
-import System
+package import AfterloginKafka
+import AfterloginSystem
 
 /// An independent reader of input and result topics, from their beginning, with a consumer of its own.
 ///

@@ -1,8 +1,8 @@
-import Cryptography
-import HTTPMessages
-import HTTPServer
-import JSON
-import System
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginJSON
+import AfterloginSystem
 
 /// What the sandbox answers: the identity provider, its Management API, and the APIs that rules call.
 final class SandboxAPI: Sendable {

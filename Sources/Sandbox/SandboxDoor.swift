@@ -1,5 +1,5 @@
-import HTTPServer
-import System
+import AfterloginHTTPServer
+import AfterloginSystem
 
 /// A port of the sandbox, and what becomes of connections to it.
 final class SandboxDoor: Sendable {

@@ -1,5 +1,5 @@
-import HTTPServer
-import JSON
+import AfterloginHTTPServer
+import AfterloginJSON
 
 /// The control API:
 ///

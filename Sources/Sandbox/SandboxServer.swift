@@ -1,7 +1,7 @@
-import Cryptography
+import AfterloginCryptography
+import AfterloginHTTPServer
+import AfterloginSystem
 import FoundationEssentials
-import HTTPServer
-import System
 
 /// A stand-in for an identity provider, its Management API, and the APIs that rules call.
 ///

@@ -1,4 +1,4 @@
-package import JSON
+package import AfterloginJSON
 
 /// What a sandbox has done so far.
 package struct SandboxStatistics: Sendable, Hashable {

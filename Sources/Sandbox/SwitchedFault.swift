@@ -1,4 +1,4 @@
-package import JSON
+package import AfterloginJSON
 
 /// A fault as it is switched on: with an end of its own, perhaps.
 package struct SwitchedFault: Sendable, Hashable {

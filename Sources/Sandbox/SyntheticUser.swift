@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// A user made of an id: the same id gives the same user, wherever it is asked for.
 struct SyntheticUser {

@@ -1,8 +1,8 @@
-import Cryptography
-import HTTPMessages
-import HTTPServer
-import JSON
-import System
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginJSON
+import AfterloginSystem
 
 /// `POST /oauth/token` with the grant `client_credentials`, as Auth0 answers it (AUTH0.md, "M2M tokens").
 final class TokenEndpoint: Sendable {

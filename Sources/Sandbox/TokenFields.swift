@@ -1,7 +1,7 @@
-import Cryptography
-import HTTPMessages
-import HTTPServer
-import JSON
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginJSON
 
 /// The fields of a token request, from JSON or a form.
 struct TokenFields {

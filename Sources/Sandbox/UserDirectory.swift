@@ -1,7 +1,7 @@
-import HTTPMessages
-import HTTPServer
-import JSON
-import System
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginJSON
+import AfterloginSystem
 
 /// The Management API's users: GET, and PATCH with a merge of the first level.
 ///

@@ -1,4 +1,4 @@
-import CLinux
+import AfterloginCLinux
 import Glibc
 
 /// Threads of our own: what blocks must never run in Swift's cooperative pool.

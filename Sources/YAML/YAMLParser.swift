@@ -1,4 +1,4 @@
-import CYAML
+import AfterloginCYAML
 
 extension YAMLNode {
     /// Reads one document; an empty one is null.

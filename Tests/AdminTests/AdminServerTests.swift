@@ -1,13 +1,13 @@
-import Delivery
+import AfterloginDelivery
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginObservability
 import Foundation
-import HTTPClient
-import HTTPMessages
-import HTTPServer
-import Observability
 import Synchronization
 import Testing
 
-@testable import Admin
+@testable import AfterloginAdmin
 
 @Suite(.timeLimit(.minutes(1)))
 struct AdminServerTests {

@@ -1,10 +1,10 @@
+import AfterloginJSON
+import AfterloginRuleHost
 import FoundationEssentials
 import Glibc
-import JSON
-import RuleHost
 import Testing
 
-@testable import Commands
+@testable import AfterloginCommands
 
 @Suite("What the bench and the sandbox say", .timeLimit(.minutes(1)))
 struct BenchTests {

@@ -1,8 +1,8 @@
 import Afterlogin
-import System
+import AfterloginSystem
 import Testing
 
-@testable import Commands
+@testable import AfterloginCommands
 
 @Suite("Descriptors, and who may have them", .timeLimit(.minutes(1)))
 struct DescriptorTests {

@@ -1,4 +1,4 @@
-import Cryptography
+import AfterloginCryptography
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

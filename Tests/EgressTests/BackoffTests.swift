@@ -1,7 +1,7 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite(.timeLimit(.minutes(1)))
 struct BackoffTests {

@@ -1,11 +1,11 @@
-import Cryptography
-import HTTPMessages
-import JSON
-import Observability
-import TestSupport
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginTestSupport
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 /// What a rule, or a package of it, may try with requests to get what is not its own.
 @Suite(.timeLimit(.minutes(1)))

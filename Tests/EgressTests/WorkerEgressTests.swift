@@ -1,12 +1,12 @@
-import HTTPMessages
-import JSON
-import Observability
-import System
-import TestSupport
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite(.timeLimit(.minutes(1)))
 struct WorkerEgressTests {

@@ -1,7 +1,7 @@
-import HTTPClient
-import HTTPMessages
-import HTTPServer
-import System
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginSystem
 import Testing
 
 /// What waits where there are too many calls, or too many bytes.

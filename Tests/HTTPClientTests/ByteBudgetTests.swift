@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import HTTPClient
+@testable import AfterloginHTTPClient
 
 /// A budget that an expectation may change.
 private final class Budget {

@@ -1,6 +1,6 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Glibc
-import HTTPClient
-import HTTPMessages
 import Testing
 
 /// Calls that end before their response has come.

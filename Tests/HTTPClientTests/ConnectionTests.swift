@@ -1,8 +1,8 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginTestSupport
 import Glibc
-import HTTPClient
-import HTTPMessages
-import HTTPServer
-import TestSupport
 import Testing
 
 /// How connections are opened, kept and shared.

@@ -1,5 +1,5 @@
-import HTTPClient
-import HTTPMessages
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Testing
 
 /// One connection, many streams, against Node's server.

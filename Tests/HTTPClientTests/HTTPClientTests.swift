@@ -1,6 +1,6 @@
-import HTTPClient
-import HTTPMessages
-import HTTPServer
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

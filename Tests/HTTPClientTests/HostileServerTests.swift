@@ -1,8 +1,8 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginTestSupport
 import Foundation
 import Glibc
-import HTTPClient
-import HTTPMessages
-import TestSupport
 import Testing
 
 extension HTTPClient {

@@ -1,6 +1,6 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Glibc
-import HTTPClient
-import HTTPMessages
 import Testing
 
 /// Servers that never end, and how much of them is taken.

@@ -1,6 +1,6 @@
-import HTTPClient
-import HTTPMessages
-import TestSupport
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginTestSupport
 import Testing
 
 /// Mixed requests at once over few connections: each gets its own response, whole, or its own failure.

@@ -1,5 +1,5 @@
-import HTTPClient
-import HTTPMessages
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Testing
 
 /// What stands on the wire, byte for byte.

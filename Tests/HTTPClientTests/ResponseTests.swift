@@ -1,5 +1,5 @@
-import HTTPClient
-import HTTPMessages
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Testing
 
 /// What becomes of the bytes of a server.

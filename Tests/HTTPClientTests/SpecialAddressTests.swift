@@ -1,5 +1,5 @@
-import HTTPClient
-import HTTPMessages
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Testing
 
 /// Where requests may not go: private, loopback, link-local and other special addresses.

@@ -1,5 +1,5 @@
-import HTTPClient
-import HTTPMessages
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
 import Testing
 
 /// Whose certificate is trusted, and how the others are told apart.

@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
-import HTTPMessages
-import HTTPServer
-import System
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginSystem
 import Testing
 
 import struct Synchronization.Atomic

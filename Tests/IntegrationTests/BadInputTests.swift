@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 @Suite("Bad input, through the whole worker", .timeLimit(.minutes(3)))

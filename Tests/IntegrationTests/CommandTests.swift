@@ -1,6 +1,6 @@
+import AfterloginJSON
+import AfterloginKafka
 import Foundation
-import JSON
-import Kafka
 import Testing
 
 @Suite("Commands, as processes", .timeLimit(.minutes(2)))

@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// Where the system allows few open files (`ulimit -Hn`), calls wait, and nothing crashes.

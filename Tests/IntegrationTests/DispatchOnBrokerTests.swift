@@ -1,5 +1,5 @@
+import AfterloginSandbox
 import Foundation
-import Sandbox
 import Testing
 
 /// What comes twice after a crash or a stop in a backlog, with workers as processes on a real broker.

@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// One folder of `Tests/Folders/folders.json`, and what `check` says of it.

@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// What a rule can do to the worker itself where the kernel does not keep it in.

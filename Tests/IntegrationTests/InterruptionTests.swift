@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// What a person or a supervisor does to a command: signals, closed descriptors, full disks.

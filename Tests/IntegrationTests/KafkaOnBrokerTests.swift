@@ -1,6 +1,6 @@
+import AfterloginKafka
+import AfterloginSystem
 import Foundation
-import Kafka
-import System
 import Testing
 
 @Suite(

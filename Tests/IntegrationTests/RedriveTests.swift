@@ -1,6 +1,6 @@
+import AfterloginJSON
+import AfterloginKafka
 import Foundation
-import JSON
-import Kafka
 import Testing
 
 /// What the README says about running failures again: the failures topic as input, with a group and a failures topic of their own.

@@ -1,7 +1,7 @@
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginSystem
 import Foundation
-import JSON
-import Kafka
-import System
 import Testing
 
 @Suite("Results and their schemas", .timeLimit(.minutes(3)))

@@ -1,6 +1,6 @@
+import AfterloginKafka
+import AfterloginSystem
 import Foundation
-import Kafka
-import System
 import Testing
 
 /// How often the topic is made again; 20 for a thorough look.

@@ -1,5 +1,5 @@
+import AfterloginKafka
 import Foundation
-import Kafka
 import Testing
 
 /// TLS, SASL and permissions, as clusters that others run have them.

@@ -1,4 +1,4 @@
-import Sandbox
+import AfterloginSandbox
 import Testing
 
 /// Logins that wait for the world, on a real broker: an outage fails nobody, and takes nobody's data.

@@ -1,6 +1,6 @@
+import AfterloginKafka
+import AfterloginSandbox
 import Foundation
-import Kafka
-import Sandbox
 import Testing
 
 /// The promises, on a real broker, with the worker and the sandbox as processes of their own.

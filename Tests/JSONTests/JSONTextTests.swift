@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

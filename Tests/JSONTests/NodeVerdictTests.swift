@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// `JSON.parse` itself, where Node is at hand.

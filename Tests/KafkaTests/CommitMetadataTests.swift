@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("The metadata of a commit", .timeLimit(.minutes(1)))
 struct CommitMetadataTests {

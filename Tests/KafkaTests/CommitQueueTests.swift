@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("Commits, one under way at a time", .timeLimit(.minutes(1)))
 struct CommitQueueTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("Standing of partitions in a consumer group")
 struct ConsumerStateMachineTests {

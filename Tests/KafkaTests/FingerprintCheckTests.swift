@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("Whether a topic still is the one that was read", .timeLimit(.minutes(1)))
 struct FingerprintCheckTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 /// Seeded histories of a log that is written, trimmed, compacted, unreadable and made again, against what really happened.
 @Suite("The check of a topic against what really happened", .timeLimit(.minutes(1)))

@@ -1,8 +1,8 @@
-import System
-import TestSupport
+import AfterloginSystem
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("A consumer on the in-process cluster", .timeLimit(.minutes(3)))
 struct KafkaConsumerTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("What a producer sends again, and in which order")
 struct ProducerStateMachineTests {

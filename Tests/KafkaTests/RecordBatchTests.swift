@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("What a batch says of partitions that began anew")
 struct RecordBatchTests {

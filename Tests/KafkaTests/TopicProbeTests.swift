@@ -1,8 +1,8 @@
-import System
-import TestSupport
+import AfterloginSystem
+import AfterloginTestSupport
 import Testing
 
-@testable import Kafka
+@testable import AfterloginKafka
 
 @Suite("Reading a record again", .timeLimit(.minutes(1)))
 struct TopicProbeTests {

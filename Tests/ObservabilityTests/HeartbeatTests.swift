@@ -1,6 +1,6 @@
-import Observability
-import System
-import TestSupport
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
-import JSON
-import Observability
-import TestSupport
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

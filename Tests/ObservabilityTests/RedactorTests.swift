@@ -1,4 +1,4 @@
-import Observability
+import AfterloginObservability
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

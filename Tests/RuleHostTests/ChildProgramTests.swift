@@ -1,5 +1,5 @@
+import AfterloginRuleHost
 import Glibc
-import RuleHost
 import Testing
 
 @Suite("Child programs", .timeLimit(.minutes(1)))

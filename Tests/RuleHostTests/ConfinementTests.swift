@@ -1,5 +1,5 @@
+import AfterloginRuleHost
 import Glibc
-import RuleHost
 import Testing
 
 @Suite("Confinement", .serialized, .timeLimit(.minutes(1)))

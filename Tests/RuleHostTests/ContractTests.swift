@@ -1,7 +1,7 @@
-import JSON
+import AfterloginJSON
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 /// The same files are read by the tests of the host's JavaScript, in the other direction.
 @Suite("The contract of worker and rule host", .timeLimit(.minutes(1)))

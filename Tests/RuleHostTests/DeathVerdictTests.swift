@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("The verdict on a host's death", .timeLimit(.minutes(1)))
 struct DeathVerdictTests {

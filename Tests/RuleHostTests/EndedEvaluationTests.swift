@@ -1,9 +1,9 @@
+import AfterloginJSON
+import AfterloginSystem
 import Glibc
-import JSON
-import System
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 /// DESIGN: ending an evaluation rejects nothing, since other logins may keep its promises.
 @Suite("Evaluations that are ended", .timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("Frames", .timeLimit(.minutes(1)))
 struct FrameTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("Hosts that keep something of a destination", .timeLimit(.minutes(1)))
 struct HostTaintsTests {

@@ -1,8 +1,8 @@
-import JSON
-import TestSupport
+import AfterloginJSON
+import AfterloginTestSupport
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 /// A host is not trusted: what has another shape than agreed ends it.
 @Suite("Messages of a host that means harm", .timeLimit(.minutes(1)))

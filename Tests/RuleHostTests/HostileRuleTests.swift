@@ -1,4 +1,4 @@
-import RuleHost
+import AfterloginRuleHost
 import Testing
 
 /// A rule that hurts its host when the user says so, and waits for an answer otherwise.

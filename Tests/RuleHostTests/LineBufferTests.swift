@@ -1,6 +1,6 @@
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("What a host prints", .timeLimit(.minutes(1)))
 struct LineBufferTests {

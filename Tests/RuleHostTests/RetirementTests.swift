@@ -1,9 +1,9 @@
+import AfterloginJSON
 import Glibc
-import JSON
 import Synchronization
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("Hosts that make place for fresh ones", .timeLimit(.minutes(1)))
 struct RetirementTests {

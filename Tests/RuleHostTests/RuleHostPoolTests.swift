@@ -1,8 +1,8 @@
+import AfterloginTestSupport
 import Foundation
-import TestSupport
 import Testing
 
-@testable import RuleHost
+@testable import AfterloginRuleHost
 
 @Suite("The pool of rule hosts", .timeLimit(.minutes(1)))
 struct RuleHostPoolTests {

@@ -1,5 +1,5 @@
+import AfterloginRuleHost
 import Foundation
-import RuleHost
 import Testing
 
 /// What happens to a host between its start and its rules.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rules
+@testable import AfterloginRules
 
 @Suite("Which rules need the worker's Management API token", .timeLimit(.minutes(1)))
 struct AccessTokenUseTests {

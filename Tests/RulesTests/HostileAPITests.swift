@@ -1,12 +1,12 @@
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginRules
+import AfterloginTestSupport
 import Foundation
-import JSON
-import Observability
-import RuleHost
-import Rules
-import TestSupport
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 /// Real servers that mean harm, real hosts, the real egress, and every library that rules call APIs with.
 @Suite("APIs that mean harm", .serialized, .timeLimit(.minutes(2)))

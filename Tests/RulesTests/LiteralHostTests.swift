@@ -1,8 +1,8 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Egress
-@testable import Rules
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 @Suite("Hosts that the sources of rules name", .timeLimit(.minutes(1)))
 struct LiteralHostTests {

@@ -1,5 +1,5 @@
-import JSON
-import Rules
+import AfterloginJSON
+import AfterloginRules
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -1,12 +1,12 @@
-import HTTPMessages
-import JSON
-import Observability
-import Rules
-import System
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginRules
+import AfterloginSystem
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Egress
+@testable import AfterloginEgress
 
 /// A rule made of a closure.
 private struct ClosureRule: Rule {

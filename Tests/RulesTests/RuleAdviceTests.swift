@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rules
+@testable import AfterloginRules
 
 @Suite("What sources give away", .timeLimit(.minutes(1)))
 struct RuleAdviceTests {

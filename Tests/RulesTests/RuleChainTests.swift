@@ -1,15 +1,15 @@
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Glibc
-import HTTPMessages
-import JSON
-import Observability
-import RuleHost
-import System
-import TestSupport
 import Testing
-import Waiting
 
-@testable import Egress
-@testable import Rules
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 /// JavaScript rules on real, confined hosts; the egress path is a double.
 @Suite(.timeLimit(.minutes(1)))

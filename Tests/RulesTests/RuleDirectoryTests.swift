@@ -1,5 +1,5 @@
-import Rules
-import TestSupport
+import AfterloginRules
+import AfterloginTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

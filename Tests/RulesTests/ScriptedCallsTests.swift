@@ -1,13 +1,13 @@
-import HTTPMessages
-import Observability
-import System
-import TestSupport
+import AfterloginHTTPMessages
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Egress
-@testable import RuleHost
-@testable import Rules
+@testable import AfterloginEgress
+@testable import AfterloginRuleHost
+@testable import AfterloginRules
 
 @Suite("What the rules of one login may ask for at a time", .timeLimit(.minutes(1)))
 struct ScriptedCallsTests {

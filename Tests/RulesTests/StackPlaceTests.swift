@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rules
+@testable import AfterloginRules
 
 @Suite("Where an error of a rule came from")
 struct StackPlaceTests {

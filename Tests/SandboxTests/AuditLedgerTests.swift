@@ -1,8 +1,8 @@
-import Delivery
-import JSON
-import Kafka
-import Rules
-import Sandbox
+import AfterloginDelivery
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginRules
+import AfterloginSandbox
 import Testing
 
 @Suite("What an audit finds", .timeLimit(.minutes(1)))

@@ -1,7 +1,7 @@
-import Delivery
-import JSON
-import Kafka
-import Sandbox
+import AfterloginDelivery
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginSandbox
 import Testing
 
 @Suite("Generated logins", .timeLimit(.minutes(1)))

@@ -1,4 +1,4 @@
-import Sandbox
+import AfterloginSandbox
 import Testing
 
 @Suite("What the sandbox says of a broker that is away", .timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Sandbox
+@testable import AfterloginSandbox
 
 @Suite("A bucket of requests", .timeLimit(.minutes(1)))
 struct RequestBucketTests {

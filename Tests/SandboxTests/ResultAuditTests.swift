@@ -1,7 +1,7 @@
-import Delivery
-import Kafka
-import Rules
-import Sandbox
+import AfterloginDelivery
+import AfterloginKafka
+import AfterloginRules
+import AfterloginSandbox
 import Testing
 
 @Suite("Feed and audit on the in-process cluster", .timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
-import HTTPMessages
-import JSON
-import Sandbox
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginSandbox
 import Testing
 
 @Suite("The sandbox's ports and what goes wrong on them", .timeLimit(.minutes(1)))

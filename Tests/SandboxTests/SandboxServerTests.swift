@@ -1,6 +1,6 @@
-import HTTPMessages
-import JSON
-import Sandbox
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginSandbox
 import Testing
 
 @Suite("The sandbox's APIs and faults", .timeLimit(.minutes(1)))

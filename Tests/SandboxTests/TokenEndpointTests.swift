@@ -1,7 +1,7 @@
-import Cryptography
-import HTTPMessages
-import JSON
-import Sandbox
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginSandbox
 import Testing
 
 @Suite("The sandbox's token endpoint, over TLS", .timeLimit(.minutes(1)))

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

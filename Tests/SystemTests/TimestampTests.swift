@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 import Testing
 
 @Suite("Instants as text")

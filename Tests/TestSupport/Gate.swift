@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// A door that a rule waits at until the test opens it.
 package final class Gate: Sendable {

@@ -1,5 +1,5 @@
-package import Observability
-import System
+package import AfterloginObservability
+import AfterloginSystem
 
 extension Log {
     /// Writes nowhere.

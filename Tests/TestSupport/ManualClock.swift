@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// A clock that moves only when a test says so.
 package final class ManualClock: WorkerClock {

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Foundation
-import System
 
 /// A TCP server that says, byte for byte, what a test wants said; a thread for each connection.
 package final class ScriptedServer: Sendable {

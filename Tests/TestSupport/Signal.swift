@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// Wakes those who wait for a fact whenever something has changed.
 package final class Signal: Sendable {

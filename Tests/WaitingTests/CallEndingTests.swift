@@ -1,5 +1,5 @@
+import AfterloginWaiting
 import Testing
-import Waiting
 
 /// The table of "Waiting for the world", row by row.
 @Suite(.timeLimit(.minutes(1)))

@@ -1,5 +1,5 @@
+import AfterloginWaiting
 import Testing
-import Waiting
 
 @Suite(.timeLimit(.minutes(1)))
 struct CallLimitTests {

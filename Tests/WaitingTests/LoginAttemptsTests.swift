@@ -1,5 +1,5 @@
+import AfterloginWaiting
 import Testing
-import Waiting
 
 /// Transcripts: two users at one API, and what one login's failures are worth.
 @Suite(.timeLimit(.minutes(1)))

@@ -1,6 +1,6 @@
-import TestSupport
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
 /// The two data structures, against models that keep everything.
 @Suite(.timeLimit(.minutes(1)))

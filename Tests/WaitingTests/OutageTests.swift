@@ -1,5 +1,5 @@
+import AfterloginWaiting
 import Testing
-import Waiting
 
 /// Outages, in virtual time on the real deciders: no login fails, and no update goes without its data.
 @Suite(.serialized, .timeLimit(.minutes(5)))

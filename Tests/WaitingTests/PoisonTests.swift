@@ -1,6 +1,6 @@
-import TestSupport
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
 /// Users whose calls fail for ever, and APIs that are slow or small: what they cost the others.
 @Suite(.serialized, .timeLimit(.minutes(5)))

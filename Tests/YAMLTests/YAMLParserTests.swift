@@ -1,5 +1,5 @@
+import AfterloginYAML
 import Testing
-import YAML
 
 @Suite(.timeLimit(.minutes(1)))
 struct YAMLParserTests {

@@ -1,8 +1,8 @@
-package import Delivery
-package import Egress
-package import Observability
-package import Rules
-import Waiting
+package import AfterloginDelivery
+package import AfterloginEgress
+package import AfterloginObservability
+package import AfterloginRules
+import AfterloginWaiting
 
 /// The whole configuration, checked.
 ///

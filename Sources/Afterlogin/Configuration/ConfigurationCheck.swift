@@ -1,8 +1,8 @@
-import Delivery
-import Egress
-import HTTPMessages
-import Kafka
-import Rules
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginHTTPMessages
+import AfterloginKafka
+import AfterloginRules
 
 /// What must hold between the keys of a configuration, and in values that another part reads: all that is wrong at once.
 struct ConfigurationCheck {

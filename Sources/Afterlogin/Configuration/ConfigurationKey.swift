@@ -1,8 +1,8 @@
-import Delivery
-import Egress
-import Observability
-import RuleHost
-import Rules
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginObservability
+import AfterloginRuleHost
+import AfterloginRules
 
 /// One key of the configuration: its path, what it takes, and what it is for.
 ///

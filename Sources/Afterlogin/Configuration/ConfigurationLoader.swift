@@ -1,8 +1,8 @@
-import Egress
+import AfterloginEgress
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginYAML
 import FoundationEssentials
-import Observability
-import System
-import YAML
 
 /// Puts the configuration together: flag over environment over file over default; all problems at once.
 package struct ConfigurationLoader {

@@ -1,4 +1,4 @@
-import Observability
+import AfterloginObservability
 
 /// Where a value of the configuration stands.
 package struct ConfigurationPlace: Sendable, Hashable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// What `${NAME}` and `${file:PATH}` in a value stand for, and which of the values are secrets.
 struct ConfigurationVariables {

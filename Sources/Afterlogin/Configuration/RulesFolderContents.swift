@@ -1,5 +1,5 @@
+import AfterloginObservability
 import Glibc
-import Observability
 
 /// What of the configuration lies where rules can read it: a rule host may read the whole folder of its rules.
 struct RulesFolderContents {

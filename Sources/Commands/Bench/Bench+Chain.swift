@@ -1,5 +1,5 @@
-import RuleHost
-import Sandbox
+import AfterloginRuleHost
+import AfterloginSandbox
 
 /// What a login costs in processor time, with a chain as people have it.
 extension Bench {

@@ -1,5 +1,5 @@
+import AfterloginSandbox
 import Glibc
-import Sandbox
 
 /// What is measured in time, not in logins.
 extension Bench {

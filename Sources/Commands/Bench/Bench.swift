@@ -1,7 +1,7 @@
+import AfterloginJSON
+import AfterloginSandbox
 import FoundationEssentials
 import Glibc
-import JSON
-import Sandbox
 
 /// Measures the rows of the table of figures, one after the other.
 final class Bench {

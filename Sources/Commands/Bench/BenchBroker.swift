@@ -1,7 +1,7 @@
+import AfterloginKafka
+import AfterloginRuleHost
 import FoundationEssentials
 import Glibc
-import Kafka
-import RuleHost
 
 /// A broker of the bench's own (KRaft, one node), from an unpacked Apache Kafka.
 struct BenchBroker {

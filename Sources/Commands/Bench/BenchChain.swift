@@ -1,7 +1,7 @@
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginRules
 import FoundationEssentials
-import HTTPMessages
-import JSON
-import Rules
 
 /// A chain as people have it, with each kind of rule.
 ///

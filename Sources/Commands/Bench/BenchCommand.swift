@@ -1,6 +1,6 @@
+import AfterloginJSON
+import AfterloginRules
 import Glibc
-import JSON
-import Rules
 
 /// Measures this build on this machine: broker, sandbox and worker as processes of their own.
 enum BenchCommand: Command {

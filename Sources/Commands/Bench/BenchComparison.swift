@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// The figures of two builds, row by row: those of another executable, and this one's.
 ///

@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// One line of the table: what was measured, what was aimed at, what came out.
 struct BenchFigure {

@@ -1,12 +1,12 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginHTTPServer
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginRuleHost
+import AfterloginSandbox
 import FoundationEssentials
 import Glibc
-import HTTPClient
-import HTTPMessages
-import HTTPServer
-import JSON
-import Kafka
-import RuleHost
-import Sandbox
 
 /// Where everything is measured: a broker, a sandbox as a process of its own, and a folder.
 final class BenchPlace {

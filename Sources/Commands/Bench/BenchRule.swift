@@ -1,7 +1,7 @@
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginRules
 import FoundationEssentials
-import HTTPMessages
-import JSON
-import Rules
 
 /// What kind of rule a row is measured with; each makes one call and puts its answer on the ID token.
 enum BenchRule: String, CaseIterable {

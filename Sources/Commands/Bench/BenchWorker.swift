@@ -1,9 +1,9 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginRuleHost
+import AfterloginSandbox
 import Glibc
-import HTTPClient
-import HTTPMessages
-import JSON
-import RuleHost
-import Sandbox
 
 /// A worker process under measurement.
 final class BenchWorker {

@@ -1,12 +1,12 @@
 import Afterlogin
-import Delivery
-import Egress
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRules
+import AfterloginSandbox
 import FoundationEssentials
-import JSON
-import Kafka
-import Observability
-import Rules
-import Sandbox
 
 /// The whole path on one machine, with nothing to set up: an embedded cluster, a sandbox of slow APIs, a chain of rules.
 enum DemoCommand: Command {
@@ -201,7 +201,7 @@ enum Resources {
     static func folder(_ name: String) throws(CommandFailure) -> String {
         let executable = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let folder = executable.split(separator: "/").dropLast().joined(separator: "/")
-        let path = "/\(folder)/afterlogin_Commands.resources/\(name)"
+        let path = "/\(folder)/afterlogin_AfterloginCommands.resources/\(name)"
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandFailure(message: "\(path) is missing: copy the folder that ships beside the executable there")
         }

@@ -1,7 +1,7 @@
-import Delivery
-import Egress
-import Observability
-import System
+import AfterloginDelivery
+import AfterloginEgress
+import AfterloginObservability
+import AfterloginSystem
 
 /// The line that moves while the demo works.
 struct DemoProgress {

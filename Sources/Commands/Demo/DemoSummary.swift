@@ -1,6 +1,6 @@
-import Delivery
-import JSON
-import Sandbox
+import AfterloginDelivery
+import AfterloginJSON
+import AfterloginSandbox
 
 /// What the demo has to show for itself.
 struct DemoSummary {

@@ -1,5 +1,5 @@
-import JSON
-import Rules
+import AfterloginJSON
+import AfterloginRules
 
 /// The demo's native rule: counts logins for the marketing department, which once cost an API call at every login.
 struct LoginStreakRule: Rule {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// A record on its way through the worker.
 ///

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// What became of a commit.
 enum CommitAnswer: Equatable {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// What follows from an event.
 extension Dispatch {

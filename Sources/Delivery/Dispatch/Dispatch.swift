@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// Which login begins, whose result is published, what is committed, and when a drain is over: all that the dispatcher decides.
 ///

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 extension Dispatcher {
     /// What the logins ended in, since the start.

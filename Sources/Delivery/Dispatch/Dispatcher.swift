@@ -1,8 +1,8 @@
-import Egress
-package import Kafka
-package import Observability
-package import System
-import Waiting
+import AfterloginEgress
+package import AfterloginKafka
+package import AfterloginObservability
+package import AfterloginSystem
+import AfterloginWaiting
 
 /// Takes records in, runs each login through the pipeline in the order of its user, hands results over, and commits what is done.
 ///

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// Whether logins may begin, and what must end until when.
 struct Drain {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// How much is read and not yet finished, whether more may be read, and what waits to be decoded.
 struct Intake {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// The key of the order: one user of one partition; strict order inside, none between.
 struct LaneKey: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// One line for each user of a partition, and who goes next: the login that arrived first among those that may begin.
 struct Lanes {

@@ -1,4 +1,4 @@
-import Kafka
+import AfterloginKafka
 
 /// The partitions that are ours: what of each is done, what the group knows of it, and what a crash would bring again.
 struct Partitions {

@@ -1,4 +1,4 @@
-package import Kafka
+package import AfterloginKafka
 
 /// Where records come from: a consumer group, or lines of a file.
 package protocol RecordSource: Sendable {

@@ -1,7 +1,7 @@
-import Egress
-import Kafka
-import System
-import Waiting
+import AfterloginEgress
+import AfterloginKafka
+import AfterloginSystem
+import AfterloginWaiting
 
 /// The logins whose rules run, and which of them merely wait for an answer.
 ///

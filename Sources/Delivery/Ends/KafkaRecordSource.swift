@@ -1,6 +1,6 @@
-package import Kafka
-package import Observability
-import System
+package import AfterloginKafka
+package import AfterloginObservability
+import AfterloginSystem
 
 /// A member of a consumer group as a source.
 package final class KafkaRecordSource: RecordSource {

@@ -1,5 +1,5 @@
-package import Kafka
-package import Observability
+package import AfterloginKafka
+package import AfterloginObservability
 
 /// Results on their topics, by an idempotent producer.
 package final class KafkaResultPublisher: ResultPublisher {

@@ -1,7 +1,7 @@
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginSystem
 import Glibc
-import Kafka
-import Observability
-import System
 
 /// Results as lines of a file or of standard output; written when this says so.
 package final class NDJSONPublisher: ResultPublisher {

@@ -1,6 +1,6 @@
+package import AfterloginKafka
+import AfterloginSystem
 import Glibc
-package import Kafka
-import System
 
 /// Lines of a file or of standard input as records: one event a line, one partition, the line's number as offset.
 package final class NDJSONSource: RecordSource {

@@ -1,5 +1,5 @@
-package import JSON
-package import Kafka
+package import AfterloginJSON
+package import AfterloginKafka
 
 /// A login-success event, decoded: what the chain is run for.
 package struct LoginEvent: Sendable {

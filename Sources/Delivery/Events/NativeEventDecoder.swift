@@ -1,6 +1,6 @@
-import JSON
-package import Kafka
-import System
+import AfterloginJSON
+package import AfterloginKafka
+import AfterloginSystem
 
 /// Decodes `{"id", "time", "user": {"user_id", …}, "context": {…}}`, also inside of CloudEvents 1.0, structured or binary.
 ///

@@ -1,6 +1,6 @@
-package import Observability
-import Rules
-import System
+package import AfterloginObservability
+import AfterloginRules
+import AfterloginSystem
 
 /// Failed and repeated logins, as the log tells of them.
 package final class LoginNotices: Sendable {

@@ -1,9 +1,9 @@
-package import Egress
-import Kafka
-package import Observability
-package import Rules
-package import System
-import Waiting
+package import AfterloginEgress
+import AfterloginKafka
+package import AfterloginObservability
+package import AfterloginRules
+package import AfterloginSystem
+import AfterloginWaiting
 
 /// What one attempt of a login came to.
 enum PipelineOutcome: Sendable {

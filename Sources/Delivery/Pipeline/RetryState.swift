@@ -1,7 +1,7 @@
-import Egress
-import JSON
-package import Rules
-package import Waiting
+import AfterloginEgress
+import AfterloginJSON
+package import AfterloginRules
+package import AfterloginWaiting
 
 /// What a login has been through, and what it waits for.
 package struct RetryState: Sendable {

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// What became of a result that is several records: told once all of them are.
 final class PublishAnswers: Sendable {

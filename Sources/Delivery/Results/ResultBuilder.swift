@@ -1,8 +1,8 @@
-import Cryptography
-import JSON
-package import Kafka
-package import Rules
-import System
+import AfterloginCryptography
+import AfterloginJSON
+package import AfterloginKafka
+package import AfterloginRules
+import AfterloginSystem
 
 /// Builds the records of the result topics: CloudEvents 1.0 in structured JSON, and failures around the original bytes.
 package struct ResultBuilder: Sendable {

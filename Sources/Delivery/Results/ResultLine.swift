@@ -1,6 +1,6 @@
+import AfterloginJSON
+import AfterloginKafka
 import FoundationEssentials
-import JSON
-import Kafka
 
 /// A result as one line of NDJSON: updates, denials and changes as they are, a failure as an object around the original.
 package enum ResultLine {

@@ -1,4 +1,4 @@
-package import Kafka
+package import AfterloginKafka
 
 /// What became of a result that was handed over.
 package enum PublishOutcome: Sendable {

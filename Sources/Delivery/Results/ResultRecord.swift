@@ -1,4 +1,4 @@
-package import Kafka
+package import AfterloginKafka
 
 /// What a login ended in, ready to be written.
 package struct ResultRecord: Sendable {

@@ -1,5 +1,5 @@
-import Egress
-import System
+import AfterloginEgress
+import AfterloginSystem
 
 /// Something that keeps logins from being done as they should, although a restart would not mend it; `/readyz`, `/status` and a metric name it.
 package struct Degradation: Sendable, Hashable {

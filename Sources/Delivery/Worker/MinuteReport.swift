@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// What was done in each minute in which anything was, or should have been, in one line.
 ///

@@ -1,8 +1,8 @@
-package import Egress
-import Kafka
-package import Observability
-package import Rules
-import System
+package import AfterloginEgress
+import AfterloginKafka
+package import AfterloginObservability
+package import AfterloginRules
+import AfterloginSystem
 
 /// The whole path of a login as one service: source, dispatcher, pipeline, publisher.
 package final class Worker: Sendable {

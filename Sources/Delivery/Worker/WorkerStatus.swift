@@ -1,4 +1,4 @@
-package import Kafka
+package import AfterloginKafka
 
 /// The worker at one instant.
 package struct WorkerStatus: Sendable {

@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 
 /// What rules asked the token endpoint for lately: they ask in the same words at every login, and reading those takes longer than the answer.
 struct GrantMemory: Sendable {

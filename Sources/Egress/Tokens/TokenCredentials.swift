@@ -1,6 +1,6 @@
-import Cryptography
-import HTTPMessages
-import JSON
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginJSON
 
 /// The worker's own client, and how it proves to be that client.
 struct TokenCredentials: Sendable {

@@ -1,6 +1,6 @@
-import Cryptography
-import HTTPMessages
-import JSON
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginJSON
 
 /// A client-credentials grant (RFC 6749, 4.4): who asks, with what, for what.
 ///

@@ -1,8 +1,8 @@
-import HTTPMessages
-import JSON
-import Observability
-import System
-import Waiting
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginWaiting
 
 /// A token, or why there is none.
 enum TokenReply: Sendable {

@@ -1,7 +1,7 @@
-import HTTPMessages
-package import Observability
-package import System
-package import Waiting
+import AfterloginHTTPMessages
+package import AfterloginObservability
+package import AfterloginSystem
+package import AfterloginWaiting
 
 /// What all calls and all waiting logins ask: `Destinations` behind one lock, with a timer, and with those who wait.
 ///

@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// The verdicts that are kept back, by the destinations whose next success may let them stand.
 struct KeptVerdicts {

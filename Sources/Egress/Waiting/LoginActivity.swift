@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Synchronization
-import System
 
 /// When an evaluation last gave a sign of life: a frame from its rule host or to it, a call of a native rule, or its end.
 ///

@@ -1,5 +1,5 @@
-import System
-package import Waiting
+import AfterloginSystem
+package import AfterloginWaiting
 
 import struct Synchronization.Atomic
 

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// An `rd_kafka_conf_t` on its way to becoming a client.
 @safe

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Something that librdkafka put on a queue; what it points to ends with it.
 @safe

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// The blocking halves of admin calls.
 extension RDKafkaHandle {

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 import Glibc
 
 /// Topic identifiers, which librdkafka knows since 2.3: its functions are looked up in the library that is loaded, not in the one that we were built with.

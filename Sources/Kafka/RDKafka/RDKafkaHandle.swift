@@ -1,6 +1,6 @@
-import CRDKafka
+import AfterloginCRDKafka
+import AfterloginSystem
 import Synchronization
-import System
 
 /// A client (`rd_kafka_t`); its calls may come from any thread.
 ///

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Reads an `rd_kafka_message_t` while its event lasts.
 @safe

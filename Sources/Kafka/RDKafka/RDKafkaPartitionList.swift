@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 import Glibc
 
 /// An `rd_kafka_topic_partition_list_t`: partitions with offset and metadata.

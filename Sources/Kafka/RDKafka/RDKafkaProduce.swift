@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 extension RDKafkaHandle {
     /// Copies the message into librdkafka's queue.

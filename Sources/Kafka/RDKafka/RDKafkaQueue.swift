@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// A reference to one of librdkafka's queues; goes before its client does.
 @safe

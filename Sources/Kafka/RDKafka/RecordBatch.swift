@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Reads messages from the data queue in batches, and makes records of them: the one copy of their bytes.
 @safe

@@ -1,4 +1,4 @@
-import CRDKafka
+import AfterloginCRDKafka
 
 /// Reads single records at given offsets, without a group; every call blocks.
 @safe

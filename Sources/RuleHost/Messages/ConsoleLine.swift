@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// A line that a rule printed: bounded by the host, not yet redacted.
 package struct ConsoleLine: Sendable, Equatable {

@@ -1,5 +1,5 @@
-package import JSON
-import System
+package import AfterloginJSON
+import AfterloginSystem
 
 /// One evaluation of a run of neighbouring rules.
 package struct Evaluation: Sendable {

@@ -1,4 +1,4 @@
-package import JSON
+package import AfterloginJSON
 
 /// What a host made of an evaluation.
 package struct EvaluationReply: Sendable {

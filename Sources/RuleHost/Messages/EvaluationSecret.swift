@@ -1,4 +1,4 @@
-import CLinux
+import AfterloginCLinux
 import Glibc
 
 /// Random bytes of one run of an evaluation, which what the host says of it must carry back.

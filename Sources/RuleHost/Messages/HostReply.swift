@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// What became of a request.
 package enum HostReply: Sendable {

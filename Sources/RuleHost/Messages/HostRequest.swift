@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// A header field of a request or a response, as it was written.
 package typealias HostHeader = (name: String, value: String)

@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// What a host finds odd about a rule: bounded by the host, not yet redacted.
 package struct HostWarning: Sendable, Equatable {

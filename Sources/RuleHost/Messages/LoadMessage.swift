@@ -1,5 +1,5 @@
-package import JSON
-import System
+package import AfterloginJSON
+import AfterloginSystem
 
 /// What every host is sent first: the rules, and what they may know and take.
 ///

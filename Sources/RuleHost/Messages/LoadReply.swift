@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// A host has the rules.
 package struct LoadReply: Sendable {

@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// What a host wrote against the contract; it ends the host.
 struct ProtocolViolation: Error, CustomStringConvertible {

@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// An evaluation waits for a promise that will never come, on a host where others were ended.
 struct WaitsMessage {

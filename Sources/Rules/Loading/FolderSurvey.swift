@@ -1,6 +1,6 @@
+import AfterloginJSON
+import AfterloginSystem
 import Glibc
-import JSON
-import System
 
 /// What a folder holds beside rules, or in their place, and what to do about it.
 struct FolderSurvey {

@@ -1,4 +1,4 @@
-package import RuleHost
+package import AfterloginRuleHost
 
 /// What people are told of a host that the kernel does not keep in.
 extension RuleHostStatus {

@@ -1,4 +1,4 @@
-import Egress
+import AfterloginEgress
 
 /// A host that the source of a rule names in a literal address.
 package struct LiteralHost: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Egress
+import AfterloginEgress
 
 /// What the sources of JavaScript rules give away before they run.
 enum RuleAdvice {

@@ -1,8 +1,8 @@
-package import Egress
+package import AfterloginEgress
+import AfterloginJSON
+package import AfterloginObservability
+import AfterloginRuleHost
 import FoundationEssentials
-import JSON
-package import Observability
-import RuleHost
 import Synchronization
 
 /// Builds the chain of a configuration: reads the rules' folder, starts the rule hosts, puts native rules in their places.

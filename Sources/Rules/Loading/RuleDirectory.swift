@@ -1,5 +1,5 @@
-import JSON
-import System
+import AfterloginJSON
+import AfterloginSystem
 
 /// JavaScript rules in the layout of Auth0's Deploy CLI: `NAME.js` and `NAME.json` (name, order, enabled, stage) side by side.
 package struct RuleDirectory: Sendable {

@@ -1,4 +1,4 @@
-package import Observability
+package import AfterloginObservability
 
 /// Something wrong with a rule, found before the first login.
 package struct RuleProblem: Error, Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-import JSON
-import Observability
+import AfterloginJSON
+import AfterloginObservability
 
 /// The `NAME.json` beside a rule.
 struct RuleSidecar {

@@ -1,11 +1,11 @@
-import Delivery
-import Observability
-import TestSupport
+import AfterloginDelivery
+import AfterloginObservability
+import AfterloginTestSupport
 import Testing
 
 @testable import Afterlogin
-@testable import Egress
-@testable import Rules
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 @Suite(.timeLimit(.minutes(1)))
 struct ConfigurationLoaderTests {

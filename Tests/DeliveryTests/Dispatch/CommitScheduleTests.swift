@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("When offsets are committed")
 struct CommitScheduleTests {

@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("The completion map as text", .timeLimit(.minutes(1)))
 struct CompletionMapTests {

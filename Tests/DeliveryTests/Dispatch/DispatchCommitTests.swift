@@ -1,7 +1,7 @@
-import Kafka
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("What is committed, and what no commit covers", .timeLimit(.minutes(1)))
 struct DispatchCommitTests {

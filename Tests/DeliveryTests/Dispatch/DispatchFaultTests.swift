@@ -1,10 +1,10 @@
-import Kafka
-import System
-import TestSupport
+import AfterloginKafka
+import AfterloginSystem
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
-@testable import Rules
+@testable import AfterloginDelivery
+@testable import AfterloginRules
 
 /// Faults that were there once, each as it was seen from outside.
 @Suite("Faults of dispatch that must not come back", .timeLimit(.minutes(1)))

@@ -1,8 +1,8 @@
-import Kafka
-import TestSupport
+import AfterloginKafka
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("Dispatch against a naive model", .timeLimit(.minutes(1)))
 struct DispatchModelTests {

@@ -1,7 +1,7 @@
-import Kafka
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("What the dispatcher decides", .timeLimit(.minutes(1)))
 struct DispatchTests {

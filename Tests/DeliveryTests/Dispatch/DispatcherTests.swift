@@ -1,14 +1,14 @@
-import JSON
-import Kafka
-import Observability
-import Rules
-import System
-import TestSupport
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginRules
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Delivery
-@testable import Egress
+@testable import AfterloginDelivery
+@testable import AfterloginEgress
 
 @Suite(.timeLimit(.minutes(1)))
 struct DispatcherTests {

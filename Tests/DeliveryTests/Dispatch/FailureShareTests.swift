@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("Whether nearly all logins fail", .timeLimit(.minutes(1)))
 struct FailureShareTests {

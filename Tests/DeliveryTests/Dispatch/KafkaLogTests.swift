@@ -1,9 +1,9 @@
-import Kafka
-import Observability
-import TestSupport
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite(.timeLimit(.minutes(1)))
 struct KafkaLogTests {

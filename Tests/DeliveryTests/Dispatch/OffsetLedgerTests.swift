@@ -1,7 +1,7 @@
-import TestSupport
+import AfterloginTestSupport
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("What of a partition is complete", .timeLimit(.minutes(1)))
 struct OffsetLedgerTests {

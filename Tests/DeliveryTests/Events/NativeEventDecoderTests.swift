@@ -1,8 +1,8 @@
-import JSON
-import Kafka
+import AfterloginJSON
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite(.timeLimit(.minutes(1)))
 struct NativeEventDecoderTests {

@@ -1,15 +1,15 @@
-import HTTPMessages
-import JSON
-import Kafka
-import Observability
-import System
-import TestSupport
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Delivery
-@testable import Egress
-@testable import Rules
+@testable import AfterloginDelivery
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 @Suite("What an attempt of a login comes to", .timeLimit(.minutes(1)))
 struct LoginPipelineTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("What recurs, in few lines")
 struct RecurringNoticesTests {

@@ -1,9 +1,9 @@
-import JSON
-import Kafka
+import AfterloginJSON
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
-@testable import Rules
+@testable import AfterloginDelivery
+@testable import AfterloginRules
 
 @Suite(.timeLimit(.minutes(1)))
 struct ResultBuilderTests {

@@ -1,15 +1,15 @@
-import HTTPMessages
-import JSON
-import Kafka
-import Observability
-import System
-import TestSupport
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Delivery
-@testable import Egress
-@testable import Rules
+@testable import AfterloginDelivery
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 /// A chain that does what the test says for a login, by its id.
 final class ScriptedChain: ChainEvaluator {

@@ -1,6 +1,6 @@
-import Kafka
+import AfterloginKafka
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 /// What must hold whatever happens in whatever order, said without the means of `Dispatch`.
 struct DispatchModel {

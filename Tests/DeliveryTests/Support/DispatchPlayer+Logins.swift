@@ -1,6 +1,6 @@
-import Kafka
+import AfterloginKafka
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 /// The rules, the publisher, and the broker's answers.
 extension DispatchPlayer {

@@ -1,7 +1,7 @@
-import Kafka
-import TestSupport
+import AfterloginKafka
+import AfterloginTestSupport
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 /// The group, the rules, the publisher and the clock around one `Dispatch`.
 struct DispatchPlayer {

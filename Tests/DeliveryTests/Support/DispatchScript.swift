@@ -1,7 +1,7 @@
-import Kafka
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 /// A `Dispatch` with a clock that the test sets, and partitions of one topic.
 struct DispatchScript {

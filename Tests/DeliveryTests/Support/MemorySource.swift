@@ -1,7 +1,7 @@
-import Delivery
-import Kafka
-import System
-import TestSupport
+import AfterloginDelivery
+import AfterloginKafka
+import AfterloginSystem
+import AfterloginTestSupport
 
 /// A consumer group member in memory: the test plays the group.
 final class MemorySource: RecordSource {

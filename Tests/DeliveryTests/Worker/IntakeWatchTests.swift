@@ -1,7 +1,7 @@
-import Kafka
+import AfterloginKafka
 import Testing
 
-@testable import Delivery
+@testable import AfterloginDelivery
 
 @Suite("When people are told that intake stands", .timeLimit(.minutes(1)))
 struct IntakeWatchTests {

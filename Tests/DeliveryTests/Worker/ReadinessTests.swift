@@ -1,12 +1,12 @@
-import HTTPMessages
-import Kafka
-import Observability
+import AfterloginHTTPMessages
+import AfterloginKafka
+import AfterloginObservability
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Delivery
-@testable import Egress
-@testable import Rules
+@testable import AfterloginDelivery
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 @Suite("What /readyz says while logins are not done as they should be", .timeLimit(.minutes(1)))
 struct ReadinessTests {

@@ -1,5 +1,5 @@
-import HTTPMessages
-import System
+import AfterloginHTTPMessages
+import AfterloginSystem
 
 import struct Synchronization.Atomic
 

@@ -1,7 +1,7 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite("Token requests that come in the same words")
 struct GrantMemoryTests {

@@ -1,9 +1,9 @@
-import Cryptography
-import HTTPMessages
-import JSON
+import AfterloginCryptography
+import AfterloginHTTPMessages
+import AfterloginJSON
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite("How the worker proves who it is")
 struct TokenCredentialsTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite(.timeLimit(.minutes(1)))
 struct TokenEntryTests {

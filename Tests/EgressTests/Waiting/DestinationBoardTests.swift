@@ -1,10 +1,10 @@
-import HTTPMessages
-import System
-import TestSupport
+import AfterloginHTTPMessages
+import AfterloginSystem
+import AfterloginTestSupport
+import AfterloginWaiting
 import Testing
-import Waiting
 
-@testable import Egress
+@testable import AfterloginEgress
 
 @Suite(.timeLimit(.minutes(1)))
 struct DestinationBoardTests {

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A program that a test starts; its standard output is read here, and the end of its standard input tells it to go.
 final class ChildProgram: Sendable {

@@ -1,4 +1,4 @@
-import HTTPMessages
+import AfterloginHTTPMessages
 
 extension HTTPRequest {
     /// A request to this machine.

@@ -1,4 +1,4 @@
-import System
+import AfterloginSystem
 
 /// A value that tests wait on.
 final class Observed<Value: Sendable>: Sendable {

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A TCP server on this machine that says exactly what its script says, one thread for each connection.
 ///

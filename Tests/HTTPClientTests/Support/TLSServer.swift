@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// Node's TLS and HTTP/2 server (`Fixtures/tls-server.mjs`), and the lines that it prints about what it sees.
 final class TLSServer: Sendable {

@@ -1,5 +1,5 @@
+import AfterloginSystem
 import Glibc
-import System
 
 /// A TCP connection to this machine that says what it is told; what blocks runs on a thread of its own.
 final class RawConnection: Sendable {

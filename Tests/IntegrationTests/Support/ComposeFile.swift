@@ -1,6 +1,6 @@
+import AfterloginYAML
 import Foundation
 import Testing
-import YAML
 
 /// `docker-compose.yml` as docker-compose itself understands it: anchors, merges and short forms resolved.
 struct ComposeFile {

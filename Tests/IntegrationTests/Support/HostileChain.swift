@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 
 /// One rule that does to its host what `user.mode` says, and a folder with everything a run needs.
 final class HostileChain {

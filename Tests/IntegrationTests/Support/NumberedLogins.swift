@@ -1,6 +1,6 @@
+import AfterloginKafka
+import AfterloginSystem
 import Foundation
-import Kafka
-import System
 import Testing
 
 /// Writes numbered logins at 300 a second until it is closed.

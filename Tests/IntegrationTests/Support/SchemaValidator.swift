@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 
 /// Checks values against the JSON Schemas in `deploy/schemas`.
 ///

@@ -1,7 +1,7 @@
+import AfterloginJSON
+import AfterloginKafka
+import AfterloginSandbox
 import Foundation
-import JSON
-import Kafka
-import Sandbox
 import Testing
 
 /// A sandbox and workers, each a process of its own, on a real broker; topics of its own.

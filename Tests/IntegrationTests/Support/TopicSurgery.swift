@@ -1,6 +1,6 @@
-import CRDKafka
+import AfterloginCRDKafka
+import AfterloginKafka
 import Foundation
-import Kafka
 import Testing
 
 /// What nobody does to a topic in peace, without the second that Kafka's own tools take to start.

@@ -1,4 +1,4 @@
-import JSON
+import AfterloginJSON
 
 /// The grammar of RFC 8259 in its simplest form: recursive, over scalars, into a tree.
 ///

@@ -1,5 +1,5 @@
-import JSON
-import TestSupport
+import AfterloginJSON
+import AfterloginTestSupport
 
 /// Makes documents that are JSON, spelled in odd ways, and damages them.
 struct RandomDocument {

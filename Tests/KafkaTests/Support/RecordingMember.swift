@@ -1,5 +1,5 @@
-import Kafka
-import System
+import AfterloginKafka
+import AfterloginSystem
 import Testing
 
 /// A group member that remembers what happened to it, and lets a test wait for it.

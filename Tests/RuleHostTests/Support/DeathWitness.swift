@@ -1,5 +1,5 @@
-import RuleHost
-import System
+import AfterloginRuleHost
+import AfterloginSystem
 
 /// Remembers what the pool says of its hosts.
 final class DeathWitness: RuleHostPoolDelegate {

@@ -1,5 +1,5 @@
+import AfterloginJSON
 import Foundation
-import JSON
 import Testing
 
 /// A message of worker and rule host as a file has it, for the tests of both languages.

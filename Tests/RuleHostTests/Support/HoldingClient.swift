@@ -1,5 +1,5 @@
-import RuleHost
-import System
+import AfterloginRuleHost
+import AfterloginSystem
 
 /// Holds the first request of an evaluation until it is let go; after a restart every request is answered at once.
 final class HoldingClient: EvaluationClient {

@@ -1,5 +1,5 @@
-import JSON
-import RuleHost
+import AfterloginJSON
+import AfterloginRuleHost
 
 /// Real rule hosts with one rule in them.
 final class RunningHosts: Sendable {

@@ -1,11 +1,11 @@
-import HTTPMessages
-import System
-import Waiting
+import AfterloginHTTPMessages
+import AfterloginSystem
+import AfterloginWaiting
 
 import struct Synchronization.Atomic
 
-@testable import Egress
-@testable import Rules
+@testable import AfterloginEgress
+@testable import AfterloginRules
 
 /// An egress path that answers what it was told to, and remembers what it was asked.
 final class ScriptedEgress: Egress {

@@ -1,9 +1,9 @@
+import AfterloginHTTPClient
+import AfterloginHTTPMessages
+import AfterloginJSON
+import AfterloginSandbox
+import AfterloginSystem
 import FoundationEssentials
-import HTTPClient
-import HTTPMessages
-import JSON
-import Sandbox
-import System
 
 /// A sandbox that listens, and a client that trusts its certificate.
 final class SandboxClient: Sendable {

@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// What can be wrong with an API, as the far end of a `SimulatedWorker` shows it.
 enum Fault: String, Sendable, CaseIterable {

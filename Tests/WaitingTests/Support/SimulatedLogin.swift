@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// A login on its way through a `SimulatedWorker`.
 final class SimulatedLogin: Comparable {

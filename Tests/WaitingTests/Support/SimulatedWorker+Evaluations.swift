@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 extension SimulatedWorker {
     func begin(_ login: SimulatedLogin) {

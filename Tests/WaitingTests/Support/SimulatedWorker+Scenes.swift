@@ -1,5 +1,5 @@
-import TestSupport
-import Waiting
+import AfterloginTestSupport
+import AfterloginWaiting
 
 extension SimulatedWorker.Reply {
     static let well = SimulatedWorker.Reply(ending: .gotThrough, seconds: 0.01)

@@ -1,6 +1,6 @@
+import AfterloginTestSupport
+import AfterloginWaiting
 import Glibc
-import TestSupport
-import Waiting
 
 /// A worker in virtual time around the real deciders: lanes, slots, evaluations of one call each, back-offs, timers.
 ///

@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// Which evaluations hold a slot of `concurrency`: those that work.
 ///

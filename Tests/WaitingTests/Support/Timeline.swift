@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// Instants of a test: seconds since its start.
 struct Timeline {

@@ -1,4 +1,4 @@
-import Waiting
+import AfterloginWaiting
 
 /// Calls to one API, one line each.
 final class Transcript {

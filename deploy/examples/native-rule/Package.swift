@@ -26,6 +26,9 @@ let package = Package(
 )
 
 for target in package.targets {
-    // What a rule awaits runs where the rule runs.
-    target.swiftSettings = [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+    target.swiftSettings = [
+        .enableUpcomingFeature("MemberImportVisibility"),
+        // What a rule awaits runs where the rule runs.
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ]
 }

@@ -1,5 +1,5 @@
 import Afterlogin
-import Commands
+import AfterloginCommands
 import CustomerRules
 
 // Every command of `afterlogin`, with this rule in the chain beside the JavaScript ones.
