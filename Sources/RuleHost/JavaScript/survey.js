@@ -10,7 +10,8 @@ const fs = require('node:fs');
 const { builtinModules, isBuiltin } = require('node:module');
 const { promisify } = require('node:util');
 const { PrivateSet } = require('./intrinsics');
-const { HostSocket, HostTLSSocket } = require('./sockets');
+const lazyParser = require('./lazyparser');
+const lightSocket = require('./lightsocket');
 
 const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
 const { prototype: objectPrototype } = Object;
@@ -253,7 +254,8 @@ function surveyAll() {
     surveyor.run();
     for (const [name, prototype] of iterators()) surveyor.add(prototype, name, true, kinds.iterator);
     for (const [name, value] of instances()) surveyor.add(getPrototypeOf(value), `${name}.prototype`, true);
-    for (const { prototype } of [HostSocket, HostTLSSocket]) surveyor.add(prototype, 'Socket.prototype', true);
+    for (const prototype of lightSocket.prototypes) surveyor.add(prototype, 'Socket.prototype', true);
+    surveyor.add(lazyParser.prototype, 'Parser.prototype', true);
     for (const [name, value] of modules) surveyor.add(value, name);
     for (const name of ['stdout', 'stderr']) surveyor.add(process[name], `process.${name}`);
     surveyor.run();
