@@ -224,9 +224,17 @@ function instances() {
     return Object.entries(made).filter(([, value]) => value !== null);
 }
 
+/** What iterates, and is had from an instance only. */
 function iterators() {
-    return Object.entries({ Array: [], Map: new Map(), Set: new Set(), String: '', 'RegExp String': 'a'.matchAll(/a/g) })
-        .map(([name, value]) => [`${name} Iterator`, getPrototypeOf(value[Symbol.iterator]())]);
+    const made = { Array: [], Map: new Map(), Set: new Set(), String: '', 'RegExp String': 'a'.matchAll(/a/g) };
+    const found = Object.entries(made).map(([name, value]) => [`${name} Iterator`, getPrototypeOf(value[Symbol.iterator]())]);
+    if (typeof Intl === 'object') found.push(['Segment Iterator', getPrototypeOf(new Intl.Segmenter().segment('')[Symbol.iterator]())]);
+    // From Node 22 on.
+    if (typeof Iterator === 'function') {
+        found.push(['Iterator Helper', getPrototypeOf([].values().map(String))]);
+        found.push(['Wrapped Iterator', getPrototypeOf(Iterator.from({ next: () => ({ done: true }) }))]);
+    }
+    return found;
 }
 
 /**
