@@ -176,7 +176,8 @@ function lightened(Base) {
     }
     for (const key of ownKeys(sample)) {
         const value = sample[key];
-        if ((typeof value === 'object' && value !== null) || key in LightMembers.prototype || ofEmitters.has(key)) continue;
+        const isOwn = key === timer || ofEmitters.has(key);
+        if (isOwn || (typeof value === 'object' && value !== null) || key in LightMembers.prototype) continue;
         const { get, set } = {
             get: () => value,
             set(other) {
