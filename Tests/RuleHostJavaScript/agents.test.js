@@ -6,7 +6,7 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const { folder } = require('./support/folder');
-const { host, header } = require('./support/worker');
+const { header, host } = require('./support/worker');
 
 const limit = { timeout: 60_000 };
 
@@ -128,31 +128,38 @@ test('what is said to a global agent tells nothing of other requests, and ends n
     assert.equal(worker.cancelled.length, 0);
 });
 
-test('an agent that the rules put in the place of a global one shows no more, and can no more be changed', limit, async (context) => {
-    const directory = folder(context, {
-        'node_modules/own-agent/index.js': "const https = require('https'); https.globalAgent = new https.Agent({ keepAlive: true });",
-    });
-    const worker = await attackedHost(context, '{}', `
-        user.found = look(https.globalAgent);
-        const attempt = (task) => { try { task(); } catch { /* As it should be. */ } };
-        for (const name of ['addRequest', 'createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket', 'emit']) {
-            attempt(() => {
-                const original = https.globalAgent[name];
-                https.globalAgent[name] = function (...values) { global.seen = name; return Reflect.apply(original, this, values); };
-            });
+/** What packages do to the global agent while they are loaded. */
+const replacements = {
+    'an agent that a package put in the place of a global one': 'https.globalAgent = new https.Agent({ keepAlive: true });',
+    'a global agent whose requests a package looks at': `const { addRequest } = https.Agent.prototype;
+        https.Agent.prototype.addRequest = function (...values) { global.added = true; return Reflect.apply(addRequest, this, values); };`,
+};
+
+for (const [name, replacement] of Object.entries(replacements)) {
+    test(`${name} shows no more, and can no more be changed`, limit, async (context) => {
+        const directory = folder(context, { 'node_modules/own-agent/index.js': `const https = require('https'); ${replacement}` });
+        const worker = await attackedHost(context, '{}', `
+            user.found = look(https.globalAgent);
+            const attempt = (task) => { try { task(); } catch { /* As it should be. */ } };
+            for (const name of ['addRequest', 'createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket', 'emit']) {
+                attempt(() => {
+                    const original = https.globalAgent[name];
+                    https.globalAgent[name] = function (...values) { global.seen = name; return Reflect.apply(original, this, values); };
+                });
+            }
+            done(); require('own-agent');`, { directory });
+        const first = ['a', 'b'].map((id) => worker.evaluate({ user_id: id }, {}));
+        await requested(worker, 2);
+        assert.deepEqual((await worker.evaluate({ user_id: 'attacker' }, {})).user.found, { secrets: 0, sockets: 0 });
+        const third = worker.evaluate({ user_id: 'c' }, {});
+        await requested(worker, 3);
+        answerAll(worker);
+        for (const { user, error } of await Promise.all([...first, third])) {
+            assert.equal(error, undefined);
+            assert.deepEqual([user.text, user.seen], [`secret of ${user.user_id}`, undefined]);
         }
-        done(); require('own-agent');`, { directory });
-    const first = ['a', 'b'].map((id) => worker.evaluate({ user_id: id }, {}));
-    await requested(worker, 2);
-    assert.deepEqual((await worker.evaluate({ user_id: 'attacker' }, {})).user.found, { secrets: 0, sockets: 0 });
-    const third = worker.evaluate({ user_id: 'c' }, {});
-    await requested(worker, 3);
-    answerAll(worker);
-    for (const { user, error } of await Promise.all([...first, third])) {
-        assert.equal(error, undefined);
-        assert.deepEqual([user.text, user.seen], [`secret of ${user.user_id}`, undefined]);
-    }
-});
+    });
+}
 
 test('whoever waits for the close of a socket of a global agent sees it, with streams or without', limit, async (context) => {
     const worker = await host(context, [`function (user, context, callback) {

@@ -66,7 +66,7 @@ function load(frame) {
     }
     shared.rules = rules;
     stackTraces.loaded();
-    shortWay.settle();
+    shortWay.loaded();
     integrity.take(locking.lock());
     turns.onPass(() => keepIntact(false));
     socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes, tokenFiles: loader.filesForToken() }));

@@ -2,9 +2,9 @@
 
 // Where Node's agents have their sockets from.
 //
-// A request of a global agent has a socket to itself, which nobody keeps: nothing is saved by keeping one, the agent's book-keeping costs
-// more than to make another, and its books would show every rule the requests of all logins. Any other agent keeps books as ever: it is
-// seen by those who were given it.
+// A request of a global agent has a socket to itself, which is not pooled: it connects to nothing, so another one costs less than the
+// agent's book-keeping, and a pool that all logins share would lead every rule to the requests of the others. Any other agent has its pool
+// as ever, which is seen by those who were given the agent.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -16,15 +16,15 @@ const lazyParser = require('./lazyparser');
 
 const { getPrototypeOf } = Reflect;
 const { listenerCount } = EventEmitter.prototype;
-/** What an agent does for a request, and a package may have it do otherwise. */
-const steps = ['addRequest', 'createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket'];
+/** What an agent does for a request that was added to it, and a package may have it do otherwise. */
+const steps = ['createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket'];
 
-/** Whether all sockets have streams from the beginning, and all agents keep books. */
+/** Whether all sockets have streams from the beginning, and all agents pool them. */
 let isOff = false;
-/** Global agents that keep no books. */
-const bookless = new PrivateSet();
-/** Their steps. */
-const usual = new Map();
+/** Global agents without a pool. */
+const unpooled = new PrivateSet();
+/** The steps of each class of Node's. */
+const usualSteps = new Map();
 
 /** An agent's options have the path of the request, where a socket's options have that of a local socket. */
 function withoutRequestPath(options) {
@@ -52,7 +52,7 @@ function optionsOf(options, own) {
     };
 }
 
-/** A socket of a request of its own is done with it: no agent keeps it. */
+/** The request of this socket is over, and no agent keeps it for another. */
 function retire() {
     this.setTimeout(0);
     this._httpMessage = null;
@@ -60,12 +60,12 @@ function retire() {
     if (apply(listenerCount, this, ['close']) > 0) this.destroySoon();
 }
 
-/** Makes a global agent give each request a socket of its own. */
-function shorten({ Agent }, Light, Full) {
+/** Makes the agents of a class give each request a socket of its own, where they have no pool. */
+function unpool({ Agent }, Light, Full) {
     const { prototype } = Agent;
     const { addRequest } = prototype;
-    prototype.addRequest = function addShortRequest(request, target, ...others) {
-        if (!bookless.has(this)) return apply(addRequest, this, [request, target, ...others]);
+    prototype.addRequest = function addUnpooledRequest(request, target, ...others) {
+        if (!unpooled.has(this)) return apply(addRequest, this, [request, target, ...others]);
         const { options: own } = this;
         // Old packages name host and port one by one.
         const options = typeof target === 'string' ? { host: target, port: others[0] } : target;
@@ -75,7 +75,7 @@ function shorten({ Agent }, Light, Full) {
         const { timeout } = request;
         if (timeout !== undefined && timeout !== socket.timeout) socket.setTimeout(timeout);
     };
-    usual.set(Agent, steps.map((name) => prototype[name]));
+    usualSteps.set(Agent, steps.map((name) => prototype[name]));
 }
 
 /** Gives Node's agents sockets of ours. */
@@ -84,22 +84,22 @@ function install() {
     http.Agent.prototype.createConnection = (options) => makeSocket(LightSocket, HostSocket, options);
     https.Agent.prototype.createConnection = (options) => makeSocket(LightTLSSocket, HostTLSSocket, options);
     lazyParser.install();
-    shorten(http, LightSocket, HostSocket);
-    shorten(https, LightTLSSocket, HostTLSSocket);
+    unpool(http, LightSocket, HostSocket);
+    unpool(https, LightTLSSocket, HostTLSSocket);
 }
 
-/** The rules are loaded: the agents that are global by now keep no books, unless packages had them do something of their own. */
-function settle() {
+/** The rules are loaded: the agents that are global by now have no pool, unless packages had them do something of their own. */
+function loaded() {
     if (isOff) return;
     for (const { Agent, globalAgent } of [http, https]) {
         if (getPrototypeOf(globalAgent) !== Agent.prototype) continue;
-        if (usual.get(Agent).every((step, index) => globalAgent[steps[index]] === step)) bookless.add(globalAgent);
+        if (usualSteps.get(Agent).every((step, index) => globalAgent[steps[index]] === step)) unpooled.add(globalAgent);
     }
 }
 
 module.exports = {
     install,
-    settle,
+    loaded,
     /** Tests compare with this. */
     turnOff() {
         isOff = true;
