@@ -282,4 +282,7 @@ const scenes = {
     'the request of a response': 'const request = watch(https.get(base + "/json", (response) => { log(response.req === request, request.res === response, response.url, response.method); text(response, settle); }));',
 };
 
-module.exports = { scenes, prologue, answer };
+/** A scene whose requests go over HTTP. */
+const overHTTP = (body) => body.replace(/https\.(get|request|Agent|globalAgent)/g, 'http.$1');
+
+module.exports = { scenes, prologue, answer, overHTTP };
