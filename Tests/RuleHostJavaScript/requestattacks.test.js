@@ -136,3 +136,51 @@ test('a method of a socket makes one of nothing else', limit, async (context) =>
 test('a parser that its rule lets go of before the answer reads that all the same', limit, async (context) => {
     await attackedRequests(context, 'request.parser.free();');
 });
+
+/** How a rule sends bytes that say they are more than they are, and then what is missing. */
+const lies = {
+    'a body': `const request = https.request('https://api.example/own', { method: 'POST', headers: { 'content-length': 3000 } }, answered);
+        request.write(lying(Buffer.from('x')));
+        request.end(Buffer.alloc(2999, 'y'));`,
+    'a body that is written to a socket': `const socket = require('net').connect(80, 'api.example');
+        socket.write('POST /own HTTP/1.1\\r\\nhost: api.example\\r\\ncontent-length: 3000\\r\\n\\r\\n');
+        socket.write(lying(Buffer.from('x')));
+        socket.write(Buffer.alloc(2999, 'y'));
+        socket.once('data', answered);`,
+    'a body in chunks': `const request = https.request('https://api.example/own', { method: 'POST' }, answered);
+        const part = Buffer.from('x');
+        part.subarray = () => lying(Buffer.from('z'));
+        request.write(part);
+        request.end('y');`,
+    'a body of fetch': `const body = new Uint8Array(1);
+        Object.defineProperty(body, 'buffer', { value: lying(Buffer.from('x')) });
+        fetch('https://api.example/own', { method: 'POST', body }).then(answered, callback);`,
+    'a view as a body of fetch': `const body = Object.defineProperty(new DataView(new ArrayBuffer(8), 2, 1), 'buffer', { value: lying(Buffer.from('x')) });
+        fetch('https://api.example/own', { method: 'POST', body }).then(answered, callback);`,
+    'a body that is in part what a socket is given': `const socket = new (require('net').Socket)().connect(80, 'api.example');
+        socket.write('POST /own HTTP/1.1\\r\\nhost: api.example\\r\\ncontent-length: 3000\\r\\n\\r\\n');
+        socket._write(lying(new Uint8Array(1)), 'buffer', () => {});
+        socket._write(Buffer.alloc(2999, 'y'), 'buffer', () => {});
+        socket.once('data', answered);`,
+};
+
+for (const [name, lie] of Object.entries(lies)) {
+    test(`${name} carries nothing of other logins, however long it says it is`, limit, async (context) => {
+        const worker = await host(context, [`function (user, context, callback) {
+            const https = require('https');
+            const answered = () => callback(null, user, context);
+            const lying = (bytes) => Object.defineProperties(bytes, {
+                length: { value: 3000 }, byteLength: { value: 3000 }, subarray: { value: () => bytes },
+            });
+            if (user.user_id === 'attacker') { ${lie} return; }
+            https.request('https://api.example/other', { method: 'POST' }, (response) => response.resume().on('end', answered)).end('secret'.repeat(1000));
+        }`]);
+        const { outcome } = await worker.evaluate({ user_id: 'a' }, {});
+        assert.equal(outcome, 'completed');
+        const { outcome: outcomeOfAttacker, error } = await worker.evaluate({ user_id: 'attacker' }, {});
+        assert.equal(outcomeOfAttacker, 'completed', error?.message);
+        const [, { bytes }] = worker.requests;
+        const text = bytes.toString('latin1');
+        assert.ok(/^[xyz\0]?y*$/.test(text), text.slice(0, 100));
+    });
+}

@@ -6,6 +6,7 @@
 const { EventEmitter } = require('node:events');
 const { nextTick, apply } = require('./intrinsics');
 const { Answer } = require('./answer');
+const { plain } = require('./bytes');
 const { within: withinParser } = require('./lazyparser');
 const { current, within } = require('./attribution');
 const { networkError, refusal } = require('./errors');
@@ -77,7 +78,7 @@ class FarEnd {
     /** The rule's end wrote. */
     write(chunk, encoding) {
         this.hasRead = true;
-        this.parser.write(chunk, encoding);
+        this.parser.write(typeof chunk === 'string' ? chunk : plain(chunk), encoding);
     }
 
     /** The rule's end will write no more; this one ends when everything that was asked is answered. */
