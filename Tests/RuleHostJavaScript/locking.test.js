@@ -57,6 +57,18 @@ const attacks = {
     'accessors': [`for (const [object, name] of [[Response.prototype, "status"], [URL.prototype, "href"], [Map.prototype, "size"], [process, "version"]]) {
             try { Object.defineProperty(object, name, { get: () => "x", configurable: true }); } catch {}
         }`, 'return new Response("").status === 200 && new URL("http://a/").href === "http://a/" && new Map().size === 0'],
+    'segments of text': [`const made = new Intl.Segmenter().segment("ab");
+        try { Object.getPrototypeOf(made).containing = () => "x"; } catch {}
+        try { Object.getPrototypeOf(made[Symbol.iterator]()).next = () => ({ done: true }); } catch {}`,
+    'const made = new Intl.Segmenter().segment("ab"); return made.containing(0).segment === "a" && [...made].length === 2'],
+    'what iterators are turned into': [`if (typeof Iterator === "function") {
+            for (const made of [[].values().map(String), Iterator.from({ next: () => ({ done: true }) })]) {
+                try { Object.getPrototypeOf(made).next = () => ({ done: true }); } catch {}
+            }
+        }`, `if (typeof Iterator !== "function") return true;
+        let left = 1;
+        const counted = Iterator.from({ next: () => ({ done: left-- === 0, value: 1 }) });
+        return [...[1].values().map(String)].length === 1 && [...counted].length === 1`],
     'texts of errors': ['Error.prototype.message = "stolen"; TypeError.prototype.name = "Stolen"', 'return new Error().message === "" && new TypeError().name === "TypeError"'],
     'classes of the host': ['UnauthorizedError.prototype.toString = () => "x"; Error.prototype.toString = () => "x"; global.UnauthorizedError = Error',
         'return String(new global.UnauthorizedError("a")) === "UnauthorizedError: a"'],

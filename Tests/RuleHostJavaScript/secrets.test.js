@@ -68,7 +68,7 @@ const walker = `
 
 test('no secret, no login and no module of the host can be reached by walking', limit, async (context) => {
     const { worker, secret } = await spiedOn(context, `${walker}
-        const own = ['FrameSocket', 'FrameWriter', 'Evaluation', 'RuleRun', 'RuleWork', 'Exchange', 'FarEnd', 'Loader', 'Frame'];
+        const own = ['FrameSocket', 'FrameWriter', 'Evaluation', 'RuleRun', 'RuleWork', 'Exchange', 'FarEnd', 'Loader', 'Frame', 'Answer'];
         exports.look = (secret, roots) => {
             const found = { buffers: 0, objects: [], text: 0 };
             // Not in the pool that all buffers share.
@@ -321,71 +321,3 @@ for (const [name, replacement] of [
         assert.match(worker.lastWords, /^nonsense$/m);
     });
 }
-
-/** A host of which one login attacks what requests go through, and others ask for something of their own. */
-async function attackedRequests(context, attack) {
-    const worker = await host(context, [`function (user, context, callback) {
-        const https = require('https');
-        const attempt = (task) => { try { task(); } catch { /* As it should be. */ } };
-        if (user.user_id === 'attacker') {
-            const request = https.get('https://api.example/own', (response) => response.resume().on('end', () => callback(null, user, context)));
-            request.on('socket', (socket) => { ${attack} });
-            return;
-        }
-        https.get('https://api.example/' + user.user_id, { headers: { authorization: 'secret' } }, (response) => {
-            let text = '';
-            response.on('data', (part) => { text += part; }).on('end', () => { user.text = text; user.seen = global.seen; callback(null, user, context); });
-        });
-        setImmediate(() => {
-            user.kept = [global.parser?.outgoing, global.parser?.socket, global.parser?.incoming].map((value) => value === null || value === undefined);
-        });
-    }`], { answer: ({ url }) => ({ body: url.split('/').pop() }) });
-    const attacker = await worker.evaluate({ user_id: 'attacker' }, {});
-    assert.equal(attacker.outcome, 'completed', attacker.error?.message);
-    for (const { user, error } of await Promise.all(['a', 'b', 'c'].map((id) => worker.evaluate({ user_id: id }, {})))) {
-        assert.equal(error, undefined);
-        assert.deepEqual([user.text, user.seen, user.kept], [user.user_id, undefined, [true, true, true]]);
-    }
-}
-
-test('no method of the sockets of all logins can be replaced', limit, async (context) => {
-    await attackedRequests(context, `
-        for (let object = Object.getPrototypeOf(socket), depth = 0; depth < 3; depth += 1, object = Object.getPrototypeOf(object)) {
-            for (const key of Reflect.ownKeys(object)) {
-                let value;
-                attempt(() => { value = object[key]; });
-                if (key === 'constructor' || typeof value !== 'function') continue;
-                attempt(() => { object[key] = function () { global.seen = String(key); }; });
-            }
-        }`);
-});
-
-test('a parser that a rule keeps shows it no other request', limit, async (context) => {
-    await attackedRequests(context, `
-        const { parser } = request;
-        global.parser = parser;
-        attempt(() => { require('_http_common').parsers.max = 1000; });
-        attempt(() => { require('_http_common').parsers.list.push(parser); });
-        request.on('close', () => setImmediate(() => {
-            for (const key of Object.keys(parser)) {
-                if (typeof parser[key] !== 'function') continue;
-                const original = parser[key];
-                parser[key] = function (...values) { global.seen = key; return Reflect.apply(original, this, values); };
-            }
-        }));`);
-});
-
-test('a global agent is nobody\'s to change', limit, async (context) => {
-    await attackedRequests(context, `
-        for (const agent of [https.globalAgent, require('http').globalAgent]) {
-            for (const name of ['addRequest', 'createConnection', 'createSocket', 'getName', 'keepSocketAlive', 'reuseSocket', 'removeSocket']) {
-                attempt(() => { const original = agent[name]; agent[name] = function (...values) { global.seen = name; return Reflect.apply(original, this, values); }; });
-            }
-            for (const [name, value] of Object.entries({ host: 'elsewhere.example', hostname: 'elsewhere.example', port: 1, path: '/other', socketPath: '/tmp/x', servername: 'x', agent: 1, cert: 'x', pfx: 'x' })) {
-                attempt(() => { agent.options[name] = value; });
-            }
-            for (const [name, value] of Object.entries({ protocol: 'ftp:', defaultPort: 1, options: {}, sockets: null, requests: null, maxSockets: 0, maxTotalSockets: 0 })) {
-                attempt(() => { agent[name] = value; });
-            }
-        }`);
-});

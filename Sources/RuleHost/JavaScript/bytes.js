@@ -3,7 +3,9 @@
 // What is done with bytes that rules must not see. A rule may replace what Node would call for it: these are taken as they
 // are before any rule runs, and none of them looks for others.
 
-const { allocUnsafeSlow, concat } = Buffer;
+const { isDataView } = require('node:util/types');
+
+const { allocUnsafeSlow, concat, from } = Buffer;
 const proto = Buffer.prototype;
 /** A method, uncurried: `call(object, …)`. */
 const uncurry = (method) => Function.prototype.call.bind(method);
@@ -16,6 +18,13 @@ const writeUInt32 = uncurry(proto.writeUInt32LE);
 const slice = uncurry(proto.subarray);
 const setBytes = uncurry(Uint8Array.prototype.set);
 const { max } = Math;
+/** What a view of bytes says of itself, where a rule cannot have it say something else. */
+const fieldsOf = (prototype) => {
+    const getter = (name) => uncurry(Object.getOwnPropertyDescriptor(prototype, name).get);
+    return { buffer: getter('buffer'), offset: getter('byteOffset'), length: getter('byteLength') };
+};
+const ofArrays = fieldsOf(Object.getPrototypeOf(Uint8Array.prototype));
+const ofDataViews = fieldsOf(DataView.prototype);
 
 /** Bytes of their own: what a buffer is a part of can be had from it. */
 function copyOf(bytes) {
@@ -24,6 +33,17 @@ function copyOf(bytes) {
     return copy;
 }
 
+/**
+ * Bytes of a rule as they are, whatever fields and methods of its own it gave them: with a longer length they would be sent with what lies
+ * beside them.
+ * @param {ArrayBufferView} view
+ * @returns {Buffer} the same bytes, no copy
+ */
+function plain(view) {
+    const of = isDataView(view) ? ofDataViews : ofArrays;
+    return from(of.buffer(view), of.offset(view), of.length(view));
+}
+
 module.exports = {
-    allocUnsafeSlow, concat, write, text, writeLatin, latin, readUInt32, writeUInt32, slice, setBytes, max, copyOf,
+    plain, allocUnsafeSlow, concat, write, text, writeLatin, latin, readUInt32, writeUInt32, slice, setBytes, max, copyOf,
 };

@@ -3,20 +3,20 @@
 // The far end of a rule's socket: it reads requests out of what the rule's HTTP client writes, sends each to the worker
 // as a frame, and writes the answers as a server would.
 
-const { nextTick } = require('./intrinsics');
-const { setBytes, copyOf } = require('./bytes');
+const { EventEmitter } = require('node:events');
+const { nextTick, apply } = require('./intrinsics');
+const { Answer } = require('./answer');
+const { plain } = require('./bytes');
+const { within: withinParser } = require('./lazyparser');
 const { current, within } = require('./attribution');
 const { networkError, refusal } = require('./errors');
 const { RequestParser } = require('./requestparser');
 const exchanges = require('./exchanges');
 
-/** Headers of a response that were about the worker's connection; the body comes whole. */
-const dropped = new Set([
-    'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'content-length', 'trailer', 'upgrade',
-]);
-const noBytes = Buffer.alloc(0);
-/** A larger body is not put behind its head. */
-const copiedBytes = 16 << 10;
+/** How far a light socket has come (see lightsocket.js), and that of one with streams. */
+const stages = Object.freeze({ open: 0, ended: 1, destroyed: 2, full: 3 });
+const { emit } = EventEmitter.prototype;
+const noBytes = Object.freeze(Buffer.alloc(0));
 
 /** A request on its way; answers are written in the order of the requests. */
 class Delivery {
@@ -25,8 +25,8 @@ class Delivery {
         this.head = head;
         /** @type {import('./exchanges').Exchange | null} */
         this.exchange = null;
-        /** @type {Buffer[] | null} */
-        this.response = null;
+        /** @type {Answer | null} */
+        this.answer = null;
     }
 }
 
@@ -34,15 +34,26 @@ class FarEnd {
     /**
      * @param {import('./sockets').HostSocket} socket the near end
      * @param {{host: string, port: number, isSecure: boolean, rejectUnauthorized: boolean}} target
+     * @param {number} stage
      */
-    constructor(socket, target) {
+    constructor(socket, target, stage) {
         this.socket = socket;
+        this.stage = stage;
         this.target = target;
         this.authority = authority(target);
         this.parser = new RequestParser(this);
         /** @type {Delivery[]} */
         this.deliveries = [];
         this.isEnding = false;
+        /** Whether the near end is about to be told that it is open. */
+        this.isOpening = false;
+        this.hasOpened = false;
+        /** How often the near end was corked. */
+        this.corked = 0;
+        /** Whether a light socket got streams between its destruction and its close. */
+        this.isClosing = false;
+        /** Whether the last answer was given. */
+        this.hasEnded = false;
         this.hasRead = false;
         /** Whose the next request is, where its client knows better. */
         this.nextRun = undefined;
@@ -67,7 +78,7 @@ class FarEnd {
     /** The rule's end wrote. */
     write(chunk, encoding) {
         this.hasRead = true;
-        this.parser.write(chunk, encoding);
+        this.parser.write(typeof chunk === 'string' ? chunk : plain(chunk), encoding);
     }
 
     /** The rule's end will write no more; this one ends when everything that was asked is answered. */
@@ -140,7 +151,7 @@ class FarEnd {
 
     answered(delivery, response, bytes) {
         delivery.exchange = null;
-        delivery.response = responseBytes(response, bytes, delivery.head);
+        delivery.answer = new Answer(response, bytes, delivery.head);
         this.deliver();
     }
 
@@ -153,12 +164,12 @@ class FarEnd {
 
     /** Writes the answers that are due. */
     deliver() {
-        while (this.deliveries.length > 0 && this.deliveries[0].response !== null && !this.socket.destroyed) {
-            const { run, head, response } = this.deliveries.shift();
+        while (this.deliveries.length > 0 && this.deliveries[0].answer !== null && !this.socket.destroyed) {
+            const { run, head, answer } = this.deliveries.shift();
             const isEnd = head.isLast || (this.isEnding && this.deliveries.length === 0);
             run.handOver(this.socket);
             try {
-                within(run, pushAll, this.socket, response, isEnd);
+                within(run, giveAnswer, this, answer, isEnd);
             } catch (error) {
                 // A listener threw, and left Node's parser where it was: this socket is good for nothing more.
                 run.threw(error);
@@ -173,9 +184,44 @@ function destroy(socket, error) {
     socket.destroy(error);
 }
 
-function pushAll(socket, chunks, isEnd) {
-    for (let index = 0; index < chunks.length; index += 1) socket.push(chunks[index]);
-    if (isEnd) socket.push(null);
+/** Gives an answer to the near end: without bytes where that is light and Node's client waits for it. */
+function giveAnswer(farEnd, answer, isEnd) {
+    const { socket } = farEnd;
+    const { parser } = socket;
+    if (farEnd.stage === stages.open && isShort(parser, answer) && withinParser(parser, giveTo, answer)) {
+        // Node's client looks then whether the message is complete, and lets go of its parser.
+        if (socket.parser === parser) apply(emit, socket, ['data', noBytes]);
+    } else {
+        // One that gets its streams now is read from at once, as if it had them before.
+        if (farEnd.stage !== stages.full) socket.read(0);
+        const chunks = answer.chunks();
+        for (let index = 0; index < chunks.length; index += 1) socket.push(chunks[index]);
+    }
+    if (!isEnd) return;
+    farEnd.hasEnded = true;
+    if (farEnd.stage === stages.full) socket.push(null);
+    // Whoever watches what Node does sees what a tick is given.
+    else nextTick(() => endLight(farEnd));
+}
+
+/** Whether Node's client, which waits for an answer, would find nothing in its bytes but what is given to it without. */
+function isShort(parser, answer) {
+    return parser !== null && parser.outgoing?.maxHeaderSize === undefined && answer.isPlain();
+}
+
+function giveTo(parser, answer) {
+    answer.giveTo(parser);
+}
+
+function endLight(farEnd) {
+    if (farEnd.stage === stages.full) {
+        farEnd.socket.push(null);
+    } else if (farEnd.stage === stages.open) {
+        farEnd.socket.emit('end');
+        nextTick(() => {
+            if (farEnd.stage === stages.open) farEnd.socket.destroySoon();
+        });
+    }
 }
 
 /** `host` or `host:port`, as a URL has it. */
@@ -184,28 +230,4 @@ function authority({ host, port, isSecure }) {
     return port === (isSecure ? 443 : 80) || port === 0 ? name : `${name}:${port}`;
 }
 
-/** A whole response as a server would write it. */
-function responseBytes({ status, reason, headers }, bytes, { method, isLast }) {
-    const hasBody = method !== 'HEAD' && status !== 204 && status !== 304;
-    const body = hasBody ? bytes : noBytes;
-    let text = `HTTP/1.1 ${status} ${reason ?? ''}\r\n`;
-    for (let index = 0; index < headers.length; index += 1) {
-        const [name, value] = headers[index];
-        const lower = name.toLowerCase();
-        // A response without a body keeps the length that the body would have had.
-        if (!dropped.has(lower) || (!hasBody && status !== 204 && lower === 'content-length')) {
-            text += `${name}: ${value}\r\n`;
-        }
-    }
-    if (hasBody) text += `content-length: ${body.length}\r\n`;
-    text += isLast ? 'connection: close\r\n\r\n' : 'connection: keep-alive\r\n\r\n';
-    if (body.length === 0) return [Buffer.from(text, 'utf8')];
-    if (body.length > copiedBytes) return [Buffer.from(text, 'utf8'), copyOf(body)];
-    const headLength = Buffer.byteLength(text, 'utf8');
-    const whole = Buffer.allocUnsafe(headLength + body.length);
-    whole.write(text, 0, 'utf8');
-    setBytes(whole, body, headLength);
-    return [whole];
-}
-
-module.exports = { FarEnd };
+module.exports = { FarEnd, stages };

@@ -2,6 +2,8 @@
 
 // What a rule passes to `fetch`, read into a method, an address, headers and bytes.
 
+const { copyOf, plain } = require('./bytes');
+
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const outsideOfHeaders = /[\0\r\n]|[^\0-\xff]/;
 const normalizedMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
@@ -76,7 +78,7 @@ class FetchRequest {
             this.body = from(body.toString(), 'utf8');
             type = 'application/x-www-form-urlencoded;charset=UTF-8';
         } else if (ArrayBuffer.isView(body)) {
-            this.body = from(from(body.buffer, body.byteOffset, body.byteLength));
+            this.body = copyOf(plain(body));
         } else {
             this.unreadBody = body;
         }

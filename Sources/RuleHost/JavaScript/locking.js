@@ -115,6 +115,8 @@ const agentOptions = Object.freeze([
 function lockAgents() {
     for (const [name, { globalAgent }] of [['http', http], ['https', https]]) {
         const { options } = globalAgent;
+        // A package may have put another in its place.
+        if (!owners.has(globalAgent)) lockAll(surveyOne(`${name}.globalAgent`, globalAgent, owners));
         for (const key of agentOptions) {
             const isThere = getOwnPropertyDescriptor(options, key) !== undefined;
             lockValue(options, key, options[key], `${name}.globalAgent.options.${key}`, isThere);

@@ -53,6 +53,7 @@ function load(frame) {
     require('./network').install();
     require('./fetch').install();
     const { guard } = require('./process');
+    const shortWay = require('./shortway');
     const { Loader } = require('./loader');
     const loader = new Loader(payload);
     guard();
@@ -65,6 +66,7 @@ function load(frame) {
     }
     shared.rules = rules;
     stackTraces.loaded();
+    shortWay.loaded();
     integrity.take(locking.lock());
     turns.onPass(() => keepIntact(false));
     socket.send(kinds.loaded, 0, stringify({ node: process.version, notes: loader.notes, tokenFiles: loader.filesForToken() }));

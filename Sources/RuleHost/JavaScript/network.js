@@ -6,15 +6,14 @@
 const net = require('node:net');
 const tls = require('node:tls');
 const http = require('node:http');
-const https = require('node:https');
 const { channel } = require('node:diagnostics_channel');
 const { errorMonitor } = require('node:events');
-const { parsers } = require('_http_common');
 const { apply, setTimeout, makeStamp, reveal } = require('./intrinsics');
 const { current } = require('./attribution');
 const { refusal } = require('./errors');
 const { activities } = require('./rulework');
 const { HostSocket, HostTLSSocket, hostEnd } = require('./sockets');
+const shortWay = require('./shortway');
 const { onlyHTTP } = require('./requestparser');
 
 /** `(options)`, `(port, host, options)`, `(path)`, each with a listener at the end: as `net.connect` takes them. */
@@ -70,11 +69,6 @@ function connectSecurely(...parameters) {
     const socket = expectRequest(new HostTLSSocket(options, true));
     if (listener !== undefined) socket.once('secureConnect', listener);
     return socket;
-}
-
-/** An agent's options have the path of the request, where a socket's options have that of a local socket. */
-function withoutRequestPath(options) {
-    return options.path === undefined || options.path === null || options.socketPath ? options : { ...options, path: null };
 }
 
 /** Whose request waits for a socket: on the request itself. */
@@ -136,26 +130,13 @@ function countWaitingInUndici() {
     channel('undici:request:error').subscribe(({ request }) => served(request));
 }
 
-/**
- * Node's client keeps parsers, and gives them to later requests: whoever kept one of a request of his own would see those of other
- * logins. Here each serves one request.
- */
-function keepNoParsers() {
-    parsers.max = 0;
-    Object.freeze(parsers.list);
-    Object.freeze(parsers);
-}
-
 /** Replaces what opens connections. */
 function install() {
-    keepNoParsers();
     net.connect = connect;
     net.createConnection = connect;
     net.Socket.prototype.connect = connectExisting;
     tls.connect = connectSecurely;
-    // An agent learns of its socket by the return value; the second argument is not a listener.
-    http.Agent.prototype.createConnection = (options) => new HostSocket(withoutRequestPath(options));
-    https.Agent.prototype.createConnection = (options) => new HostTLSSocket(withoutRequestPath(options));
+    shortWay.install();
     countWaiting();
     countWaitingInUndici();
     if ('WebSocket' in globalThis) {

@@ -5,7 +5,7 @@
 const net = require('node:net');
 const { nextTick, hide, reveal } = require('./intrinsics');
 const { networkError, refusal } = require('./errors');
-const { FarEnd } = require('./farend');
+const { FarEnd, stages } = require('./farend');
 const { isRefused } = require('./reach');
 
 /** Where a socket has its far end. */
@@ -29,9 +29,8 @@ class HostSocket extends net.Socket {
 
     /** Begins as a socket to a host that is known by now. */
     openHost(options, isBare) {
-        this[end] = hide(new FarEnd(this, this.targetOf(options)));
+        this.attachFarEnd(options, stages.full);
         this.connecting = true;
-        if (options.timeout > 0) this.setTimeout(options.timeout);
         const local = options.path ?? options.socketPath;
         if (local !== undefined && local !== null) {
             nextTick(refused, this, networkError({ code: 'EACCES', syscall: 'connect', address: String(local) }, ''));
@@ -43,6 +42,12 @@ class HostSocket extends net.Socket {
             // The request that it is for says first that it has a socket.
             nextTick(nextTick, connected, this);
         }
+    }
+
+    /** @param {number} stage of `stages` */
+    attachFarEnd(options, stage) {
+        this[end] = hide(new FarEnd(this, this.targetOf(options), stage));
+        if (options.timeout > 0) this.setTimeout(options.timeout);
     }
 
     targetOf(options) {
@@ -139,8 +144,8 @@ class HostSocket extends net.Socket {
 
 /** A socket that looks like one with TLS on it. The worker does the TLS, and verifies the other side. */
 class HostTLSSocket extends HostSocket {
-    openHost(options, isBare) {
-        super.openHost(options, isBare);
+    attachFarEnd(options, stage) {
+        super.attachFarEnd(options, stage);
         this.encrypted = true;
         this.authorized = true;
         this.authorizationError = null;
@@ -202,6 +207,7 @@ class HostTLSSocket extends HostSocket {
     }
 }
 
+/** @param {HostSocket} socket that is about to be used */
 function connected(socket) {
     if (socket.destroyed) return;
     socket.connecting = false;
@@ -214,4 +220,4 @@ function refused(socket, error) {
     socket.destroy(error);
 }
 
-module.exports = { HostSocket, HostTLSSocket, hostEnd };
+module.exports = { HostSocket, HostTLSSocket, hostEnd, connected };

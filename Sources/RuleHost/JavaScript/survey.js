@@ -10,7 +10,8 @@ const fs = require('node:fs');
 const { builtinModules, isBuiltin } = require('node:module');
 const { promisify } = require('node:util');
 const { PrivateSet } = require('./intrinsics');
-const { HostSocket, HostTLSSocket } = require('./sockets');
+const lazyParser = require('./lazyparser');
+const lightSocket = require('./lightsocket');
 
 const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
 const { prototype: objectPrototype } = Object;
@@ -223,9 +224,17 @@ function instances() {
     return Object.entries(made).filter(([, value]) => value !== null);
 }
 
+/** What iterates, and is had from an instance only. */
 function iterators() {
-    return Object.entries({ Array: [], Map: new Map(), Set: new Set(), String: '', 'RegExp String': 'a'.matchAll(/a/g) })
-        .map(([name, value]) => [`${name} Iterator`, getPrototypeOf(value[Symbol.iterator]())]);
+    const made = { Array: [], Map: new Map(), Set: new Set(), String: '', 'RegExp String': 'a'.matchAll(/a/g) };
+    const found = Object.entries(made).map(([name, value]) => [`${name} Iterator`, getPrototypeOf(value[Symbol.iterator]())]);
+    if (typeof Intl === 'object') found.push(['Segment Iterator', getPrototypeOf(new Intl.Segmenter().segment('')[Symbol.iterator]())]);
+    // From Node 22 on.
+    if (typeof Iterator === 'function') {
+        found.push(['Iterator Helper', getPrototypeOf([].values().map(String))]);
+        found.push(['Wrapped Iterator', getPrototypeOf(Iterator.from({ next: () => ({ done: true }) }))]);
+    }
+    return found;
 }
 
 /**
@@ -253,7 +262,8 @@ function surveyAll() {
     surveyor.run();
     for (const [name, prototype] of iterators()) surveyor.add(prototype, name, true, kinds.iterator);
     for (const [name, value] of instances()) surveyor.add(getPrototypeOf(value), `${name}.prototype`, true);
-    for (const { prototype } of [HostSocket, HostTLSSocket]) surveyor.add(prototype, 'Socket.prototype', true);
+    for (const prototype of lightSocket.prototypes) surveyor.add(prototype, 'Socket.prototype', true);
+    surveyor.add(lazyParser.prototype, 'Parser.prototype', true);
     for (const [name, value] of modules) surveyor.add(value, name);
     for (const name of ['stdout', 'stderr']) surveyor.add(process[name], `process.${name}`);
     surveyor.run();
