@@ -24,6 +24,8 @@ extension RuleHostConfiguration {
             "--max-old-space-size=\((self.memoryBytes >> 20) * 2)", "--no-deprecation", "--no-warnings",
             // Helpers of the collector mostly wait for one another where hosts and worker share the cores: 10 µs less a login.
             "--single-threaded-gc",
+            // `Buffer.allocUnsafe` would show what other logins have let go of.
+            "--zero-fill-buffers",
             "\(scripts)/main.js",
         ]
     }

@@ -184,3 +184,24 @@ for (const [name, lie] of Object.entries(lies)) {
         assert.ok(/^[xyz\0]?y*$/.test(text), text.slice(0, 100));
     });
 }
+
+test('buffers show nothing of other logins', limit, async (context) => {
+    const worker = await host(context, [`function (user, context, callback) {
+        if (user.user_id !== 'attacker') {
+            for (let index = 0; index < 2000; index += 1) Buffer.from('secret' + index).toString('base64');
+            return callback(null, user, context);
+        }
+        Buffer.poolSize = 8192;
+        const made = [Buffer.from('x'), Buffer.from([1]), Buffer.concat([Buffer.from('y'), Buffer.from('z')]), Buffer.from('eHg=', 'base64')];
+        for (let index = 0; index < 2000; index += 1) made.push(Buffer.allocUnsafe(16), Buffer.allocUnsafeSlow(64), Buffer.allocUnsafe(5000));
+        user.seen = made.filter(({ buffer }) => Buffer.from(buffer).includes('secret')).length;
+        user.shared = made.filter(({ buffer, length }) => buffer.byteLength !== length).length;
+        user.unset = made.slice(4).filter((bytes) => bytes.some((byte) => byte !== 0)).length;
+        callback(null, user, context);
+    }`]);
+    for (const id of ['a', 'b', 'c']) assert.equal((await worker.evaluate({ user_id: id }, {})).outcome, 'completed');
+    const { outcome, user, error } = await worker.evaluate({ user_id: 'attacker' }, {});
+    assert.equal(outcome, 'completed', error?.message);
+    const { seen, shared, unset } = user;
+    assert.deepEqual({ seen, shared, unset }, { seen: 0, shared: 0, unset: 0 });
+});

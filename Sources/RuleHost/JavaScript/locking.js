@@ -133,8 +133,18 @@ function lockAgents() {
 let found = null;
 let isLocked = false;
 
+/**
+ * Node makes small buffers of one piece of memory, which can be had from each of them (`Buffer.from('x').buffer`), with what other logins
+ * have in theirs. Here each has its own.
+ */
+function keepBuffersApart() {
+    Buffer.poolSize = 0;
+    lockValue(Buffer, 'poolSize', 0, 'Buffer.poolSize', true);
+}
+
 /** Looks around before any rule or package is loaded: what these add is theirs, and is not locked. */
 function prepare() {
+    keepBuffersApart();
     guardPrototypes();
     found = survey();
 }

@@ -75,7 +75,7 @@ class Worker {
         const near = net.connect(address);
         this.socket = await connected;
         await new Promise((resolve) => (near.connecting ? near.once('connect', resolve) : resolve()));
-        this.process = spawn(this.options.node ?? process.execPath, [...(this.options.flags ?? []), main], {
+        this.process = spawn(this.options.node ?? process.execPath, ['--zero-fill-buffers', ...(this.options.flags ?? []), main], {
             stdio: ['ignore', 'pipe', 'pipe', near._handle, 'pipe'],
             env: { TZ: 'UTC' },
         });
