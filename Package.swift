@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "afterlogin", targets: ["AfterloginCLI"]),
         .executable(name: "afterlogin-confine", targets: ["AfterloginConfine"]),
+        .library(name: "AfterloginTesting", targets: ["AfterloginTesting"]),
         .library(name: "Afterlogin", targets: ["Afterlogin", "AfterloginCommands"]),
     ],
     targets: [
@@ -86,6 +87,12 @@ let package = Package(
                 "AfterloginJSON", "AfterloginYAML", "AfterloginSystem", "AfterloginKafka", "AfterloginRuleHost",
                 "AfterloginHTTPMessages", "AfterloginObservability", "AfterloginWaiting", "AfterloginEgress",
                 "AfterloginRules", "AfterloginDelivery",
+            ]
+        ),
+        .target(
+            name: "AfterloginTesting",
+            dependencies: [
+                "Afterlogin", "AfterloginHTTPMessages", "AfterloginJSON", "AfterloginRules", "AfterloginSystem",
             ]
         ),
         .target(
@@ -178,6 +185,7 @@ let package = Package(
                 "AfterloginTestSupport",
             ]
         ),
+        .testTarget(name: "AfterloginTestingTests", dependencies: ["Afterlogin", "AfterloginTesting"]),
         .testTarget(
             name: "AfterloginTests",
             dependencies: [
@@ -225,7 +233,8 @@ let wrappers: Set = [
 
 // A target's name must be the only one in the package graph of whoever depends on this package, so all have its name in front. Folders
 // do without.
-for target in package.targets where target.type != .test && target.path == nil && target.name != "Afterlogin" {
+for target in package.targets where target.type != .test && target.path == nil {
+    guard !["Afterlogin", "AfterloginTesting"].contains(target.name) else { continue }
     target.path = "Sources/\(target.name.dropFirst(package.name.count))"
 }
 

@@ -25,6 +25,8 @@ package struct LoginGenerator: Sendable {
     private var random: SeededRandom
     private var counts: [Int32]
     private var number = 0
+    /// Groups of 50 bytes each that the context of each login lists, as those of a large company do.
+    package var groups = 0
 
     /// Logins of that many users.
     ///
@@ -124,6 +126,7 @@ package struct LoginGenerator: Sendable {
         writer.name("authorization")
         writer.beginObject()
         writer.member("roles", ["customer"])
+        if self.groups > 0 { writer.member("groups", (0..<self.groups).map { Self.padded($0, 47) }) }
         writer.endObject()
         writer.endObject()
     }

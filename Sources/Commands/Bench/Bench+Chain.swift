@@ -8,15 +8,16 @@ extension Bench {
         let sandbox = try await self.place.sandbox(isPlain: true)
         try await self.place.setDelay(0, sandbox)
         for rule in self.size.rules {
-            let topics = try await self.place.makeTopics()
-            try await self.write(self.size.logins, .even, to: topics)
+            let topics = try await self.place.makeTopics(partitions: self.size.partitions)
+            try await self.write(self.size.logins, .even, to: topics, extraBytes: self.size.eventBytes)
             let worker = try await BenchWorker(
                 self.place,
-                .chain(BenchChain(rule: rule)),
+                .chain(BenchChain(rule: rule, guards: self.size.guards)),
                 topics,
                 sandbox: sandbox,
                 modules: self.modules,
                 settings: ["concurrency=\(self.size.chainConcurrency)"]
+                    + (self.size.hosts.map { ["rules.host.count=\($0)"] } ?? [])
             )
             // Looking costs the worker time as well.
             let samples = try await worker.waitForLogins(self.size.logins, every: .milliseconds(200))

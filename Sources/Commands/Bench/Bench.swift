@@ -22,6 +22,14 @@ final class Bench {
         var concurrency = 256
         /// Of the rows that two builds are compared by.
         var chainConcurrency = 100
+        /// Of a chain, before the rule that calls.
+        var guards = 1
+        /// Added to each event of a chain, in its context.
+        var eventBytes = 0
+        /// Of the topics of a chain.
+        var partitions = 8
+        /// Rule hosts of a chain; nil for as many as the worker starts by itself.
+        var hosts: Int?
         /// Whose backlogs are measured.
         var rules = BenchRule.allCases
         var steadySeconds = 20
@@ -217,9 +225,11 @@ final class Bench {
         _ count: Int,
         _ distribution: LoginGenerator.Distribution,
         users: Int? = nil,
-        to topics: ResultAudit.Topics
+        to topics: ResultAudit.Topics,
+        extraBytes: Int = 0
     ) async throws -> Int {
-        let generator = self.generator(distribution, users: users)
+        var generator = self.generator(distribution, users: users)
+        generator.groups = extraBytes / 50
         let feed = try LoginFeed(brokers: self.place.brokers, topic: topics.logins[0], generator: generator)
         try await feed.backlog(count)
         await feed.close()

@@ -12,6 +12,8 @@ struct BenchChain {
     static let audience = "https://profiles.example/api"
 
     var rule: BenchRule
+    /// JavaScript rules that let the login through; a native chain has one.
+    var guards = 1
 
     /// What the worker is told besides.
     func settings(sandbox url: String) -> [String] {
@@ -26,11 +28,12 @@ struct BenchChain {
     /// Writes the folder of the rules; nil for the native ones.
     func write(to folder: String, modules: String?) throws -> String? {
         guard let source = self.source else { return nil }
-        let directory = "\(folder)/chain-\(self.rule.rawValue)"
+        let directory = "\(folder)/chain-\(self.rule.rawValue)-\(self.guards)"
         let files = FileManager.default
         if files.fileExists(atPath: directory) { return directory }
         try files.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        for (name, order, text) in [("guard", 10, Self.guardSource), ("send", 20, source)] {
+        let guards = (1...self.guards).map { ("guard-\($0)", $0, Self.guardSource) }
+        for (name, order, text) in guards + [("send", 1_000, source)] {
             try Data(text.utf8).write(to: URL(filePath: "\(directory)/\(name).js"))
             let sidecar = #"{ "name": "\#(name)", "order": \#(order), "enabled": true, "stage": "login_success" }"#
             try Data(sidecar.utf8).write(to: URL(filePath: "\(directory)/\(name).json"))

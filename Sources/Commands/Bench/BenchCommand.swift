@@ -14,6 +14,10 @@ enum BenchCommand: Command {
         .value("logins", "N", "of a backlog (default: 20000)"),
         .value("users", "N", "that log in (default: 5000)"),
         .value("concurrency", "N", "logins whose rules run at a time (default: 256, chain: 100)"),
+        .value("guards", "N", "rules of a chain that let the login through, before the one that calls (default: 1)"),
+        .value("event-bytes", "N", "added to each event of a chain (default: 0)"),
+        .value("partitions", "N", "of the topics of a chain (default: 8)"),
+        .value("hosts", "N", "rule hosts of a chain (default: as many as the worker starts)"),
         .value("seconds", "N", "of the steady load (default: 20)"),
         .value(
             "against",
@@ -44,6 +48,10 @@ enum BenchCommand: Command {
         size.users = try arguments.integer("users", 1...1_000_000, default: size.users)
         size.concurrency = try arguments.integer("concurrency", 1...10_000, default: size.concurrency)
         if arguments.value("concurrency") != nil { size.chainConcurrency = size.concurrency }
+        size.guards = try arguments.integer("guards", 1...100, default: size.guards)
+        size.eventBytes = try arguments.integer("event-bytes", 0...900_000, default: size.eventBytes)
+        size.partitions = try arguments.integer("partitions", 1...1_000, default: size.partitions)
+        if arguments.value("hosts") != nil { size.hosts = try arguments.integer("hosts", 1...64, default: 1) }
         size.steadySeconds = try arguments.integer("seconds", 1...600, default: size.steadySeconds)
         size.rules = try self.list(arguments, "rules", of: BenchRule.self)
         size.repetitions = try arguments.integer("repeat", 1...100, default: size.repetitions)
@@ -110,7 +118,11 @@ enum BenchCommand: Command {
     /// What both builds are asked.
     private static func sharedOptions(_ arguments: Arguments) -> [String] {
         var words = ["--only", arguments.value("only") ?? Bench.Group.chain.rawValue]
-        for name in ["rules", "logins", "users", "concurrency", "seconds", "repeat", "modules"] {
+        for name in [
+            "rules", "logins", "users", "concurrency", "guards", "event-bytes", "partitions", "hosts", "seconds",
+            "repeat",
+            "modules",
+        ] {
             if let value = arguments.value(name) { words += ["--\(name)", value] }
         }
         return words

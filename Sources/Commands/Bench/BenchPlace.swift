@@ -165,15 +165,15 @@ final class BenchPlace {
     // MARK: Topics
 
     /// Topics of one row; results carry the broker's time.
-    func makeTopics() async throws -> ResultAudit.Topics {
+    func makeTopics(partitions: Int = 8) async throws -> ResultAudit.Topics {
         self.runs += 1
         let name = "bench-\(UInt32.random(in: .min ... .max))-\(self.runs)"
         let topics = ResultAudit.Topics(logins: [name], updates: "\(name)-updates", failures: "\(name)-failures")
         let brokerTime = ["message.timestamp.type": "LogAppendTime"]
         let specifications = [
-            TopicSpecification(name: name, partitions: 8),
-            TopicSpecification(name: topics.updates, partitions: 8, configuration: brokerTime),
-            TopicSpecification(name: topics.failures, partitions: 8, configuration: brokerTime),
+            TopicSpecification(name: name, partitions: partitions),
+            TopicSpecification(name: topics.updates, partitions: partitions, configuration: brokerTime),
+            TopicSpecification(name: topics.failures, partitions: partitions, configuration: brokerTime),
         ]
         let admin = try KafkaAdmin(brokers: self.brokers, properties: [:])
         let problems = try await admin.create(specifications, timeout: .seconds(20)).compactMap { $0.value }

@@ -1,5 +1,6 @@
 import Afterlogin
 import AfterloginCommands
+import CustomerRules
 
 // Every command of `afterlogin`, with this rule in the chain beside the JavaScript ones.
 await AfterloginCommand.main(rules: [CustomerNumberRule()])

@@ -1,14 +1,16 @@
-import Afterlogin
+package import Afterlogin
 
 /// Looks the user up in the customer database and keeps the customer number in `app_metadata`.
-struct CustomerNumberRule: Rule {
-    let name = "customer-number"
-    let order = 50
+package struct CustomerNumberRule: Rule {
+    package let name = "customer-number"
+    package let order = 50
 
     /// An unusable answer: thrown, so that the login is tried again when the call failed retryably.
     struct UnexpectedStatus: Error { let status: Int }
 
-    func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
+    package init() {}
+
+    package func evaluate(_ login: inout Login, using services: any RuleServices) async throws {
         guard let email = login.user["email"]?.string else {
             throw Denial("A login without an email can't be a customer's.")
         }
@@ -16,7 +18,7 @@ struct CustomerNumberRule: Rule {
         if login.user["app_metadata"]?["customer_number"] != nil { return }
 
         var request = HTTPRequest("POST", "https://customers.example.com/search")
-        request.headers = [HTTPField("content-type", "application/json")]
+        request.headers = ["Content-Type": "application/json"]
         request.body = JSONValue.object(["email": .string(email)]).serialized()
         let response = try await services.send(request, token: "customers")
 
