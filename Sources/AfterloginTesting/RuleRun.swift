@@ -43,16 +43,16 @@ extension Rule {
         using services: ScriptedServices = ScriptedServices()
     ) async -> RuleRun {
         var login = Login(id: "test", time: "2026-01-01T00:00:00Z", user: user, context: context)
-        let outcome: RuleRun.Outcome
+        let before = login
+        var outcome = RuleRun.Outcome.completed
         do {
             try await self.evaluate(&login, using: services)
-            outcome = services.wasAway ? .waits : .completed
         } catch let denial as Denial {
-            outcome = services.wasAway ? .waits : .denied(denial.message)
+            outcome = .denied(denial.message)
         } catch {
-            outcome = services.wasAway ? .waits : .failed(error)
+            outcome = .failed(error)
         }
-        if case .waits = outcome { login = Login(id: login.id, time: login.time, user: user, context: context) }
+        if services.wasAway { (outcome, login) = (.waits, before) }
         return RuleRun(
             outcome: outcome,
             user: login.user,

@@ -32,17 +32,12 @@ package final class Log: Sendable {
     ///
     /// Without a format text when that is a terminal, JSON otherwise.
     package convenience init(level: Level = .info, format: Format? = nil, redactor: Redactor = Redactor()) {
-        let format = format ?? (isatty(2) == 1 ? .text : .json)
-        self.init(level: level, redactor: redactor, format: format, writer: StandardError.log)
-    }
-
-    package convenience init(level: Level, redactor: Redactor, format: Format, writer: LineWriter) {
         self.init(
             level,
             redactor,
-            format,
-            write: { line, level in writer.append(line, isImportant: level >= .warning) },
-            takeDropped: { writer.takeDropped() }
+            format ?? (isatty(2) == 1 ? .text : .json),
+            write: { line, level in StandardError.log.append(line, isImportant: level >= .warning) },
+            takeDropped: { StandardError.log.takeDropped() }
         )
     }
 

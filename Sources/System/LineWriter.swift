@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 
 /// Writes lines to a descriptor on a thread of its own: who says something never waits for who reads it.
@@ -16,7 +17,7 @@ package final class LineWriter: Sendable {
     private let limit: Int
     private let name: String
     private let state = Mutex(State())
-    private let wake = Semaphore()
+    private let wake = DispatchSemaphore(value: 0)
 
     /// Of lines that are not important at most `limit` bytes are kept, of those that are twice as many.
     ///
@@ -80,24 +81,4 @@ package final class LineWriter: Sendable {
             }
         }
     }
-}
-
-/// POSIX's, for a thread that sleeps until there is something to do.
-@safe final class Semaphore: @unchecked Sendable {
-    private let semaphore: UnsafeMutablePointer<sem_t>
-
-    init() {
-        unsafe self.semaphore = .allocate(capacity: 1)
-        unsafe self.semaphore.initialize(to: sem_t())
-        unsafe sem_init(self.semaphore, 0, 0)
-    }
-
-    deinit {
-        unsafe sem_destroy(self.semaphore)
-        unsafe self.semaphore.deallocate()
-    }
-
-    func signal() { unsafe sem_post(self.semaphore) }
-
-    func wait() { while unsafe sem_wait(self.semaphore) != 0, errno == EINTR {} }
 }

@@ -120,8 +120,7 @@ enum BenchCommand: Command {
         var words = ["--only", arguments.value("only") ?? Bench.Group.chain.rawValue]
         for name in [
             "rules", "logins", "users", "concurrency", "guards", "event-bytes", "partitions", "hosts", "seconds",
-            "repeat",
-            "modules",
+            "repeat", "modules",
         ] {
             if let value = arguments.value(name) { words += ["--\(name)", value] }
         }

@@ -75,8 +75,12 @@ struct Lanes {
     /// A partition whose best may not begin is passed over until `released`. At most `again` of those that have run before work at a time.
     mutating func next(again limit: Int, mayBegin: (AdmittedLogin) -> Bool) -> AdmittedLogin? {
         while true {
-            let resumes = self.workingAgain < limit && self.resuming.isAhead(of: &self.beginning)
-            guard let place = resumes ? self.resuming.first : self.beginning.first else { return nil }
+            var best = self.beginning.first
+            if self.workingAgain < limit, let again = self.resuming.first, best.map({ again < $0 }) ?? true {
+                best = again
+            }
+            guard let place = best else { return nil }
+            let resumes = self.slots[place.lane].isAgain
             guard let login = self.slots[place.lane].first, mayBegin(login) else {
                 if resumes { self.resuming.hold() } else { self.beginning.hold() }
                 continue
@@ -95,12 +99,8 @@ struct Lanes {
     }
 
     private mutating func becameReady(_ index: Int, _ login: AdmittedLogin) {
-        let place = ReadyLanes.Place(arrival: login.arrival, lane: index)
-        if self.slots[index].isAgain {
-            self.resuming.insert(place, epoch: login.epoch)
-        } else {
-            self.beginning.insert(place, epoch: login.epoch)
-        }
+        let place = ReadyLanes.Place(arrival: login.arrival, epoch: login.epoch, lane: index)
+        if self.slots[index].isAgain { self.resuming.insert(place) } else { self.beginning.insert(place) }
     }
 
     private mutating func worksMore(_ index: Int) {

@@ -2,19 +2,14 @@
 struct ReadyLanes {
     struct Place: Comparable {
         var arrival: Int
+        var epoch: Int
         var lane: Int
         static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
     }
 
-    /// The best place of a partition; out of date once that has gone.
-    private struct Head: Comparable {
-        var arrival: Int
-        var epoch: Int
-        static func < (one: Self, other: Self) -> Bool { one.arrival < other.arrival }
-    }
-
     private var byEpoch: [Int: MinimumHeap<Place>] = [:]
-    private var heads = MinimumHeap<Head>()
+    /// The best place of each partition; out of date once that has gone.
+    private var heads = MinimumHeap<Place>()
     /// Partitions of which the best was not let begin.
     private var held: Set<Int> = []
 
@@ -22,7 +17,7 @@ struct ReadyLanes {
     var first: Place? {
         mutating get {
             while let head = self.heads.first {
-                if let place = self.byEpoch[head.epoch]?.first, place.arrival == head.arrival { return place }
+                if self.byEpoch[head.epoch]?.first == head { return head }
                 self.heads.removeFirst()
             }
             return nil
@@ -32,29 +27,22 @@ struct ReadyLanes {
     /// False where all are held, too.
     var isEmpty: Bool { self.heads.isEmpty }
 
-    /// Whether its first arrived before that of the others, or they have none.
-    mutating func isAhead(of others: inout ReadyLanes) -> Bool {
-        guard let first = self.first else { return false }
-        return others.first.map { first < $0 } ?? true
+    mutating func insert(_ place: Place) {
+        self.byEpoch[place.epoch, default: MinimumHeap()].insert(place)
+        if self.byEpoch[place.epoch]?.first == place { self.heads.insert(place) }
     }
 
-    mutating func insert(_ place: Place, epoch: Int) {
-        self.byEpoch[epoch, default: MinimumHeap()].insert(place)
-        if self.byEpoch[epoch]?.first?.lane == place.lane { self.headChanged(epoch) }
-    }
-
+    /// Takes out what `first` gave.
     mutating func removeFirst() {
-        guard self.first != nil, let epoch = self.heads.first?.epoch else { return }
-        self.heads.removeFirst()
-        self.byEpoch[epoch]?.removeFirst()
-        self.headChanged(epoch)
+        guard let place = self.heads.removeFirst() else { return }
+        self.byEpoch[place.epoch]?.removeFirst()
+        self.headChanged(place.epoch)
     }
 
-    /// The partition of the first is passed over until `release`.
+    /// The partition of what `first` gave is passed over until `release`.
     mutating func hold() {
-        guard self.first != nil, let epoch = self.heads.first?.epoch else { return }
-        self.heads.removeFirst()
-        self.held.insert(epoch)
+        guard let place = self.heads.removeFirst() else { return }
+        self.held.insert(place.epoch)
     }
 
     mutating func release() {
@@ -67,6 +55,6 @@ struct ReadyLanes {
     }
 
     private mutating func headChanged(_ epoch: Int) {
-        if let place = self.byEpoch[epoch]?.first { self.heads.insert(Head(arrival: place.arrival, epoch: epoch)) }
+        if let place = self.byEpoch[epoch]?.first { self.heads.insert(place) }
     }
 }

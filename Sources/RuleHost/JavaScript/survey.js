@@ -41,7 +41,7 @@ const unwanted = /^(?:node:|_stream_wrap$|domain$|inspector|internal|repl$|test|
 const ofPackages = new PrivateSet(['_cache', '_pathCache', 'globalPaths', 'parent', 'children', 'mainModule']);
 /** Node lets programs set these, or sets them itself. */
 const settings = new PrivateSet([
-    'stackTraceLimit', 'prepareStackTrace', 'defaultMaxListeners', 'usingDomains', 'defaultMaxSockets', 'poolSize', 'active', 'domain',
+    'stackTraceLimit', 'prepareStackTrace', 'defaultMaxListeners', 'usingDomains', 'defaultMaxSockets', 'active', 'domain',
     'exitCode', 'title', 'DEFAULT_ECDH_CURVE', 'DEFAULT_MIN_VERSION', 'DEFAULT_MAX_VERSION', 'DEFAULT_CIPHERS', 'maxHeaderSize',
     'INSPECT_MAX_BYTES', 'onread', 'workers', 'settings', 'undefined', 'NaN', 'Infinity', 'globalThis', 'onmessage', 'onerror', 'name',
     'message',
